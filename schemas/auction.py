@@ -1,0 +1,249 @@
+"""The events of one auction, from the query to the settled reply. Each holds all that the next stage needs."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from schemas.payload import (
+    MAX_ADVERTISERS,
+    MAX_CANDIDATE_TOKENS,
+    MAX_CANDIDATES,
+    MAX_TOKENS,
+    AdvertiserId,
+    Charge,
+    Currency,
+    Digest,
+    Identifier,
+    LogProb,
+    Micros,
+    Moment,
+    Part,
+    Payload,
+    Probability,
+)
+from schemas.reasons import AbstentionReason, VoidReason
+from schemas.text import Description, DisplayName, KnownName
+
+Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+Proposal = Literal["context_aware", "reference"]
+PaymentRule = Literal["offset"]
+CandidateCount = Annotated[int, Field(ge=1, le=MAX_CANDIDATES)]
+TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+TokenIds = Annotated[tuple[int, ...], Field(min_length=1, max_length=MAX_TOKENS)]  # an engine checks its vocabulary
+Rewards = Annotated[tuple[Annotated[float, Field(ge=-5e14, le=5e14)], ...], Field(max_length=MAX_CANDIDATES)]
+Tau = Annotated[int, Field(ge=1, le=10**12, description="Weight of the reference model, micros per nat.")]
+
+
+class Advertiser(Part):
+    """Who bids for influence, as declared at the time of the query."""
+
+    advertiser_id: AdvertiserId = Field(description="Stable id; the key of the bills.")
+    name: DisplayName
+    description: Description = Field(description="Follows the name in prompts: 'selling organic seeds'.")
+    value_micros_per_nat: Annotated[int, Field(ge=0, le=10**12)] = Field(
+        description="What one nat more of log-probability under the advertiser's own model is worth, micros."
+    )
+    reward_range_micros: tuple[Micros, Micros] | None = Field(
+        default=None, description="Declared least and largest reward of any reply, micros; rewards are clamped to it."
+    )
+    categories: Annotated[tuple[Category, ...], Field(max_length=16)] = ()
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        if self.reward_range_micros and self.reward_range_micros[0] > self.reward_range_micros[1]:
+            raise ValueError("reward_range_micros: the least reward is above the largest")
+        return self
+
+
+class Parameters(Part):
+    """What a query may choose for itself; the operator's settings stand for everything left out."""
+
+    candidates: CandidateCount | None = None
+    max_tokens: TokenCount | None = None
+
+    @model_validator(mode="after")
+    def _fits_an_event(self) -> Self:
+        if (self.candidates or 1) * (self.max_tokens or 1) > MAX_CANDIDATE_TOKENS:
+            raise ValueError(f"candidates times max_tokens is more than {MAX_CANDIDATE_TOKENS}")
+        return self
+
+
+class Question(Part):
+    """What was asked."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=4_000, pattern=r"\S")]
+    language: Language | None = Field(default=None, description="BCP 47 tag; carried through for analysts.")
+    category: Category | None = Field(default=None, description="Topic of the question; carried through for analysts.")
+
+
+class QuerySubmitted(Question, Payload):
+    """Somebody asks; the advertisers who may bid come with the question."""
+
+    event_type: ClassVar[str] = "auction.query.submitted.v1"
+    max_bytes: ClassVar[int] = 1024 * 1024
+    readers_forbid_extra: ClassVar[bool] = True
+
+    query_id: Identifier | None = Field(
+        default=None, description="Names the query in every event. Left out: the record's key, or else its position."
+    )
+    advertisers: Annotated[tuple[Advertiser, ...], Field(max_length=MAX_ADVERTISERS)] = ()
+    advertising_consent: bool = Field(default=True, description="False: an advert-free reply, nobody is charged.")
+    blocked_categories: Annotated[tuple[Category, ...], Field(max_length=64)] = ()
+    deadline: Moment | None = Field(
+        default=None, description="RFC 3339 with offset; after it the query is refused as EXPIRED."
+    )
+    parameters: Parameters = Parameters()
+
+    @model_validator(mode="after")
+    def _advertisers_are_distinct(self) -> Self:
+        if len({advertiser.advertiser_id for advertiser in self.advertisers}) < len(self.advertisers):
+            raise ValueError("advertisers: the same advertiser_id stands twice")
+        return self
+
+
+class Candidate(Part):
+    """One sampled reply; `log_q` is exact for the distribution it was drawn from."""
+
+    index: Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)]
+    token_ids: TokenIds
+    text: str
+    log_q: LogProb = Field(description="Log-probability under the proposal, nats, summed over all token_ids.")
+    finished: bool = Field(description="True: the last token ends the reply. False: cut at max_tokens.")
+
+
+class Bidder(Advertiser):
+    """An advertiser that takes part: a snapshot in which nothing is left open."""
+
+    reward_range_micros: tuple[Micros, Micros]
+
+
+class Abstention(Part):
+    """An advertiser without influence on this auction, and why."""
+
+    advertiser_id: AdvertiserId
+    reason: AbstentionReason
+
+
+class Engine(Part):
+    """Which model answered, precise enough to load the same one again."""
+
+    name: str
+    version: str
+    model_sha256: Digest
+    tokenizer_sha256: Digest
+
+
+class Sampling(Part):
+    """How the candidates were drawn."""
+
+    proposal: Proposal
+    temperature: float
+    top_p: float
+    max_tokens: TokenCount
+    proposal_prompt_sha256: Digest
+    reference_prompt_sha256: Digest
+
+
+class CandidatesGenerated(Payload):
+    """The model's candidate replies and the advert-free reply that is returned if no auction is held."""
+
+    event_type: ClassVar[str] = "auction.candidates.generated.v1"
+
+    query_id: Identifier
+    auction_id: Digest
+    submitted_at: Moment
+    deadline: Moment
+    question: Question
+    advertisers: Annotated[tuple[Bidder, ...], Field(max_length=MAX_ADVERTISERS)]
+    abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
+    engine: Engine
+    sampling: Sampling
+    candidates: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = Field(
+        description="Independent draws, in the order they were numbered; empty when no advertiser takes part."
+    )
+    fallback: Candidate = Field(description="One more draw, from the reference model: the advert-free reply.")
+
+    @model_validator(mode="after")
+    def _candidates_are_numbered(self) -> Self:
+        if any(candidate.index != place for place, candidate in enumerate(self.candidates)):
+            raise ValueError("candidates: the indices must count from 0")
+        if sum(len(candidate.token_ids) for candidate in self.candidates) > MAX_CANDIDATE_TOKENS:
+            raise ValueError(f"candidates: more than {MAX_CANDIDATE_TOKENS} tokens in all")
+        return self
+
+
+class CandidatesScored(CandidatesGenerated):
+    """Every number of the auction: settlement, audit and replay need nothing else but the draw's key."""
+
+    event_type: ClassVar[str] = "auction.candidates.scored.v1"
+
+    log_ref: Annotated[tuple[LogProb, ...], Field(max_length=MAX_CANDIDATES)] = Field(
+        description="Log-probability of each candidate under the reference model, nats; empty when void."
+    )
+    rewards_micros: Annotated[dict[AdvertiserId, Rewards], Field(max_length=MAX_ADVERTISERS)] = Field(
+        description="What each candidate is worth to each advertiser that takes part, micros."
+    )
+    clamped: Annotated[dict[AdvertiserId, int], Field(max_length=MAX_ADVERTISERS)] = Field(
+        description="How many rewards of an advertiser lay outside its declared range; only those above 0."
+    )
+    tau_micros_per_nat: Tau
+    currency: Currency
+    payment_rule: PaymentRule
+    void_reason: VoidReason | None = None
+    scoring_duration_s: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _numbers_fit_together(self) -> Self:
+        lengths = {len(self.log_ref), *(len(rewards) for rewards in self.rewards_micros.values())}
+        held = self.rewards_micros and self.void_reason is None
+        if held and (lengths != {len(self.candidates)} or not self.candidates):
+            raise ValueError("log_ref and every advertiser's rewards must have one number for each candidate")
+        if not set(self.rewards_micros) <= {advertiser.advertiser_id for advertiser in self.advertisers}:
+            raise ValueError("rewards_micros: an id that is not among the advertisers")
+        return self
+
+
+class Sponsor(Part):
+    """The disclosure: what one advertiser's bid did to the chance of the reply that was given."""
+
+    advertiser_id: AdvertiserId
+    name: KnownName
+    probability_with: Probability
+    probability_without: Probability
+
+
+class Draw(Part):
+    """What fixed the choice: anyone with the key can repeat it in integers."""
+
+    algorithm: Literal["draw-v1"]
+    key_sha256: Digest
+    scored_sha256: Digest
+    u: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(description="128 bits, hexadecimal.")
+
+
+class ReplySettled(Payload):
+    """The terminal record of a query: the reply, why this one, and which bills belong to it."""
+
+    event_type: ClassVar[str] = "auction.reply.settled.v1"
+
+    query_id: Identifier
+    auction_id: Digest
+    submitted_at: Moment
+    outcome: Literal["sold", "no_advertisers", "void"]
+    void_reason: VoidReason | None = None
+    reply: str
+    language: Language | None = None
+    category: Category | None = None
+    sponsored: bool
+    disclosure: str
+    chosen_index: Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)] | None = None
+    weights: Annotated[tuple[Annotated[int, Field(ge=0, le=2**62)], ...], Field(max_length=MAX_CANDIDATES)]
+    probabilities: Annotated[tuple[Probability, ...], Field(max_length=MAX_CANDIDATES)]
+    effective_sample_size: Annotated[float, Field(ge=0)]
+    draw: Draw | None = None
+    sponsors: Annotated[tuple[Sponsor, ...], Field(max_length=MAX_ADVERTISERS)]
+    abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
+    charge_ids: Annotated[tuple[Digest, ...], Field(max_length=MAX_ADVERTISERS)]
+    total_charge_micros: Charge
+    currency: Currency

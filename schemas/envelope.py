@@ -1,0 +1,195 @@
+"""CloudEvents 1.0 around an event: Kafka binary mode (headers, the value bare) and structured JSON lines."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from typing import Generic, TypeVar
+
+from schemas.identity import derive
+from schemas.payload import IDENTIFIER, BadRecord, Payload, in_utc
+from schemas.reasons import DeadLetterReason
+from schemas.record import Headers, Outgoing, Record
+from schemas.topics import Topic, topic_of
+
+P = TypeVar("P", bound=Payload, covariant=True)
+Q = TypeVar("Q", bound=Payload)
+
+SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/json"
+BARE_HEADERS = ("content-type", "traceparent")
+MAX_ATTRIBUTE_CHARACTERS = 1_024
+
+
+@dataclass(frozen=True)
+class Event(Generic[P]):
+    """An event with its envelope. `value` is the exact bytes of `data`: digests are over them, never over a rewrite."""
+
+    data: P
+    value: bytes
+    id: str
+    source: str
+    subject: str  # the record's key: the query id, or on the billing topic the advertiser id
+    time: datetime
+    correlation_id: str  # the query id
+    causation_id: str | None = None  # the id of the event this one follows from
+    expiry_time: datetime | None = None  # nobody waits for the reply any more
+    trace_parent: str | None = None
+    origin: tuple[str, ...] = ()  # where it was read; only for deriving ids
+
+    @property
+    def type(self) -> str:
+        return self.data.event_type
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the value, hexadecimal."""
+        return sha256(self.value).hexdigest()
+
+    def follow(
+        self, data: Q, *, source: str, auction_id: str, time: datetime, expiry: datetime | None = None
+    ) -> "Event[Q]":
+        """The event that follows from this one; its id derives from the auction, so a replay gives the same."""
+        subject = str(getattr(data, topic_of(data).key))
+        return Event(
+            data=data,
+            value=data.encode(),
+            id=derive("event", data.event_type, auction_id, subject),
+            source=f"urn:tessera:{source}",
+            subject=subject,
+            time=time,
+            correlation_id=self.correlation_id,
+            causation_id=self.id,
+            expiry_time=expiry or self.expiry_time,
+            trace_parent=self.trace_parent,
+        )
+
+    def attributes(self) -> dict[str, str]:
+        """The CloudEvents context attributes, absent ones left out."""
+        named = {
+            "specversion": SPEC_VERSION,
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "time": timestamp(self.time),
+            "subject": self.subject,
+            "dataschema": f"urn:tessera:schema:{self.type}",
+            "correlationid": self.correlation_id,
+            "causationid": self.causation_id,
+            "expirytime": timestamp(self.expiry_time) if self.expiry_time else None,
+            "traceparent": self.trace_parent,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    def to_record(self) -> Outgoing:
+        """The event as it is written to its topic."""
+        headers = [(f"ce_{name}", value.encode()) for name, value in self.attributes().items()]
+        headers.append(("content-type", CONTENT_TYPE.encode()))
+        if self.trace_parent:
+            headers.append(("traceparent", self.trace_parent.encode()))
+        return Outgoing(self.type, self.subject.encode(), self.value, tuple(headers))
+
+
+@lru_cache(1_024)
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, microseconds kept."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def from_record(record: Record, topic: Topic) -> Event[Payload]:
+    """The event in `record`; what the envelope leaves out derives from topic, partition and offset.
+
+    Raises BadRecord: BAD_HEADERS for a header that is not UTF-8 or an attribute that is malformed, BAD_KEY for a key
+    that is not the id in the value, and what `Payload.decode` raises.
+    """
+    attributes = _attributes(record.headers)
+    data = topic.payload.decode(record.value)
+    subject = _subject(record, getattr(data, topic.key))
+    _check(attributes, topic.name)
+    return Event(
+        data=data,
+        value=record.value or b"",
+        id=attributes.get("id") or derive("event", *record.origin),
+        source=attributes.get("source", f"urn:kafka:{record.topic}"),
+        subject=subject,
+        time=_moment(attributes, "time") or _stamp(record),
+        correlation_id=attributes.get("correlationid") or getattr(data, "query_id", None) or subject,
+        causation_id=attributes.get("causationid"),
+        expiry_time=getattr(data, "deadline", None) or _moment(attributes, "expirytime"),
+        trace_parent=attributes.get("traceparent"),
+        origin=record.origin,
+    )
+
+
+def bad_headers(message: str) -> BadRecord:
+    return BadRecord(DeadLetterReason.BAD_HEADERS, message)
+
+
+def _attributes(headers: Headers) -> dict[str, str]:
+    """Context attributes by name; every header must be UTF-8, also those that are not ours."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        try:
+            text = value.decode() if value else ""
+        except UnicodeDecodeError:
+            raise bad_headers(f"header {name!r} is not UTF-8") from None
+        if text and (name.startswith("ce_") or name in BARE_HEADERS):
+            if len(text) > MAX_ATTRIBUTE_CHARACTERS:
+                raise bad_headers(f"header {name!r} has more than {MAX_ATTRIBUTE_CHARACTERS} characters")
+            found[name.removeprefix("ce_")] = text
+    return found
+
+
+def _check(attributes: Mapping[str, str], event_type: str) -> None:
+    wanted = {"specversion": SPEC_VERSION, "type": event_type}
+    for name, value in wanted.items():
+        if attributes.get(name, value) != value:
+            raise bad_headers(f"ce_{name} is {attributes[name]!r}; this topic carries {value!r}")
+    if not attributes.get("content-type", CONTENT_TYPE).lower().startswith(CONTENT_TYPE):
+        raise bad_headers(f"content-type is {attributes['content-type']!r}; the value must be {CONTENT_TYPE}")
+
+
+def _moment(attributes: Mapping[str, str], name: str) -> datetime | None:
+    if (text := attributes.get(name)) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise bad_headers(f"ce_{name} is not a time as in RFC 3339") from None
+    if moment.tzinfo is None:
+        raise bad_headers(f"ce_{name} has no offset from UTC")
+    try:
+        return in_utc(moment)
+    except ValueError as error:
+        raise bad_headers(f"ce_{name}: {error}") from None
+
+
+def _stamp(record: Record) -> datetime:
+    """When the record was stamped; a producer can write any number there."""
+    try:
+        return record.time
+    except (ValueError, OverflowError, OSError):
+        raise bad_headers(f"the record's timestamp, {record.timestamp_ms} ms, is no time") from None
+
+
+def _subject(record: Record, declared: str | None) -> str:
+    """The id the record is keyed by: as declared in the value, or else its key, or else derived from its position."""
+    if record.key is None:
+        return declared or derive("query", *record.origin)[:32]
+    try:
+        key = record.key.decode()
+    except UnicodeDecodeError:
+        raise BadRecord(DeadLetterReason.BAD_KEY, "the key is not UTF-8") from None
+    if declared is None:
+        return _as_identifier(key)
+    if key != declared:
+        raise BadRecord(DeadLetterReason.BAD_KEY, "the key is not the id in the value")
+    return declared
+
+
+def _as_identifier(key: str) -> str:
+    if not re.fullmatch(IDENTIFIER, key):
+        raise BadRecord(DeadLetterReason.BAD_KEY, "the value has no query_id and the key cannot be one")
+    return key

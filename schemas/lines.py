@@ -1,0 +1,97 @@
+"""Events and dead letters as text: CloudEvents structured-mode JSON, one event a line.
+
+`data` comes last and holds the value's bytes unchanged, so that digests over the value survive export and import.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event, from_record, timestamp
+from schemas.payload import BadRecord, Payload
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, Topic
+
+_DATA = re.compile(rb',\s*"data"\s*:\s*')  # cannot stand inside a string: its quotes would be escaped there
+_DLQ_ATTRIBUTES = {
+    "dlq.reason": "dlqreason",
+    "dlq.code": "dlqcode",
+    "dlq.message": "dlqmessage",
+    "dlq.stage": "dlqstage",
+}
+
+
+def to_line(event: Event[Payload]) -> bytes:
+    """The event as one line, without the line's end."""
+    attributes = {**event.attributes(), "datacontenttype": CONTENT_TYPE}
+    return _compact(attributes)[:-1] + b',"data":' + event.value + b"}"
+
+
+def dead_letter_line(record: Record) -> bytes:
+    """A dead letter as one line: its reason as attributes, the refused bytes as they were, in base64."""
+    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    attributes = {
+        "specversion": SPEC_VERSION,
+        "id": "/".join(record.origin),
+        "source": f"urn:kafka:{record.topic}",
+        "type": record.topic,
+        "time": timestamp(record.time),
+        "subject": (record.key or b"").decode(errors="replace"),
+        **{name: headers[header] for header, name in _DLQ_ATTRIBUTES.items() if header in headers},
+        "data_base64": base64.b64encode(record.value or b"").decode(),
+    }
+    return _compact({name: value for name, value in attributes.items() if value or name == "data_base64"})
+
+
+def from_line(line: bytes) -> tuple[str, bytes, Mapping[str, Any]]:
+    """Type, value and attributes of a line; raises BadRecord for what is not a structured event.
+
+    The value is the exact bytes behind `"data":`, which must be the last member, as `to_line` writes it.
+    """
+    line = line.strip()
+    found = _DATA.search(line)
+    if found is None or not line.endswith(b"}"):
+        raise BadRecord(DeadLetterReason.BAD_JSON, 'not a structured CloudEvent with "data" as its last member')
+    attributes = _attributes(line[: found.start()] + b"}")
+    return str(attributes.get("type", "")), line[found.end() : -1].rstrip(), attributes
+
+
+def read_event(line: bytes, topic: Topic) -> Event[Payload] | None:
+    """The event of `topic` in a line, or None for a line of another type this system writes.
+
+    A line that is no envelope is taken for the bare value, as a console consumer prints it. Raises BadRecord.
+    """
+    if b'"specversion"' not in line[:64]:
+        return from_record(Record(topic.name, None, line.strip()), topic)
+    if b'"data_base64"' in line and b'"data":' not in line:
+        return None
+    kind, value, attributes = from_line(line)
+    if kind != topic.name:
+        if kind not in BY_NAME and not kind.endswith(DEAD_LETTER_SUFFIX):
+            raise BadRecord(
+                DeadLetterReason.BAD_HEADERS, f"the line has type {kind!r}, which this system does not write"
+            )
+        return None
+    headers = tuple((f"ce_{name}", str(text).encode()) for name, text in _context(attributes))
+    return from_record(Record(topic.name, None, value, headers), topic)
+
+
+def _context(attributes: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    return ((name, value) for name, value in attributes.items() if name != "datacontenttype")
+
+
+def _attributes(text: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise BadRecord(DeadLetterReason.BAD_JSON, "the line's attributes are not JSON") from None
+    if not isinstance(found, dict):
+        raise BadRecord(DeadLetterReason.BAD_JSON, "the line is not a JSON object")
+    return found
+
+
+def _compact(attributes: Mapping[str, str]) -> bytes:
+    return json.dumps(attributes, separators=(",", ":"), ensure_ascii=False).encode()

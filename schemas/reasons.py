@@ -1,0 +1,42 @@
+"""Why something was refused, abstained or void: closed sets of numbers that are never reused.
+
+The gaps in the numbering of dead letters belong to reasons that later stages will need (unknown advertiser 5, bad
+signature 6, duplicate query 7, no candidates 9, retries exhausted 11, crashed worker 12, internal 13).
+"""
+
+from enum import IntEnum, unique
+
+
+@unique
+class DeadLetterReason(IntEnum):
+    """Why a record went to its dead-letter topic; the name is also a metric label and the header `dlq.reason`."""
+
+    BAD_JSON = 1  # the value is empty, not UTF-8, or not JSON
+    BAD_SCHEMA = 2  # JSON, but not the event: a field is missing, unknown, of the wrong type or out of bounds
+    TOO_LARGE = 3  # the value has more bytes than the topic's readers accept
+    BAD_NUMBER = 4  # NaN, an infinity, or a number outside its bounds
+    EXPIRED = 8  # the deadline had passed when the query was read
+    ENGINE_REJECTED = 10  # the model cannot take this question (too long for its context)
+    BAD_HEADERS = 14  # a header is not UTF-8, or an envelope attribute is malformed
+    BAD_KEY = 15  # the record's key is not the query id of its value
+
+
+@unique
+class AbstentionReason(IntEnum):
+    """Why one advertiser had no influence on an auction and paid nothing."""
+
+    NO_CONSENT = 101  # the query does not consent to advertising
+    BLOCKED_CATEGORY = 102  # the query blocks one of the advertiser's categories
+    PROMPT_REJECTED = 103  # the model cannot take the advertiser's prompt (too long for its context)
+    ENGINE_FAILED = 104  # the model failed while it scored this advertiser
+    DEADLINE_PASSED = 105  # the query's deadline passed while this advertiser was scored
+    REWARD_NOT_FINITE = 106  # a reward was NaN or infinite
+
+
+@unique
+class VoidReason(IntEnum):
+    """Why an auction was not held although advertisers took part; the user still gets an advert-free reply."""
+
+    REFERENCE_NOT_SCORED = 201  # the reference model could not score the candidates
+    DEADLINE_PASSED = 202  # the deadline passed before the candidates were scored
+    ALL_ABSTAINED = 203  # no advertiser was left after scoring

@@ -1,0 +1,53 @@
+"""The topic table: what each topic carries, how it is keyed and for how long it is kept."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from schemas.auction import CandidatesGenerated, CandidatesScored, QuerySubmitted, ReplySettled
+from schemas.billing import AdvertiserCharged
+from schemas.payload import Payload
+
+MEBIBYTE = 1024 * 1024
+DEAD_LETTER_SUFFIX = ".dlq"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. Its name is the type of the events it carries; partition counts never change once data is in it."""
+
+    payload: type[Payload]
+    key: Literal["query_id", "advertiser_id"]
+    retention: timedelta
+    partitions: int
+    max_message_bytes: int
+
+    @property
+    def name(self) -> str:
+        return self.payload.event_type
+
+    @property
+    def dead_letters(self) -> str:
+        """The topic of the records that this topic's readers refused."""
+        return self.name + DEAD_LETTER_SUFFIX
+
+
+# The broker takes larger queries than the readers accept: what is too large becomes a numbered dead letter with its
+# bytes intact, and the producer is told why, instead of an error that only its own log shows.
+QUERIES = Topic(QuerySubmitted, "query_id", timedelta(days=7), 4, 16 * MEBIBYTE)
+GENERATED = Topic(CandidatesGenerated, "query_id", timedelta(days=3), 4, 9 * MEBIBYTE)
+SCORED = Topic(CandidatesScored, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)
+SETTLED = Topic(ReplySettled, "query_id", timedelta(days=7), 4, 9 * MEBIBYTE)
+CHARGED = Topic(AdvertiserCharged, "advertiser_id", timedelta(days=400), 12, MEBIBYTE)
+
+TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED)
+BY_NAME = {topic.name: topic for topic in TOPICS}
+
+#: Dead letters keep the refused record whole, so their topics take anything the topics above take, and its headers.
+DEAD_LETTER_RETENTION = timedelta(days=30)
+DEAD_LETTER_MAX_BYTES = 17 * MEBIBYTE
+
+
+def topic_of(payload: Payload) -> Topic:
+    """The topic an event belongs to; KeyError for a type that is not in the table."""
+    return BY_NAME[payload.event_type]
