@@ -1,0 +1,68 @@
+"""The draw in integers: the same on every machine, and repeatable by anyone with the key (mechanism.md §6)."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+
+from schemas.identity import netstrings
+from workers.mechanism.allocation import Floats
+
+ALGORITHM: Final = "draw-v1"
+WEIGHT_ONE = 2.0**62  # the weight of probability 1
+U_BITS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen candidate and what fixed it."""
+
+    index: int
+    weights: tuple[int, ...]  # [M]
+    u: int  # uniform in [0, 2**128)
+
+
+def integer_weights(pi: Floats) -> tuple[int, ...]:
+    """[M] floor(π·2⁶²), at least 1 where π > 0."""
+    scaled = [int(probability * WEIGHT_ONE) for probability in np.minimum(pi, 1.0).tolist()]  # exact: a power of two
+    if 0 in scaled:
+        return tuple(weight or int(probability > 0) for weight, probability in zip(scaled, pi.tolist(), strict=True))
+    return tuple(scaled)
+
+
+def uniform(key: bytes, auction_id: str, scored_digest: str) -> int:
+    """The first 128 bits of HMAC-SHA256(key, "draw-v1", auction id, hexadecimal digest of the scored event).
+
+    The three are netstrings, so the message is `7:draw-v1,64:<auction id>,64:<digest>,`.
+    """
+    message = netstrings(ALGORITHM, auction_id, scored_digest)
+    mac = _keyed(key).copy()
+    mac.update(message)
+    return int.from_bytes(mac.digest()[: U_BITS // 8], "big")
+
+
+@lru_cache(8)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """The key's own part of the HMAC, a third of the cost of a draw."""
+    return hmac.new(key, digestmod=sha256)
+
+
+def pick(weights: Sequence[int], u: int) -> int:
+    """The smallest j with u·Σw < 2¹²⁸·Σ_{k≤j} w_k; ValueError if all weights are 0."""
+    target = u * sum(weights)
+    reached = 0
+    for index, weight in enumerate(weights):
+        reached += weight
+        if target < reached << U_BITS:
+            return index
+    raise ValueError("no candidate has a positive weight")
+
+
+def choose(pi: Floats, key: bytes, auction_id: str, scored_digest: str) -> Choice:
+    """Draw one candidate from π [M]."""
+    weights, u = integer_weights(pi), uniform(key, auction_id, scored_digest)
+    return Choice(pick(weights, u), weights, u)
