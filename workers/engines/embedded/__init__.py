@@ -1,0 +1,1 @@
+"""The bundled tiny language model, served by CTranslate2 inside this process. `training/` made its weights."""

@@ -1,0 +1,128 @@
+"""CTranslate2 in this process: sampling with exact log-probabilities at temperature 1, scoring of token ids.
+
+CTranslate2's random seed is one number for the whole process, read by a worker thread once, at its first draw. So each
+call of `sample` gets a generator of its own under a lock. Its replies are drawn as one batch, three times faster than
+one by one, and so depend on all seeds of the call together. One thread per generator: with more, OpenMP's busy waiting
+stops a machine that has other work.
+"""
+
+import asyncio
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from workers.engines.base import Identity, Limits, Prompt, Reply, SeedScope, check_sampling, check_scoring
+
+MODEL = Path(__file__).parent / "model"
+CONTEXT = 512  # positions the model was trained with
+ROWS_AT_ONCE = 8  # bounds the [rows, tokens, vocabulary] log-probabilities held in memory
+CT2_SEED_MASK = 0x7FFF_FFFF
+
+_SEED = threading.Lock()  # held from setting the process-wide seed until the last draw that may read it
+
+
+class EmbeddedEngine:
+    """The model in `folder`. It scores `threads` prompts at once, and draws one auction's candidates beside them."""
+
+    seed_scope: SeedScope = "call"
+
+    def __init__(self, folder: Path = MODEL, *, threads: int = 2) -> None:
+        self._files = _read(folder / "ct2")
+        self._tokenizer = Tokenizer.from_file(str(folder / "hf" / "tokenizer.json"))
+        self._tokenizer.encode_special_tokens = True  # in a stranger's text they are plain text
+        self._ids = self._tokenizer.get_vocab(with_added_tokens=True)
+        self._tokens = sorted(self._ids, key=self._ids.__getitem__)
+        self._end = self._ids["</s>"]
+        self._scorer = self._generator(threads)
+        self._sampling = ThreadPoolExecutor(1, "embedded-sampling")
+        self._scoring = ThreadPoolExecutor(threads, "embedded-scoring")
+        self.limits = Limits(len(self._tokens), CONTEXT)
+        self.identity = Identity(
+            name="embedded",
+            version=f"ctranslate2 {ctranslate2.__version__}",
+            model_sha256=sha256(self._files["model.bin"]).hexdigest(),
+            tokenizer_sha256=sha256((folder / "hf" / "tokenizer.json").read_bytes()).hexdigest(),
+        )
+
+    def encode(self, turn: str) -> Prompt:
+        ids = self._tokenizer.encode(turn, add_special_tokens=False).ids
+        return (self._ids["<s>"], self._ids["<user>"], *ids, self._ids["<assistant>"])
+
+    async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
+        check_sampling(prompt, max_tokens, self.limits)
+        loop = asyncio.get_running_loop()
+        drawn = await loop.run_in_executor(self._sampling, self._draw, prompt, tuple(seeds), max_tokens)
+        scores = await loop.run_in_executor(self._scoring, self._score, prompt, drawn)
+        return tuple(self._reply(ids, log_q) for ids, log_q in zip(drawn, scores, strict=True))
+
+    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        check_scoring(prompt, replies, self.limits)
+        ids = [reply.token_ids for reply in replies]
+        scores = await asyncio.get_running_loop().run_in_executor(self._scoring, self._score, prompt, ids)
+        return np.array(scores, dtype=np.float64)
+
+    async def close(self) -> None:
+        for pool in (self._sampling, self._scoring):
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        self._scorer.unload_model()
+
+    def _generator(self, workers: int) -> ctranslate2.Generator:
+        return ctranslate2.Generator(
+            "embedded", device="cpu", compute_type="float32", inter_threads=workers, intra_threads=1, files=self._files
+        )
+
+    def _reply(self, token_ids: tuple[int, ...], log_q: float) -> Reply:
+        text = self._tokenizer.decode(list(token_ids), skip_special_tokens=True).strip()
+        return Reply(token_ids, text, log_q, token_ids[-1] == self._end)
+
+    def _draw(self, prompt: Prompt, seeds: Sequence[int], max_tokens: int) -> list[tuple[int, ...]]:
+        start = [self._tokens[token] for token in prompt]
+        with _SEED:
+            ctranslate2.set_random_seed(_fold(seeds))
+            results = self._generator(1).generate_batch(
+                [start] * len(seeds),
+                max_length=max_tokens,
+                sampling_topk=0,
+                sampling_topp=1.0,
+                sampling_temperature=1.0,
+                end_token=[self._end],
+                return_end_token=True,
+                include_prompt_in_result=False,
+                cache_static_prompt=False,
+            )
+        return [tuple(result.sequences_ids[0]) for result in results]
+
+    def _score(self, prompt: Prompt, replies: Sequence[tuple[int, ...]]) -> list[float]:
+        """Log-probability of each reply behind `prompt`, nats."""
+        starts = range(0, len(replies), ROWS_AT_ONCE)
+        return [score for start in starts for score in self._score_rows(prompt, replies[start : start + ROWS_AT_ONCE])]
+
+    def _score_rows(self, prompt: Prompt, replies: Sequence[tuple[int, ...]]) -> list[float]:
+        rows = [[*prompt, *reply] for reply in replies]
+        table = np.asarray(self._scorer.forward_batch(rows, return_log_probs=True))
+        first = len(prompt) - 1  # the row that predicts a reply's first token
+        return [_sum(table[row, first + np.arange(len(reply)), reply]) for row, reply in enumerate(replies)]
+
+
+def _fold(seeds: Sequence[int]) -> int:
+    """One 31-bit seed from all of them."""
+    text = b"".join(seed.to_bytes(8, "big") for seed in seeds)
+    return int.from_bytes(sha256(text).digest()[:4], "big") & CT2_SEED_MASK
+
+
+def _sum(log_probabilities: NDArray[np.float32]) -> float:
+    """Exact float64 sum, at most 0: float32 rounding can lift a certain token a little above."""
+    return min(0.0, math.fsum(log_probabilities.tolist()))
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    """The model's files by name; read once, so that a generator per candidate costs no disk access."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

@@ -1,0 +1,1 @@
+"""Training code of the bundled tiny language model: corpus, network, training, evaluation, release."""
