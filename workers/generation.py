@@ -1,0 +1,181 @@
+"""Generation: a query becomes M candidate replies and one advert-free reply to fall back on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from schemas import auction
+from schemas.auction import Abstention, Advertiser, Bidder, Candidate, CandidatesGenerated, Proposal, QuerySubmitted
+from schemas.envelope import Event
+from schemas.identity import derive
+from schemas.payload import MAX_CANDIDATE_TOKENS
+from schemas.reasons import AbstentionReason, DeadLetterReason
+from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seed
+from workers.engines.deadline import within
+from workers.errors import EngineRejected, EngineTimeout, Refused
+from workers.prompts import context_aware_turn, reference_turn
+
+SOURCE = "generation"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's choices for generation."""
+
+    proposal: Proposal
+    candidates: int
+    max_tokens: int
+    deadline: timedelta  # for queries that state none, from when they are read: an outage must not expire a backlog
+    reward_limit_nats: float
+    sampling_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be sampled for one query."""
+
+    proposal: Proposal
+    proposal_prompt: Prompt
+    reference_prompt: Prompt
+    candidates: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """QuerySubmitted -> CandidatesGenerated. Raises Refused for a query that cannot be answered."""
+
+    engine: Engine
+    policy: Policy
+    now: Callable[[], datetime]
+
+    async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
+        deadline = event.expiry_time or self.now() + self.policy.deadline
+        if deadline <= self.now():
+            raise Refused(
+                DeadLetterReason.EXPIRED, f"the deadline {deadline.isoformat()} had passed when the query was read"
+            )
+        auction_id = derive("auction", *event.origin, event.subject)
+        bidders, abstentions = self._admit(event.data)
+        plan = self._plan(event.data, bidders)
+        replies, fallback = await self._sample(plan, auction_id, deadline)
+        generated = CandidatesGenerated(
+            query_id=event.subject,
+            auction_id=auction_id,
+            submitted_at=event.time,
+            deadline=deadline,
+            question=_question(event.data),
+            advertisers=bidders,
+            abstentions=abstentions,
+            engine=_identity(self.engine),
+            sampling=_sampling(plan),
+            candidates=tuple(_candidate(index, reply) for index, reply in enumerate(replies)),
+            fallback=_candidate(0, fallback),
+        )
+        return (event.follow(generated, source=SOURCE, auction_id=auction_id, time=self.now(), expiry=deadline),)
+
+    def _admit(self, query: QuerySubmitted) -> tuple[tuple[Bidder, ...], tuple[Abstention, ...]]:
+        """Who takes part and who does not, by rules that read no bid."""
+        reasons = {advertiser.advertiser_id: _exclusion(query, advertiser) for advertiser in query.advertisers}
+        admitted = tuple(
+            _bidder(advertiser, self.policy.reward_limit_nats)
+            for advertiser in query.advertisers
+            if reasons[advertiser.advertiser_id] is None
+        )
+        excluded = tuple(Abstention(advertiser_id=id_, reason=reason) for id_, reason in reasons.items() if reason)
+        return admitted, excluded
+
+    def _plan(self, query: QuerySubmitted, bidders: Sequence[Bidder]) -> Plan:
+        """Prompts and numbers of this auction; Refused when the question itself does not fit the model."""
+        candidates = query.parameters.candidates or self.policy.candidates
+        max_tokens = query.parameters.max_tokens or self.policy.max_tokens
+        max_tokens = min(max_tokens, MAX_CANDIDATE_TOKENS // candidates)
+        reference = self.engine.encode(reference_turn(query.text))
+        if problem := self._problem(reference, max_tokens):
+            raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the question does not fit the model: {problem}")
+        proposal, prompt = self._proposal(query.text, bidders, reference, max_tokens)
+        return Plan(proposal, prompt, reference, candidates if bidders else 0, max_tokens)
+
+    def _proposal(
+        self, question: str, bidders: Sequence[Bidder], reference: Prompt, max_tokens: int
+    ) -> tuple[Proposal, Prompt]:
+        """The proposal; the reference model where the names of all bidders together do not fit the model's context."""
+        if self.policy.proposal == "context_aware" and bidders:
+            prompt = self.engine.encode(context_aware_turn(question, bidders))
+            if not self._problem(prompt, max_tokens):
+                return "context_aware", prompt
+        return "reference", reference
+
+    def _problem(self, prompt: Prompt, max_tokens: int) -> str | None:
+        try:
+            check_sampling(prompt, max_tokens, self.engine.limits)
+        except EngineRejected as error:
+            return str(error)
+        return None
+
+    async def _sample(self, plan: Plan, auction_id: str, deadline: datetime) -> tuple[Sequence[Reply], Reply]:
+        """The candidates and the fallback, each from a seed of its own."""
+        key = self.policy.sampling_key
+        seeds = [derive_seed(key, auction_id, "candidate", index) for index in range(plan.candidates)]
+        last = [derive_seed(key, auction_id, "fallback", 0)]
+        try:
+            async with within(deadline - self.now()):
+                fallback = await self.engine.sample(plan.reference_prompt, seeds=last, max_tokens=plan.max_tokens)
+                replies: Sequence[Reply] = ()
+                if seeds:
+                    replies = await self.engine.sample(plan.proposal_prompt, seeds=seeds, max_tokens=plan.max_tokens)
+        except EngineTimeout:
+            raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
+        return replies, fallback[0]
+
+
+def _exclusion(query: QuerySubmitted, advertiser: Advertiser) -> AbstentionReason | None:
+    if not query.advertising_consent:
+        return AbstentionReason.NO_CONSENT
+    if set(advertiser.categories) & set(query.blocked_categories):
+        return AbstentionReason.BLOCKED_CATEGORY
+    return None
+
+
+def _bidder(advertiser: Advertiser, reward_limit_nats: float) -> Bidder:
+    limit = round(reward_limit_nats * advertiser.value_micros_per_nat)
+    declared = advertiser.reward_range_micros or (-limit, limit)
+    fields = {name: getattr(advertiser, name) for name in Advertiser.model_fields}
+    return Bidder(**{**fields, "reward_range_micros": declared})
+
+
+def _question(query: QuerySubmitted) -> auction.Question:
+    return auction.Question(text=query.text, language=query.language, category=query.category)
+
+
+def _identity(engine: Engine) -> auction.Engine:
+    known = engine.identity
+    return auction.Engine(
+        name=known.name,
+        version=known.version,
+        model_sha256=known.model_sha256,
+        tokenizer_sha256=known.tokenizer_sha256,
+    )
+
+
+def _sampling(plan: Plan) -> auction.Sampling:
+    return auction.Sampling(
+        proposal=plan.proposal,
+        temperature=1.0,
+        top_p=1.0,
+        max_tokens=plan.max_tokens,
+        proposal_prompt_sha256=_prompt_digest(plan.proposal_prompt),
+        reference_prompt_sha256=_prompt_digest(plan.reference_prompt),
+    )
+
+
+def _prompt_digest(prompt: Prompt) -> str:
+    """SHA-256 of the token ids, 4 bytes each, big-endian."""
+    return sha256(b"".join(token.to_bytes(4, "big") for token in prompt)).hexdigest()
+
+
+def _candidate(index: int, reply: Reply) -> Candidate:
+    return Candidate(
+        index=index, token_ids=reply.token_ids, text=reply.text, log_q=reply.log_q, finished=reply.finished
+    )

@@ -1,0 +1,30 @@
+"""What a reward source is: it says what each candidate is worth to one advertiser."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.auction import Bidder
+from workers.engines.base import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The replies of one auction and what is already known of them; nothing of any advertiser."""
+
+    question: str
+    replies: Sequence[Reply]
+    log_ref: NDArray[np.float64]  # [M] nats
+
+
+class RewardSource(Protocol):
+    """`rewards` returns float64 [M], micros, one for each reply in order, before clamping.
+
+    A reward may depend on the question, the replies, the reference model and this advertiser; never on another's bid.
+    Raises EngineError when the advertiser's model cannot be asked.
+    """
+
+    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]: ...

@@ -1,0 +1,145 @@
+"""Scoring: every candidate gets its log-probability under the reference model and a reward for each advertiser."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.auction import Abstention, Bidder, CandidatesGenerated, CandidatesScored, PaymentRule
+from schemas.envelope import Event
+from schemas.reasons import AbstentionReason, VoidReason
+from workers.engines.base import Engine, Reply
+from workers.engines.deadline import within
+from workers.errors import AuctionVoid, EngineError, EngineRejected, EngineTimeout
+from workers.prompts import reference_turn
+from workers.rewards.base import Candidates, RewardSource
+
+SOURCE = "scoring"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The operator's terms of every auction."""
+
+    tau_micros_per_nat: int
+    currency: str
+    payment_rule: PaymentRule
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """One advertiser's rewards over the M candidates, micros, inside its declared range."""
+
+    rewards: NDArray[np.float64]  # [M]
+    clamped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What scoring found. An auction that is void has neither log_ref nor bids."""
+
+    log_ref: tuple[float, ...] = ()
+    bids: Mapping[str, Bid] = field(default_factory=dict)
+    abstentions: tuple[Abstention, ...] = ()
+    void_reason: VoidReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """CandidatesGenerated -> CandidatesScored."""
+
+    engine: Engine
+    reward_source: RewardSource
+    terms: Terms
+    now: Callable[[], datetime]
+
+    async def handle(self, event: Event[CandidatesGenerated]) -> Sequence[Event[CandidatesScored]]:
+        began, generated = self.now(), event.data
+        scores = await self._scores(generated)
+        finished = self.now()
+        known = {name: getattr(generated, name) for name in CandidatesGenerated.model_fields}
+        scored = CandidatesScored(
+            **{**known, "abstentions": generated.abstentions + scores.abstentions},
+            log_ref=scores.log_ref,
+            rewards_micros={id_: tuple(bid.rewards.tolist()) for id_, bid in scores.bids.items()},
+            clamped={id_: bid.clamped for id_, bid in scores.bids.items() if bid.clamped},
+            tau_micros_per_nat=self.terms.tau_micros_per_nat,
+            currency=self.terms.currency,
+            payment_rule=self.terms.payment_rule,
+            void_reason=scores.void_reason,
+            scoring_duration_s=max(0.0, (finished - began).total_seconds()),
+        )
+        return (event.follow(scored, source=SOURCE, auction_id=generated.auction_id, time=finished),)
+
+    async def _scores(self, generated: CandidatesGenerated) -> Scores:
+        if not generated.candidates:
+            return Scores()
+        replies = _replies(generated)
+        try:
+            log_ref = await self._log_ref(generated, replies)
+        except AuctionVoid as void:
+            return Scores(void_reason=void.reason)
+        candidates = Candidates(generated.question.text, replies, log_ref)
+        results = await asyncio.gather(
+            *(self._bid(candidates, advertiser, generated.deadline) for advertiser in generated.advertisers)
+        )
+        return _collect(generated.advertisers, results, log_ref)
+
+    async def _log_ref(self, generated: CandidatesGenerated, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        """[M] nats. Raises AuctionVoid; an engine that is down is not the auction's fault and propagates."""
+        prompt = self.engine.encode(reference_turn(generated.question.text))
+        try:
+            async with within(generated.deadline - self.now()):
+                log_ref = await self.engine.log_probs(prompt, replies)
+        except EngineTimeout:
+            raise AuctionVoid(VoidReason.DEADLINE_PASSED) from None
+        except EngineRejected:
+            raise AuctionVoid(VoidReason.REFERENCE_NOT_SCORED) from None
+        if not np.isfinite(log_ref).all():
+            raise AuctionVoid(VoidReason.REFERENCE_NOT_SCORED)
+        return np.minimum(log_ref, 0.0)
+
+    async def _bid(self, candidates: Candidates, advertiser: Bidder, deadline: datetime) -> Bid | AbstentionReason:
+        """The advertiser's bid, or why it has none: one advertiser's failure never becomes another's."""
+        try:
+            async with within(deadline - self.now()):
+                rewards = await self.reward_source.rewards(candidates, advertiser)
+        except EngineTimeout:
+            return AbstentionReason.DEADLINE_PASSED
+        except EngineRejected:
+            return AbstentionReason.PROMPT_REJECTED
+        except EngineError:
+            return AbstentionReason.ENGINE_FAILED
+        return _clamp(rewards, advertiser)
+
+
+def _replies(generated: CandidatesGenerated) -> tuple[Reply, ...]:
+    return tuple(
+        Reply(candidate.token_ids, candidate.text, candidate.log_q, candidate.finished)
+        for candidate in generated.candidates
+    )
+
+
+def _clamp(rewards: NDArray[np.float64], advertiser: Bidder) -> Bid | AbstentionReason:
+    if not np.isfinite(rewards).all():
+        return AbstentionReason.REWARD_NOT_FINITE
+    inside = np.clip(rewards, *advertiser.reward_range_micros)
+    return Bid(inside, int((inside != rewards).sum()))
+
+
+def _collect(
+    advertisers: Sequence[Bidder], results: Sequence[Bid | AbstentionReason], log_ref: NDArray[np.float64]
+) -> Scores:
+    bids: dict[str, Bid] = {}
+    abstentions: list[Abstention] = []
+    for advertiser, result in zip(advertisers, results, strict=True):
+        if isinstance(result, Bid):
+            bids[advertiser.advertiser_id] = result
+        else:
+            abstentions.append(Abstention(advertiser_id=advertiser.advertiser_id, reason=result))
+    if not bids:
+        return Scores(abstentions=tuple(abstentions), void_reason=VoidReason.ALL_ABSTAINED)
+    return Scores(tuple(log_ref.tolist()), bids, tuple(abstentions))
