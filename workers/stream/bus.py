@@ -1,0 +1,49 @@
+"""What a bus is: it carries records between topics and runs stages on them. Two of them: `memory.py` and `kafka.py`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from schemas.envelope import Event
+from schemas.payload import Payload
+from schemas.reasons import DeadLetterReason
+from schemas.record import Outgoing, Record
+from workers.pipeline import Stage
+
+
+class Observer(Protocol):
+    """Who is told what happened. Events and refusals are reported after their transaction is committed, once."""
+
+    def committed(self, events: Iterable[Event[Payload]]) -> None: ...
+    def refused(self, stage: str, reason: DeadLetterReason) -> None: ...
+    def handled(self, stage: str, duration_s: float) -> None: ...
+    def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None: ...
+    def in_flight(self, stage: str, count: int) -> None: ...
+    def rebalanced(self, stage: str) -> None: ...
+    def producer_reopened(self, stage: str) -> None: ...
+    def assigned(self, stage: str, ready: bool) -> None: ...
+
+
+class Reader(Protocol):
+    """Committed records of some topics, each once, in order per partition."""
+
+    def __aiter__(self) -> AsyncIterator[Record]: ...
+
+
+class Bus(Protocol):
+    """Promises, each checked by tests/contracts/test_bus.py:
+
+    * `run` gives every record of a stage's input topic to its worker and publishes what the worker returns. Each input
+      record has exactly one result, in the order of the input per partition: its events, or one dead letter.
+    * Workers run outside any transaction, at most `stage.in_flight` at once per partition.
+    * An error that is not the record's fault ends `run` with that error, and nothing of that record is published.
+    * `run` ends without an error when `stop` is set.
+    """
+
+    async def publish(self, records: Sequence[Outgoing]) -> None: ...
+
+    def read(self, topics: Sequence[str]) -> AbstractAsyncContextManager[Reader]:
+        """What is published from now on; the moment is when the context is entered."""
+
+    async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None: ...

@@ -1,0 +1,215 @@
+"""A short connection to Kafka for administration: single requests, a time limit on everything, errors for the user.
+
+Requests go out as aiokafka's protocol classes, because its admin client hides the error code of a whole answer (an
+offset fetch during loading looks like "no offsets") and has no offset commit.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
+
+from workers.errors import BrokerError
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 9.0
+REQUEST_TIMEOUT_S = 8.0  # below the former: aiokafka closes its socket only when its own limit is reached
+WORK_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 3.0
+PAUSE_S = 0.1  # between two attempts
+GROUP, TRANSACTION = 0, 1  # kinds of coordinator
+EARLIEST, LATEST = -2, -1
+TOPIC_RESOURCE = 2
+SIMPLE_COMMIT = (
+    -1,
+    "",
+    -1,
+)  # generation, member, retention: a commit from outside, refused while the group has members
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Where one partition lives: broker numbers; a leader of -1 is none."""
+
+    number: int
+    leader: int
+    replicas: int
+
+
+@dataclass(frozen=True)
+class TopicPlan:
+    """A topic as it is to be created."""
+
+    name: str
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+
+
+class Cluster:
+    """The requests. Each raises KafkaError; `insist` repeats those for which Kafka only needs time."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.trouble = "no answer"
+
+    async def insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The result of `attempt`, repeated while Kafka answers "not yet"; the limit of `connected` ends it."""
+        while True:
+            try:
+                return await attempt()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                self.trouble = str(error)
+            await asyncio.sleep(PAUSE_S)
+
+    async def partitions(self) -> dict[str, tuple[Partition, ...]]:
+        """Every topic's partitions, in order. All topics are asked for: asking for one by name may create it."""
+        answer = (await self._ask(MetadataRequest(None))).to_object()
+        found = {topic["topic"]: topic for topic in answer["topics"] if not topic["error_code"]}
+        return {name: tuple(sorted(map(_partition, topic["partitions"]), key=_number)) for name, topic in found.items()}
+
+    async def create(self, plans: Iterable[TopicPlan]) -> dict[str, tuple[int, str]]:
+        """Error code (0: created) and message per topic."""
+        rows: list[Any] = [
+            (plan.name, plan.partitions, plan.replication, [], list(plan.configs.items())) for plan in plans
+        ]
+        request = CreateTopicsRequest(rows, int(WORK_TIMEOUT_S * 1000), validate_only=False)
+        controller = self._client.cluster.controller
+        answer = await self._ask(request, None if controller is None else controller.nodeId)
+        return {topic: (code, message or for_code(code).__name__) for topic, code, message in answer.topic_errors}
+
+    async def configs(self, topics: Iterable[str], names: list[str]) -> dict[str, dict[str, str]]:
+        """Values in force per topic."""
+        answer = await self._ask(DescribeConfigsRequest([(TOPIC_RESOURCE, topic, names) for topic in topics]))
+        for code, message, _, topic, _ in answer.resources:
+            _check(code, f"{topic}: {message}")
+        return {topic: {entry[0]: entry[1] for entry in entries} for _, _, _, topic, entries in answer.resources}
+
+    async def offsets(self, topic: str, partitions: Iterable[Partition], edge: int) -> dict[int, int]:
+        """The EARLIEST or LATEST (next to be written) offset of each partition, asked of its leader."""
+        by_leader: dict[int, list[int]] = {}
+        for partition in partitions:
+            by_leader.setdefault(partition.leader, []).append(partition.number)
+        if -1 in by_leader:
+            raise LeaderNotAvailableError(f"{topic}, partitions {by_leader[-1]}")
+        found: dict[int, int] = {}
+        for leader, numbers in by_leader.items():
+            answer = await self._ask(OffsetRequest(-1, 0, [(topic, [(number, edge) for number in numbers])]), leader)
+            for number, code, _, offset in answer.topics[0][1]:
+                _check(code, f"{topic}, partition {number}")
+                found[number] = offset
+        return found
+
+    async def committed(self, group: str, topic: str, numbers: Iterable[int]) -> dict[int, int]:
+        """The group's offset in each partition, -1 for none. An answer that leaves a partition out is an error."""
+        node = await self._client.coordinator_lookup(GROUP, group)
+        answer = await self._ask(OffsetFetchRequest(group, [(topic, list(numbers))]), node)
+        _check(answer.error_code, f"group {group}")
+        rows: list[tuple[int, int, str, int]] = answer.topics[0][1] if answer.topics else []
+        for number, _, _, code in rows:
+            _check(code, f"group {group}, {topic}, partition {number}")
+        found = {number: offset for number, offset, _, _ in rows}
+        if missing := set(numbers) - set(found):
+            raise NotCoordinatorForGroupError(f"group {group}: no answer for partitions {sorted(missing)}")
+        return found
+
+    async def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Write offsets for a group without members. The call may succeed while a partition fails: each is checked."""
+        node = await self._client.coordinator_lookup(GROUP, group)
+        rows = [(number, offset, "") for number, offset in offsets.items()]
+        answer = await self._ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
+        for number, code in answer.topics[0][1]:
+            _check(code, f"group {group}, {topic}, partition {number}")
+
+    async def open_transactional_id(self, transactional_id: str) -> None:
+        """Give the id a producer epoch, as a new producer would."""
+        node = await self._client.coordinator_lookup(TRANSACTION, transactional_id)
+        answer = await self._ask(InitProducerIdRequest(transactional_id, 10_000), node)
+        _check(answer.error_code, f"transactional id {transactional_id}")
+
+    async def _ask(self, request: Any, node: int | None = None) -> Any:
+        node = self._client.get_random_node() if node is None else node
+        if node is None:
+            raise NodeNotReadyError("the cluster names no broker")
+        return await self._client.send(node, request)
+
+
+@asynccontextmanager
+async def connected(bootstrap_servers: str, within_s: float = WORK_TIMEOUT_S) -> AsyncIterator[Cluster]:
+    """A cluster to ask. BrokerError: nobody answers (after 10 s), Kafka refuses, or `within_s` is over."""
+    client = AIOKafkaClient(
+        bootstrap_servers=bootstrap_servers, client_id="tessera-admin", request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
+    )
+    cluster = Cluster(client)
+    try:
+        await _bootstrap(client, bootstrap_servers)
+        async with asyncio.timeout(within_s):
+            yield cluster
+    except TimeoutError:
+        raise BrokerError(f"Kafka at {bootstrap_servers}: not done within {within_s:g} s ({cluster.trouble})") from None
+    except KafkaError as error:
+        raise BrokerError(f"Kafka at {bootstrap_servers}: {error}") from error
+    finally:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(client.close(), CLOSE_TIMEOUT_S)
+
+
+class _LastWords(logging.Handler):
+    """Keeps aiokafka's last complaint: the cause of a failed connection is logged, not raised."""
+
+    said = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said = record.getMessage()
+
+
+async def _bootstrap(client: Any, bootstrap_servers: str) -> None:
+    words = _LastWords(logging.WARNING)
+    logging.getLogger("aiokafka").addHandler(words)
+    try:
+        await asyncio.wait_for(client.bootstrap(), CONNECT_TIMEOUT_S)
+    except (KafkaError, OSError, TimeoutError, ValueError) as error:
+        why = words.said or str(error) or "no answer"
+        why += "no answer" if why.endswith(": ") else ""  # aiokafka quotes a timeout, which has no text
+        raise BrokerError(
+            f"no Kafka broker answers at {bootstrap_servers} (--bootstrap-servers, TESSERA_BOOTSTRAP_SERVERS): {why}. "
+            "`tessera broker start` starts one on this machine"
+        ) from None
+    finally:
+        logging.getLogger("aiokafka").removeHandler(words)
+
+
+# Without a handler of its own, Python prints a library's warnings to standard error; ours are exceptions.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+
+
+def _check(code: int, what: str) -> None:
+    if code:
+        raise for_code(code)(what)
+
+
+def _partition(row: Mapping[str, Any]) -> Partition:
+    return Partition(row["partition"], row["leader"], len(row["replicas"]))
+
+
+def _number(partition: Partition) -> int:
+    return partition.number

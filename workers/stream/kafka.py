@@ -1,0 +1,221 @@
+"""The bus on Kafka: consumer groups, one actor per input partition, exactly-once by transactions."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.record import Outgoing, Record
+from schemas.topics import DEAD_LETTER_MAX_BYTES
+from workers.errors import BrokerError
+from workers.pipeline import Stage
+from workers.settings import Settings
+from workers.stream.bus import Observer
+from workers.stream.cluster import LATEST, Cluster, Partition, connected
+from workers.stream.partition import PartitionActor, WorkerFailed
+from workers.stream.writer import REQUEST_TIMEOUT_MS
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 200
+RECORDS_PER_POLL = 500
+START_TIMEOUT_S = 30.0
+PUBLISH_TIMEOUT_S = 30.0
+LET_GO_S = 4.0
+STOP_TIMEOUT_S = 10.0
+HEARTBEATS_PER_SESSION = 4
+MILLISECONDS = 1_000
+
+
+class KafkaBus:
+    """Stages in consumer groups `auction.<stage>`; readers outside any group, committed records only."""
+
+    def __init__(self, settings: Settings, observer: Observer) -> None:
+        self._settings, self._observer = settings, observer
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Write with an idempotent producer, as any client that submits queries does."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap_servers,
+            enable_idempotence=True,
+            max_request_size=DEAD_LETTER_MAX_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        async with _started(producer, self._settings):
+            sent = [
+                await producer.send(record.topic, record.value, key=record.key, headers=list(record.headers))
+                for record in records
+            ]
+            await asyncio.wait_for(asyncio.gather(*sent), PUBLISH_TIMEOUT_S)
+
+    @asynccontextmanager
+    async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
+        ends = await _ends(self._settings, topics)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+        )
+        async with _started(consumer, self._settings):
+            consumer.assign(list(ends))
+            for partition, offset in ends.items():
+                consumer.seek(partition, offset)
+            yield _committed_records(consumer)
+
+    async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
+        loops = [StageLoop(self._settings, stage, self._observer) for stage in stages]
+        tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:  # aiokafka cancels its own tasks when it is stopped without a broker: that is no error
+            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+                raise outcome
+
+
+class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
+
+    def __init__(self, settings: Settings, stage: Stage, observer: Observer) -> None:
+        self.stage, self._settings, self._observer = stage, settings, observer
+        self._actors: dict[TopicPartition, PartitionActor] = {}
+        self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
+        self._consumer = self._new_consumer()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop` is set; raises what an actor failed with, and BrokerError for a topic that is not there."""
+        async with _started(self._consumer, self._settings):
+            await _ends(self._settings, [self.stage.spec.consumes.name])
+            self._consumer.subscribe([self.stage.spec.consumes.name], listener=self)
+            try:
+                while not stop.is_set() and self._failure is None:
+                    await self._poll()
+            except KafkaError as error:
+                raise BrokerError(f"stage {self.stage.spec.name}: Kafka refuses to be read: {error!r}") from error
+            finally:
+                await self._let_go(list(self._actors))
+        if self._failure is not None:
+            raise self._failure
+
+    async def _poll(self) -> None:
+        epochs = {partition: actor.epoch for partition, actor in self._actors.items()}
+        batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
+        for partition, records in batches.items():
+            actor = self._actors.get(partition)
+            if actor is None or not actor.ready:
+                continue  # its own opening seeks to the right place
+            if epochs.get(partition) != actor.epoch:
+                actor.seek()  # these records may have been fetched after the actor's own seek: fetch them again
+            else:
+                actor.deliver([_record(record) for record in records])
+        self._observer.in_flight(self.stage.spec.name, sum(actor.in_flight for actor in self._actors.values()))
+        self._observer.assigned(self.stage.spec.name, self._is_ready())
+
+    def _is_ready(self) -> bool:
+        return bool(self._actors) and all(actor.ready for actor in self._actors.values())
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._observer.rebalanced(self.stage.spec.name)
+        for partition in assigned:
+            self._consumer.pause(partition)
+            actor = PartitionActor(
+                self._settings, self.stage, partition, self._consumer, self._observer, self._is_owner
+            )
+            self._actors[partition] = actor
+            task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
+            task.add_done_callback(self._actor_ended)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._let_go(list(revoked))
+
+    async def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
+        """Forget the actors first, then end their tasks; whoever takes over settles what they leave open."""
+        actors = [self._actors.pop(partition) for partition in partitions if partition in self._actors]
+        tasks = [self._tasks.pop(actor) for actor in actors]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LET_GO_S)
+
+    def _is_owner(self, actor: PartitionActor) -> bool:
+        return self._actors.get(actor.partition) is actor
+
+    def _actor_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and self._failure is None:
+            self._failure = error.__cause__ if isinstance(error, WorkerFailed) else error
+
+    def _new_consumer(self) -> Any:
+        settings, session_ms = self._settings, int(self._settings.session_timeout_s * MILLISECONDS)
+        name = self.stage.spec.name
+        return AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap_servers,
+            client_id=self.stage.spec.group,
+            group_id=self.stage.spec.group,
+            group_instance_id=f"{name}-{settings.instance}" if settings.instance else None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
+            rebalance_timeout_ms=session_ms,
+            max_poll_interval_ms=300_000,
+            request_timeout_ms=max(session_ms + 5_000, REQUEST_TIMEOUT_MS),
+        )
+
+
+@asynccontextmanager
+async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
+    """The client, started and in the end stopped, each within a limit; BrokerError where no broker answers."""
+    try:
+        await asyncio.wait_for(client.start(), START_TIMEOUT_S)
+    except (KafkaError, OSError, TimeoutError) as error:
+        await _stop(client)
+        raise BrokerError(
+            f"no Kafka broker answers at {settings.bootstrap_servers} (TESSERA_BOOTSTRAP_SERVERS): {error}. "
+            "`tessera broker start` starts one on this machine"
+        ) from error
+    try:
+        yield
+    finally:
+        await _stop(client)
+
+
+async def _stop(client: Any) -> None:
+    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+        await asyncio.wait_for(client.stop(), STOP_TIMEOUT_S)
+
+
+async def _ends(settings: Settings, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    """The offset behind the last record of every partition; BrokerError for a topic that does not exist."""
+    async with connected(settings.bootstrap_servers) as cluster:
+        known = await cluster.insist(cluster.partitions)
+        if missing := set(topics) - set(known):
+            raise BrokerError(f"Kafka has no topic {min(missing)}: run `tessera topics create`")
+        found = {topic: await _latest(cluster, topic, known[topic]) for topic in topics}
+    return {TopicPartition(topic, number): at for topic, offsets in found.items() for number, at in offsets.items()}
+
+
+async def _latest(cluster: Cluster, topic: str, partitions: Sequence[Partition]) -> dict[int, int]:
+    return await cluster.insist(lambda: cluster.offsets(topic, partitions, LATEST))
+
+
+async def _committed_records(consumer: Any) -> AsyncIterator[Record]:
+    while True:
+        for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).values():
+            for record in records:
+                yield _record(record)
+
+
+def _record(record: Any) -> Record:
+    return Record(
+        record.topic, record.key, record.value, tuple(record.headers), record.partition, record.offset, record.timestamp
+    )

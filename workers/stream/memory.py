@@ -1,0 +1,88 @@
+"""The bus without Kafka: topics are lists in this process, with one partition each. For the demo and for tests."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from schemas.record import Outgoing, Record
+from workers.pipeline import Stage
+from workers.stream.bus import Observer
+from workers.stream.step import process, report
+
+
+class MemoryBus:
+    """Nothing survives the process; a stage begins at the first record of its input topic."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._logs: defaultdict[str, list[Record]] = defaultdict(list)
+        self._grown = asyncio.Condition()
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        async with self._grown:
+            for record in records:
+                log = self._logs[record.topic]
+                log.append(_stored(record, len(log)))
+            self._grown.notify_all()
+
+    @asynccontextmanager
+    async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
+        yield self._follow({topic: len(self._logs[topic]) for topic in topics})
+
+    async def _follow(self, positions: dict[str, int]) -> AsyncIterator[Record]:
+        while True:
+            for topic in positions:
+                while positions[topic] < len(self._logs[topic]):
+                    positions[topic] += 1
+                    yield self._logs[topic][positions[topic] - 1]
+            async with self._grown:
+                await self._grown.wait_for(lambda: any(len(self._logs[topic]) > at for topic, at in positions.items()))
+
+    async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
+        tasks = [asyncio.create_task(self._run_stage(stage)) for stage in stages]
+        stopped: asyncio.Task[Any] = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()  # a stage ends only with an error
+        finally:
+            for task in (stopped, *tasks):
+                task.cancel()
+            await asyncio.gather(stopped, *tasks, return_exceptions=True)
+
+    async def _run_stage(self, stage: Stage) -> None:
+        """Up to `in_flight` records at once; results are published in the order of the input."""
+        limit = asyncio.Semaphore(stage.in_flight)
+        previous: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for record in self._follow({stage.spec.consumes.name: 0}):
+                    await limit.acquire()
+                    previous = group.create_task(self._work(stage, record, previous, limit))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _work(
+        self, stage: Stage, record: Record, previous: asyncio.Task[None] | None, limit: asyncio.Semaphore
+    ) -> None:
+        work = asyncio.create_task(process(stage, record, self._observer))
+        try:
+            await asyncio.wait([work])
+            if previous is not None:
+                await previous  # what was finished before a failure is published
+            result = work.result()
+            began = time.perf_counter()
+            await self.publish(result.outgoing)
+            self._observer.transaction(stage.spec.name, "committed", time.perf_counter() - began, 1)
+            report(result, stage.spec.name, self._observer)
+        finally:
+            work.cancel()
+            limit.release()
+
+
+def _stored(record: Outgoing, offset: int) -> Record:
+    return Record(record.topic, record.key, record.value, record.headers, 0, offset, time.time_ns() // 1_000_000)

@@ -1,0 +1,62 @@
+"""The end of each query: a settled reply with its full set of charges, or one dead letter."""
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
+
+from schemas.auction import ReplySettled
+from schemas.billing import AdvertiserCharged
+from schemas.envelope import Event, from_record
+from schemas.record import Record
+from schemas.topics import BY_NAME, CHARGED, DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED, SETTLED
+
+TERMINAL_TOPICS = (SETTLED.name, CHARGED.name, *(topic.dead_letters for topic in (QUERIES, GENERATED, SCORED)))
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """How one query ended. Exactly one of `settled` and `dead_letter` is there."""
+
+    query_id: str
+    settled: Event[ReplySettled] | None = None
+    charges: tuple[Event[AdvertiserCharged], ...] = ()
+    dead_letter: Record | None = None
+
+
+@dataclass
+class Collector:
+    """Puts terminals together from records of TERMINAL_TOPICS; queries that are not in `expected` are ignored."""
+
+    expected: Collection[str]
+    _settled: dict[str, Event[ReplySettled]] = field(default_factory=dict)
+    _charges: dict[str, dict[str, Event[AdvertiserCharged]]] = field(default_factory=dict)
+
+    def add(self, record: Record) -> Terminal | None:
+        """The terminal that `record` completes, if it does."""
+        if record.topic.endswith(DEAD_LETTER_SUFFIX):
+            query_id = (record.key or b"").decode(errors="replace")
+            return Terminal(query_id, dead_letter=record) if query_id in self.expected else None
+        event = from_record(record, BY_NAME[record.topic])
+        query_id = event.correlation_id
+        if query_id not in self.expected:
+            return None
+        if isinstance(event.data, ReplySettled):
+            self._settled[query_id] = event  # type: ignore[assignment]  # narrowed by its data
+        elif isinstance(event.data, AdvertiserCharged):
+            self._charges.setdefault(query_id, {})[event.data.charge_id] = event  # type: ignore[assignment]
+        return self._complete(query_id)
+
+    def _complete(self, query_id: str) -> Terminal | None:
+        settled, charges = self._settled.get(query_id), self._charges.get(query_id, {})
+        if settled is None or not set(settled.data.charge_ids) <= set(charges):
+            return None
+        return Terminal(query_id, settled, tuple(charges[charge_id] for charge_id in settled.data.charge_ids))
+
+
+async def terminals(records: AsyncIterator[Record], expected: Collection[str]) -> AsyncIterator[Terminal]:
+    """The terminals of the expected queries, each once, in the order they complete; ends when all have one."""
+    collector, missing = Collector(expected), set(expected)
+    while missing:
+        terminal = collector.add(await anext(records))
+        if terminal is not None and terminal.query_id in missing:
+            missing.remove(terminal.query_id)
+            yield terminal
