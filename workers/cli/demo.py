@@ -1,0 +1,157 @@
+"""`tessera demo`: fifty auctions in one go, in memory or through Kafka."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from schemas.auction import QuerySubmitted
+from schemas.envelope import from_record
+from schemas.lines import dead_letter_line, to_line
+from schemas.payload import BadRecord
+from schemas.record import Outgoing, Record
+from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, QUERIES, SCORED
+from workers.cli import options, render
+from workers.cli.session import Session, monitor_of, stages_running
+from workers.errors import SettingsError
+from workers.pipeline import GROUPS, STAGES
+from workers.settings import DEMO_DRAW_KEY, Settings
+from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.terminals import TERMINAL_TOPICS, Collector, Terminal, terminals
+
+MOST_QUERIES = 10_000
+MOST_CHARGE_ROWS = 10
+SILENCE_S = 120.0  # the longest wait for the next record
+BUNDLED = files("workers.cli") / "demo_queries.jsonl"
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, MOST_QUERIES), help="Only the first so many queries.")
+@click.option(
+    "--queries",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your own queries: a file with one JSON object a line, as on the query topic. [default: 50 bundled ones]",
+)
+@click.option("--kafka", is_flag=True, help="Through the broker at TESSERA_BOOTSTRAP_SERVERS instead of in memory.")
+@options.bootstrap_servers
+@options.engine
+@click.option(
+    "--candidates",
+    type=int,
+    metavar="M",
+    default=10,
+    envvar="TESSERA_CANDIDATES",
+    show_default=True,
+    help="Candidate replies per auction.",
+)
+@options.proposal
+@options.as_json
+def demo(limit: int | None, queries: Path | None, kafka: bool, as_json: bool, **given: object) -> None:
+    """Run auctions on the bundled model and show replies, sponsors and charges.
+
+    The whole pipeline runs in this process: generation, scoring and settlement, with two fictitious advertisers in
+    each query. Without TESSERA_DRAW_KEY draws use a public key, so that anyone can repeat them. With --json every
+    scored, settled and charged event and every dead letter is a CloudEvents line, ready for `tessera settle -`.
+
+    With --kafka this process joins the stages' consumer groups: workers that run already take their share, and may
+    draw with another key. Do not point it at a cluster that serves real queries.
+
+    \b
+    Examples:
+      tessera demo --limit 5
+      tessera demo --json | tessera settle -
+      tessera broker start && tessera demo --kafka
+    """
+    settings = Settings.read(**given)
+    settings = settings.model_copy(update={"draw_key": settings.draw_key or DEMO_DRAW_KEY})
+    asyncio.run(_demo(settings, _load(queries, limit), kafka=kafka, as_json=as_json))
+
+
+def _load(path: Path | None, limit: int | None) -> list[QuerySubmitted]:
+    """The queries of a file; SettingsError names the line that is none."""
+    lines = (path or BUNDLED).read_bytes().splitlines()
+    found: list[QuerySubmitted] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip() and len(found) < (limit or MOST_QUERIES):
+            found.append(_parse(line, f"{path or 'bundled queries'}, line {number}"))
+    if not found:
+        raise SettingsError(f"{path} has no query in it")
+    return found
+
+
+def _parse(line: bytes, where: str) -> QuerySubmitted:
+    try:
+        return QuerySubmitted.decode(line)
+    except BadRecord as error:
+        raise SettingsError(f"{where} is not a query: {error.reason.name}: {error}") from None
+
+
+async def _demo(settings: Settings, queries: Sequence[QuerySubmitted], *, kafka: bool, as_json: bool) -> None:
+    names = list(STAGES)
+    if kafka:
+        await create_topics(settings)
+        await initialise_offsets(settings, GROUPS)
+    asked = _named(queries, uuid.uuid4().hex[:8] if kafka else "memory")
+    async with stages_running(names, settings, monitor_of(names, settings), kafka=kafka) as session:
+        if kafka:
+            await session.until_ready()
+        await (_print_lines(session, asked) if as_json else _show(session, asked))
+
+
+def _named(queries: Sequence[QuerySubmitted], run: str) -> dict[str, QuerySubmitted]:
+    """The queries by id; those without one are numbered, on Kafka under a name of this run's own."""
+    named = {query.query_id or f"demo-{run}-{number:03}": query for number, query in enumerate(queries, 1)}
+    if len(named) < len(queries):
+        raise SettingsError("two queries have the same query_id; each query has one terminal record")
+    return named
+
+
+async def _print_lines(session: Session, asked: Mapping[str, QuerySubmitted]) -> None:
+    """Every scored, settled and charged event and every dead letter, as it is published."""
+    collector, missing = Collector(asked.keys()), set(asked)
+    async with session.bus.read([SCORED.name, *TERMINAL_TOPICS]) as records:
+        await session.bus.publish(_records(asked))
+        async for record in session.watch(aiter(records), SILENCE_S):
+            if found := _line(record, asked.keys()):
+                click.echo(found)
+            if record.topic != SCORED.name and (terminal := collector.add(record)):
+                missing.discard(terminal.query_id)
+            if not missing:
+                return
+
+
+def _line(record: Record, expected: Collection[str]) -> bytes | None:
+    """The record as a CloudEvents line; None when it belongs to somebody else's query."""
+    if record.topic.endswith(DEAD_LETTER_SUFFIX):
+        return dead_letter_line(record) if (record.key or b"").decode(errors="replace") in expected else None
+    event = from_record(record, BY_NAME[record.topic])
+    return to_line(event) if event.correlation_id in expected else None
+
+
+async def _show(session: Session, asked: Mapping[str, QuerySubmitted]) -> None:
+    """Replies as they come, a progress bar below them, totals in the end."""
+    console, began = render.console(), time.perf_counter()
+    found: list[Terminal] = []
+    columns = (TextColumn("auctions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    async with session.bus.read(TERMINAL_TOPICS) as records:
+        await session.bus.publish(_records(asked))
+        with Progress(*columns, console=console, transient=True) as progress:
+            bar = progress.add_task("", total=len(asked))
+            async for terminal in session.watch(terminals(aiter(records), asked), SILENCE_S):
+                found.append(terminal)
+                console.print(render.terminal(asked[terminal.query_id].text, terminal))
+                progress.advance(bar)
+    charges = [charge.data for terminal in found for charge in terminal.charges]
+    console.print(render.charges_table(charges, MOST_CHARGE_ROWS))
+    console.print(render.totals(found, time.perf_counter() - began))
+
+
+def _records(asked: Mapping[str, QuerySubmitted]) -> list[Outgoing]:
+    """The queries as any producer would send them: a JSON value under the query's id, no headers."""
+    named = ((query_id, query.model_copy(update={"query_id": query_id})) for query_id, query in asked.items())
+    return [Outgoing(QUERIES.name, query_id.encode(), query.encode()) for query_id, query in named]

@@ -1,0 +1,98 @@
+"""How a terminal record looks to a person: the reply with its sponsors marked, the disclosure, the charges."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from schemas.auction import ReplySettled
+from schemas.billing import AdvertiserCharged
+from schemas.reasons import VoidReason
+from schemas.record import Record
+from workers.stream.terminals import Terminal
+
+MICROS = 1_000_000
+BRAND = "bold black on yellow"
+LABEL = "bold yellow"
+
+
+def money(micros: int, currency: str) -> str:
+    """An amount in whole units, all six digits: nothing is rounded for display."""
+    return f"{micros / MICROS:.6f} {currency}"
+
+
+def terminal(question: str, found: Terminal) -> RenderableType:
+    """One query and how it ended."""
+    head = Text(question, style="bold cyan")
+    if found.dead_letter is not None:
+        return Group(head, Padding(_refusal(found.dead_letter), (0, 0, 1, 2)))
+    if found.settled is None:
+        raise ValueError("a terminal has a settled reply or a dead letter")
+    charges = [charge.data for charge in found.charges]
+    body = Group(_reply(found.settled.data), _disclosure(found.settled.data, charges))
+    return Group(head, Padding(body, (0, 0, 1, 2)))
+
+
+def _reply(settled: ReplySettled) -> Text:
+    text = Text(settled.reply or "(an empty reply)")
+    text.highlight_words([sponsor.name for sponsor in settled.sponsors], BRAND)
+    return text
+
+
+def _disclosure(settled: ReplySettled, charges: Sequence[AdvertiserCharged]) -> Text:
+    """Who changed the odds of this reply, and what that cost them."""
+    if not settled.sponsored:
+        why = f" ({VoidReason(settled.void_reason).name})" if settled.void_reason else ""
+        return Text(f"no advertising{why}", style="dim")
+    text = Text("SPONSORED", style=LABEL)
+    for charge in charges:
+        odds = f"{charge.probability_without:.1%} → {charge.probability_with:.1%}"
+        text.append(
+            f"\n  {charge.name}: {odds}, pays {money(charge.charge_micros, charge.currency)}", style="not bold dim"
+        )
+    return text
+
+
+def _refusal(record: Record) -> Text:
+    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    return Text(f"refused: {headers.get('dlq.reason')} ({headers.get('dlq.message')})", style="red")
+
+
+def charges_table(charges: Iterable[AdvertiserCharged], most: int) -> Table:
+    """What each advertiser paid in all, the largest first; beyond `most` rows the rest is one line."""
+    totals: dict[tuple[str, str], list[int]] = {}
+    for charge in charges:
+        totals.setdefault((charge.name, charge.currency), []).append(charge.charge_micros)
+    rows = sorted(totals.items(), key=lambda row: -sum(row[1]))
+    table = Table("advertiser", title="charges", title_justify="left", box=None, header_style="bold")
+    for column in ("auctions", "charged"):
+        table.add_column(column, justify="right")
+    for (name, currency), amounts in rows[:most]:
+        table.add_row(name, str(len(amounts)), money(sum(amounts), currency))
+    if rest := rows[most:]:
+        amounts = [amount for _, charged in rest for amount in charged]
+        table.add_row(f"and {len(rest)} more", str(len(amounts)), money(sum(amounts), rest[0][0][1]))
+    return table
+
+
+def totals(found: Sequence[Terminal], duration_s: float) -> Text:
+    """The last lines: how many queries ended how, and the revenue."""
+    settled = [terminal.settled.data for terminal in found if terminal.settled]
+    charges = [charge.data for terminal in found for charge in terminal.charges]
+    sold = sum(reply.outcome == "sold" for reply in settled)
+    queries = "query" if len(found) == 1 else "queries"
+    lines = [
+        f"{len(found)} {queries}: {sold} sold, {len(settled) - sold} without advertising, "
+        f"{len(found) - len(settled)} refused; {duration_s:.1f} s"
+    ]
+    for currency in sorted({charge.currency for charge in charges}):
+        micros = sum(charge.charge_micros for charge in charges if charge.currency == currency)
+        lines.append(f"revenue {money(micros, currency)} = {micros} micros, the sum of {len(charges)} charges")
+    return Text("\n" + "\n".join(lines))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that does not colour numbers by itself."""
+    return Console(highlight=False, stderr=stderr)

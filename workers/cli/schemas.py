@@ -1,0 +1,30 @@
+"""`tessera schemas`: the JSON Schemas of the events."""
+
+import json
+from pathlib import Path
+
+import click
+
+from schemas.publish import PUBLISHED, export
+from workers.cli import options
+
+
+@click.group()
+def schemas() -> None:
+    """The JSON Schemas of what crosses the topics."""
+
+
+@schemas.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=PUBLISHED)
+@options.as_json
+def export_(folder: Path, as_json: bool) -> None:
+    """Write the JSON Schema (2020-12) of every event into FOLDER.
+
+    Without FOLDER they go to the package's own schemas/published, as a developer wants after a change.
+
+    \b
+    Example:
+      tessera schemas export ./event-schemas
+    """
+    for path in export(folder):
+        click.echo(json.dumps({"path": str(path)}) if as_json else str(path))

@@ -1,0 +1,142 @@
+"""`tessera topics`: create and show the topics of the auction."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from schemas.topics import MEBIBYTE
+from workers.cli import options
+from workers.errors import BrokerError
+from workers.pipeline import GROUPS
+from workers.settings import Settings
+from workers.stream.admin import (
+    CreatedTopics,
+    FirstOffsets,
+    TopicState,
+    create_topics,
+    describe_topics,
+    initialise_offsets,
+    planned_topics,
+)
+
+PIPED_WIDTH = 160  # columns of a table that no terminal shows: nothing is cut
+
+
+@click.group()
+def topics() -> None:
+    """Create and show the Kafka topics of the auction."""
+
+
+@topics.command()
+@options.bootstrap_servers
+@click.option("--partitions", type=int, help="Partitions of the query, candidate and reply topics; final. [default: 4]")
+@click.option("--replication-factor", type=int, help="Copies of each partition; 3 in production. [default: 1]")
+@options.as_json
+def create(
+    bootstrap_servers: str | None, partitions: int | None, replication_factor: int | None, as_json: bool
+) -> None:
+    """Create the topics and give each stage its first offsets.
+
+    Whatever exists stays as it is, so the command may be repeated. The number of partitions is final: it decides how
+    many workers of a stage can share the work, and which partition a key belongs to.
+
+    \b
+    Examples:
+      tessera topics create
+      tessera topics create --bootstrap-servers kafka-1:9092,kafka-2:9092 --partitions 12 --replication-factor 3
+    """
+    settings = Settings.read(
+        bootstrap_servers=bootstrap_servers, partitions=partitions, replication_factor=replication_factor
+    )
+    made, offsets = asyncio.run(_create(settings))
+    if as_json:
+        _print_json({"topic": name, "state": "created"} for name in made.created)
+        _print_json({"topic": name, "state": "existing"} for name in made.existing)
+        _print_json(asdict(first) for first in offsets)
+        return
+    _print_created(settings, made)
+    _print_offsets(offsets)
+
+
+@topics.command()
+@options.bootstrap_servers
+@options.as_json
+def describe(bootstrap_servers: str | None, as_json: bool) -> None:
+    """Show the topics as the brokers have them, and how far each stage is behind.
+
+    Records count what is stored, transaction markers included. The lag is what the stage has not worked on yet.
+
+    \b
+    Example:
+      tessera topics describe --json | jq 'select(.records > 0)'
+    """
+    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+    states = asyncio.run(describe_topics(settings, GROUPS))
+    if as_json:
+        _print_json(asdict(state) for state in states)
+    elif states:
+        _print_states(states)
+    missing = {plan.name for plan in planned_topics(settings)} - {state.topic for state in states}
+    if missing:
+        names = (
+            "none of the topics is"
+            if not states
+            else f"not all topics are there ({', '.join(sorted(missing))} missing)"
+        )
+        raise BrokerError(f"{names} at {settings.bootstrap_servers}; `tessera topics create` makes them")
+
+
+async def _create(settings: Settings) -> tuple[CreatedTopics, tuple[FirstOffsets, ...]]:
+    return await create_topics(settings), await initialise_offsets(settings, GROUPS)
+
+
+def _print_json(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        click.echo(json.dumps(row))
+
+
+def _print_created(settings: Settings, made: CreatedTopics) -> None:
+    table = Table("topic", "partitions", "", box=box.SIMPLE_HEAD)
+    for plan in planned_topics(settings):
+        table.add_row(plan.name, str(plan.partitions), "created" if plan.name in made.created else "existed")
+    _console().print(table)
+
+
+def _print_offsets(offsets: Iterable[FirstOffsets]) -> None:
+    table = Table("consumer group", "reads", "first offsets", box=box.SIMPLE_HEAD)
+    for first in offsets:
+        done = f"{first.partitions_written} set" if first.partitions_written else "existed"
+        table.add_row(first.group, first.topic, done)
+    _console().print(table)
+
+
+def _print_states(states: Iterable[TopicState]) -> None:
+    table = Table("topic", box=box.SIMPLE_HEAD)
+    for column in ("partitions", "copies", "retention", "max message", "records", "lag"):
+        table.add_column(column, justify="right")
+    table.add_column("consumer group")
+    for state in states:
+        table.add_row(*_cells(state))
+    _console().print(table)
+
+
+def _cells(state: TopicState) -> list[str]:
+    days = "for ever" if state.retention_ms < 0 else f"{timedelta(milliseconds=state.retention_ms).days} days"
+    size = f"{state.max_message_bytes / MEBIBYTE:g} MiB"
+    lags = ["no offsets" if group.lag_records is None else str(group.lag_records) for group in state.groups]
+    groups = [group.group for group in state.groups]
+    counts = [str(state.partitions), str(state.replication), days, size, str(state.records)]
+    return [state.topic, *counts, "\n".join(lags), "\n".join(groups)]
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)

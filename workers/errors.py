@@ -1,0 +1,63 @@
+"""Every error the workers raise on purpose.
+
+TesseraError
+├── Refused             a record that cannot be worked on becomes a dead letter (decoding raises schemas.BadRecord)
+├── AuctionVoid         no auction can be held: the user gets the advert-free reply, nobody pays
+├── EngineError
+│   ├── EngineRejected      the input is at fault; the same call fails again
+│   ├── EngineUnavailable   the engine is down or gone; the input is not at fault
+│   └── EngineTimeout       no answer within the time allowed
+├── SettingsError       a setting is missing or wrong; the message names the variable
+├── MissingProgram      something that must be installed is not; the message says how to get it
+└── BrokerError         Kafka cannot be reached, or is not set up for the workers
+"""
+
+from schemas.reasons import DeadLetterReason, VoidReason
+
+
+class TesseraError(Exception):
+    """Base of all of them: `str(error)` is meant for the person who has to act."""
+
+
+class Refused(TesseraError):
+    """The record cannot be worked on, now or later."""
+
+    def __init__(self, reason: DeadLetterReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class AuctionVoid(TesseraError):
+    """No auction can be held with these candidates."""
+
+    def __init__(self, reason: VoidReason) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+
+
+class EngineError(TesseraError):
+    """A language model did not do what it was asked."""
+
+
+class EngineRejected(EngineError):
+    """The input is at fault: too long, empty, or a token outside the vocabulary."""
+
+
+class EngineUnavailable(EngineError):
+    """The engine is down or gone; retry elsewhere or later."""
+
+
+class EngineTimeout(EngineError):
+    """The engine gave no answer within the time allowed."""
+
+
+class SettingsError(TesseraError):
+    """A setting is missing or has a value that cannot be used."""
+
+
+class MissingProgram(TesseraError):
+    """A program or optional package is not installed."""
+
+
+class BrokerError(TesseraError):
+    """Kafka cannot be reached, or its topics and offsets are not as the workers need them."""

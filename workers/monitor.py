@@ -1,0 +1,17 @@
+"""What a process knows of itself: its metrics and its health, fed by the bus."""
+
+from collections.abc import Sequence
+
+from workers.health import Health
+from workers.metrics import Metrics
+
+
+class Monitor(Metrics):
+    """The observer of a bus. A stage is ready when it owns partitions and all of them are open."""
+
+    def __init__(self, *, stages: Sequence[str], currency: str, engine: str) -> None:
+        super().__init__(stages=stages, currency=currency, engine=engine)
+        self.health = Health([f"stage {stage}" for stage in stages])
+
+    def assigned(self, stage: str, ready: bool) -> None:
+        self.health.ready(f"stage {stage}", ready)

@@ -1,0 +1,156 @@
+"""All settings: one frozen model, read once by the command line. Order: option, TESSERA_ variable, default."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.auction import PaymentRule, Proposal
+from schemas.payload import MAX_CANDIDATES, MAX_TOKENS, Currency
+from workers.errors import SettingsError
+
+PREFIX = "TESSERA_"
+TEST_PREFIX = "TESSERA_TEST_"  # switches of the test suite, not settings
+MIN_KEY_CHARACTERS = 32
+
+
+class Settings(BaseSettings):
+    """Field descriptions are the settings table of the README."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, `host:port[,host:port...]`.")
+    engine: str = Field(
+        "embedded", description="Language model: `embedded` (bundled, CPU) or `null` (no model; tests)."
+    )
+    engine_threads: Annotated[int, Field(ge=1, le=256)] = Field(2, description="CPU threads of the embedded engine.")
+    proposal: Proposal = Field(
+        "context_aware",
+        description="Where candidates are drawn from: `context_aware` (the model is told who bids) or `reference`.",
+    )
+    candidates: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] = Field(
+        20, description="Candidates per auction, M, where the query names no other number."
+    )
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = Field(96, description="Longest reply, tokens.")
+    tau_micros_per_nat: Annotated[int, Field(ge=1, le=10**12)] = Field(
+        1_000, description="Weight of the reference model, τ: small lets bids decide, large keeps replies natural."
+    )
+    reward_limit_nats: Annotated[float, Field(gt=0, le=500)] = Field(
+        50.0, description="Range of rewards where an advertiser declares none: ± this, times its value per nat."
+    )
+    currency: Currency = Field("USD", description="ISO 4217 code of all amounts; a micro is a millionth of its unit.")
+    payment_rule: PaymentRule = Field("offset", description="How charges follow from rewards.")
+    deadline_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        60.0, description="Seconds an auction may take once its query is read, where the query states no deadline."
+    )
+    draw_key: SecretStr | None = Field(
+        None, description="Secret of the draw, at least 32 characters; settlement does not start without it."
+    )
+    sampling_key: SecretStr = Field(
+        SecretStr(""), description="Secret of the sampling seeds; without it they follow from the auction id alone."
+    )
+    in_flight: Annotated[int, Field(ge=1, le=4_096)] = Field(
+        8, description="Queries that generation and scoring work on at once, per input partition."
+    )
+    transaction_auctions: Annotated[int, Field(ge=1, le=4_096)] = Field(
+        64, description="Most auctions settled, or stage results written, in one Kafka transaction."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz.")
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(9_464, description="Their port; 0 takes a free one.")
+    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = Field(
+        "",
+        description="Stable name of this replica (an ordinal): a restarted worker takes its partitions back at once.",
+    )
+    replication_factor: Annotated[int, Field(ge=1, le=9)] = Field(
+        1, description="Copies of each partition when topics are created; 3 in production."
+    )
+    partitions: Annotated[int, Field(ge=1, le=1_024)] = Field(
+        4, description="Partitions of the query, candidate and reply topics when they are created; final."
+    )
+    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = Field(
+        10.0, description="Seconds without a heartbeat after which another worker takes over a partition."
+    )
+
+    @field_validator("draw_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < MIN_KEY_CHARACTERS:
+            raise ValueError(f"a key has at least {MIN_KEY_CHARACTERS} characters")
+        return key
+
+    @classmethod
+    def read(cls, **options: Any) -> Self:
+        """The settings with `options` (None: not given) above the environment; SettingsError names what is wrong."""
+        _refuse_unknown_variables(set(cls.model_fields))
+        given = {name: value for name, value in options.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+
+#: Draw key of demonstrations: public, so that anyone can repeat a demo's draws. Never one for real money.
+DEMO_DRAW_KEY = SecretStr("demonstration-draw-key-known-to-everyone")
+
+
+def _refuse_unknown_variables(known: set[str]) -> None:
+    variables = {PREFIX + name.upper() for name in known}
+    for name in os.environ:
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in variables:
+            near = difflib.get_close_matches(name, variables, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; `tessera run --help` lists the settings"
+            raise SettingsError(f"the environment has {name}, which is not a setting{hint}")
+
+
+def _explain(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_context=False)[0]
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    shown = "" if "key" in name else f" (it is {problem['input']!r})"
+    return f"{PREFIX}{name.upper()}: {problem['msg']}{shown}"
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One line of the settings table."""
+
+    variable: str
+    default: str
+    description: str
+
+
+def settings_table() -> list[SettingRow]:
+    """Every setting, for `tessera run --help` and the README."""
+    return [
+        SettingRow(PREFIX + name.upper(), _shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return "none"
+    text = default.get_secret_value() if isinstance(default, SecretStr) else str(default)
+    return text or "empty"
+
+
+def cache_folder() -> Path:
+    """Where to keep what can be fetched again: $XDG_CACHE_HOME/tessera, without it ~/.cache/tessera."""
+    return _user_folder("XDG_CACHE_HOME", ".cache")
+
+
+def state_folder() -> Path:
+    """Where to keep what must survive a command: $XDG_STATE_HOME/tessera, without it ~/.local/state/tessera."""
+    return _user_folder("XDG_STATE_HOME", ".local/state")
+
+
+def _user_folder(variable: str, default: str) -> Path:
+    """SettingsError where neither the variable nor a home folder is known; a relative path does not count (XDG)."""
+    given = Path(os.environ.get(variable, ""))
+    try:
+        return (given if given.is_absolute() else Path.home() / default) / "tessera"
+    except RuntimeError:
+        raise SettingsError(f"this user has no home folder; set {variable} to a folder that can be written") from None
