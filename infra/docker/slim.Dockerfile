@@ -1,0 +1,19 @@
+# The worker image for CPUs: generation on the bundled model, scoring, settlement, and every other `tessera` command.
+# Build from the top of the checkout: docker build -f infra/docker/slim.Dockerfile -t tessera:slim .
+
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY schemas schemas
+COPY workers workers
+RUN python -m venv /opt/tessera && /opt/tessera/bin/pip install --no-cache-dir .
+
+FROM python:3.11-slim-bookworm
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tessera
+COPY --from=build /opt/tessera /opt/tessera
+# Nothing is written at run time (no bytecode, no caches), so the root file system can be read-only.
+ENV PATH=/opt/tessera/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+# Exec form: the worker is process 1 and gets SIGTERM itself.
+ENTRYPOINT ["tessera"]
+CMD ["--help"]
