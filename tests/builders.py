@@ -1,0 +1,187 @@
+"""Small valid events in their envelopes, records around them, and all numbers from a seed: what every test begins with.
+
+`candidates` and `advertisers` are how many, or the very ones; `changes` replace other fields of the payload, so that a
+test shows only what it is about.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from schemas.auction import (
+    Advertiser,
+    Bidder,
+    Candidate,
+    CandidatesGenerated,
+    CandidatesScored,
+    Engine,
+    QuerySubmitted,
+    Question,
+    ReplySettled,
+    Sampling,
+)
+from schemas.billing import AdvertiserCharged
+from schemas.envelope import Event
+from schemas.identity import derive
+from schemas.payload import Payload
+from schemas.record import Headers, Record
+from schemas.topics import QUERIES, Topic, topic_of
+from workers.settlement import Settlement
+
+T = TypeVar("T")
+
+SUBMITTED_AT = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
+DEADLINE = datetime(2100, 1, 1, tzinfo=UTC)  # ahead of every clock, a fake one and the real one
+DRAW_KEY = b"draw key of the tests, known to everyone"
+TAU_MICROS_PER_NAT = 1_000
+END_TOKEN = 2  # of both engines; ids below 260 are in both vocabularies
+TRADES = ("selling organic seeds", "repairing bicycles", "teaching the cello", "renting out canoes")
+
+
+def make_advertiser(index: int = 0, **changes: Any) -> Advertiser:
+    """Advertiser `index`, at most 64 of them: distinct ids and names."""
+    fields: dict[str, Any] = {
+        "advertiser_id": f"advertiser-{index:02}",
+        "name": f"Brand{index:02}",
+        "description": TRADES[index % len(TRADES)],
+        "value_micros_per_nat": 500 + 100 * index,
+    }
+    return Advertiser(**(fields | changes))
+
+
+def make_bidder(index: int = 0, **changes: Any) -> Bidder:
+    """The same advertiser once it takes part: with a range of ± 50 nats' worth."""
+    advertiser = make_advertiser(index)
+    limit = 50 * advertiser.value_micros_per_nat
+    fields = {name: getattr(advertiser, name) for name in Advertiser.model_fields}
+    return Bidder(**(fields | {"reward_range_micros": (-limit, limit)} | changes))
+
+
+def make_candidate(index: int = 0, seed: int = 0, **changes: Any) -> Candidate:
+    """Candidate `index`: 3 to 8 tokens, every other one finished."""
+    rng = random.Random(f"candidate {seed} {index}")
+    finished = index % 2 == 0
+    token_ids = (*(rng.randrange(4, 260) for _ in range(rng.randint(2, 7))), END_TOKEN if finished else 17)
+    fields: dict[str, Any] = {
+        "index": index,
+        "token_ids": token_ids,
+        "text": f"Reply {index} of auction {seed}.",
+        "log_q": -rng.uniform(1.0, 9.0),
+        "finished": finished,
+    }
+    return Candidate(**(fields | changes))
+
+
+def make_query(seed: int = 0, *, advertisers: int | Sequence[Advertiser] = 2, **changes: Any) -> Event[QuerySubmitted]:
+    """Query number `seed`; without a deadline of its own, so that it never expires by the calendar."""
+    fields: dict[str, Any] = {
+        "query_id": f"query-{seed}",
+        "text": f"How do I plant beans in week {seed}?",
+        "language": "en",
+        "category": "gardening",
+        "advertisers": _each(make_advertiser, advertisers),
+    }
+    return envelop(QuerySubmitted(**(fields | changes)), origin=(QUERIES.name, "0", str(seed)))
+
+
+def make_generated(
+    seed: int = 0, *, candidates: int | Sequence[Candidate] = 4, advertisers: int | Sequence[Bidder] = 2, **changes: Any
+) -> Event[CandidatesGenerated]:
+    """The candidates of query number `seed`."""
+    return envelop(CandidatesGenerated(**(_generated(seed, candidates, advertisers) | changes)))
+
+
+def make_scored(
+    seed: int = 0, *, candidates: int | Sequence[Candidate] = 4, advertisers: int | Sequence[Bidder] = 2, **changes: Any
+) -> Event[CandidatesScored]:
+    """The same candidates with a number for each: weights within 2 nats, rewards within ± 3 τ."""
+    rng, fields = random.Random(f"scores {seed}"), _generated(seed, candidates, advertisers)
+    ids = [bidder.advertiser_id for bidder in fields["advertisers"]]
+    scores: dict[str, Any] = {
+        "log_ref": tuple(candidate.log_q - rng.uniform(0.0, 2.0) for candidate in fields["candidates"]),
+        "rewards_micros": {id_: tuple(rng.uniform(-3_000.0, 3_000.0) for _ in fields["candidates"]) for id_ in ids},
+        "clamped": {},
+        "tau_micros_per_nat": TAU_MICROS_PER_NAT,
+        "currency": "USD",
+        "payment_rule": "offset",
+        "scoring_duration_s": 0.125,
+    }
+    return envelop(CandidatesScored(**(fields | scores | changes)))
+
+
+def make_settled(scored: Event[CandidatesScored]) -> tuple[Event[ReplySettled], list[Event[AdvertiserCharged]]]:
+    """What settlement makes of a scored event under the tests' key: the reply, and the bills."""
+    reply, *bills = Settlement(DRAW_KEY).settle(scored)
+    return reply, bills  # type: ignore[return-value]  # the first is the reply, the others are bills
+
+
+def make_events(seed: int = 0) -> list[Event[Payload]]:
+    """One event of every type, of one auction."""
+    scored = make_scored(seed)
+    reply, bills = make_settled(scored)
+    return [make_query(seed), make_generated(seed), scored, reply, bills[0]]
+
+
+def envelop(data: Payload, *, origin: tuple[str, ...] = (), **changes: Any) -> Event[Any]:
+    """The payload as an event, as its stage would publish it."""
+    subject = str(getattr(data, topic_of(data).key))
+    fields: dict[str, Any] = {
+        "data": data,
+        "value": data.encode(),
+        "id": derive("event", data.event_type, subject),
+        "source": "urn:tessera:test",
+        "subject": subject,
+        "time": SUBMITTED_AT,
+        "correlation_id": getattr(data, "query_id", None) or subject,
+        "expiry_time": getattr(data, "deadline", None),
+        "origin": origin,
+    }
+    return Event(**(fields | changes))
+
+
+def make_record(
+    what: Event[Any] | bytes | None,
+    topic: Topic = QUERIES,
+    *,
+    key: bytes | None = None,
+    headers: Headers = (),
+    partition: int = 0,
+    offset: int = 0,
+    timestamp_ms: int = 1_795_435_200_250,  # SUBMITTED_AT
+) -> Record:
+    """The record a reader finds: an event as it is written, or a bare value as a stranger sends it."""
+    if isinstance(what, Event):
+        written = what.to_record()
+        return Record(written.topic, written.key, written.value, written.headers, partition, offset, timestamp_ms)
+    return Record(topic.name, key, what, headers, partition, offset, timestamp_ms)
+
+
+def _generated(seed: int, candidates: int | Sequence[Candidate], advertisers: int | Sequence[Bidder]) -> dict[str, Any]:
+    query_id = f"query-{seed}"
+    return {
+        "query_id": query_id,
+        "auction_id": derive("auction", query_id),
+        "submitted_at": SUBMITTED_AT,
+        "deadline": DEADLINE,
+        "question": Question(text=f"How do I plant beans in week {seed}?", language="en", category="gardening"),
+        "advertisers": _each(make_bidder, advertisers),
+        "abstentions": (),
+        "engine": Engine(name="test", version="1", model_sha256="a" * 64, tokenizer_sha256="b" * 64),
+        "sampling": Sampling(
+            proposal="context_aware",
+            temperature=1.0,
+            top_p=1.0,
+            max_tokens=8,
+            proposal_prompt_sha256="c" * 64,
+            reference_prompt_sha256="d" * 64,
+        ),
+        "candidates": _each(partial(make_candidate, seed=seed), candidates if advertisers else 0),
+        "fallback": make_candidate(0, seed, text=f"Advert-free reply of auction {seed}."),
+    }
+
+
+def _each(make: Callable[[int], T], wanted: int | Sequence[T]) -> tuple[T, ...]:
+    """So many, numbered from 0, or the ones given."""
+    return tuple(make(index) for index in range(wanted)) if isinstance(wanted, int) else tuple(wanted)

@@ -1,0 +1,149 @@
+"""`tessera broker` and `tessera topics` as a user runs them: real processes, their output and their exit codes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from workers.stream.broker import DevelopmentBroker, free_port
+from workers.stream.broker.jars import kafka_version
+
+REPOSITORY = Path(__file__).parents[2]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def tessera(tmp_path: Path) -> Iterator[Command]:
+    """Runs a command with a home of its own; a broker it left behind is stopped."""
+    home = {"XDG_STATE_HOME": str(tmp_path / "state")}
+
+    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-X", "dev", "-m", "workers", *words]
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TESSERA_")}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=180, cwd=REPOSITORY, env=env | home | variables
+        )
+
+    yield run
+    run("broker", "stop")
+
+
+def runs(pid: int) -> bool:
+    """A zombie that nobody has collected yet does not run."""
+    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+
+
+def rows(ended: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+@pytest.fixture
+def started(session_broker: DevelopmentBroker, tessera: Command) -> dict[str, Any]:
+    """A broker that a command started. (The session's broker: Java is there, and the jars are.)"""
+    ended = tessera("broker", "start", "--port", str(free_port()), "--json")
+    assert ended.stderr == f"starting Kafka {kafka_version()}\n"
+    (row,) = rows(ended)
+    return row
+
+
+@pytest.mark.kafka
+def test_broker_outlives_its_command_and_is_stopped_once(tessera: Command, started: dict[str, Any]) -> None:
+    # Given a broker that runs after the command that started it has ended
+    pid = started["pid"]
+    assert started["state"] == "started" and runs(pid)
+    # When it is started again, then the command says where it is
+    again = tessera("broker", "start")
+    assert again.returncode == 0
+    assert again.stdout.startswith(f"Kafka runs already at {started['bootstrap_servers']} (pid {pid})")
+    # When it is asked to be elsewhere, then that is refused
+    elsewhere = tessera("broker", "start", "--port", str(free_port()))
+    assert elsewhere.returncode == 2 and "runs already, on port" in elsewhere.stderr
+    # When it is stopped twice, then the second time is no error
+    assert f"(pid {pid}) is stopped" in tessera("broker", "stop").stdout
+    assert not runs(pid)
+    idle = tessera("broker", "stop")
+    assert (idle.returncode, idle.stderr) == (0, "") and "no Kafka of `tessera broker start` runs" in idle.stdout
+    assert rows(tessera("broker", "stop", "--json")) == [{"state": "not running"}]
+
+
+@pytest.mark.kafka
+def test_topics_survive_a_crash_of_the_broker(tessera: Command, started: dict[str, Any]) -> None:
+    # Given topics, made and shown by commands that find the broker in the environment
+    place = {"TESSERA_BOOTSTRAP_SERVERS": started["bootstrap_servers"]}
+    absent = tessera("topics", "describe", **place)
+    assert absent.returncode == 2 and "`tessera topics create` makes them" in absent.stderr
+    made = rows(tessera("topics", "create", "--json", **place))
+    assert [row["state"] for row in made if "state" in row] == ["created"] * 8
+    assert [row["partitions_written"] for row in made if "group" in row] == [4] * 3
+    # When the broker is killed and started
+    crashed = psutil.Process(started["pid"])
+    crashed.send_signal(signal.SIGKILL)
+    psutil.wait_procs([crashed], timeout=20)
+    (row,) = rows(tessera("broker", "start", "--port", started["bootstrap_servers"].split(":")[1], "--json"))
+    # Then it is a new process with the old topics
+    assert row["state"] == "started" and row["pid"] != started["pid"]
+    again = tessera("topics", "create", **place)
+    assert again.stdout.count("existed") == 8 + 3 and "created" not in again.stdout
+    described = rows(tessera("topics", "describe", "--json", **place))
+    assert [len(row["groups"]) for row in described] == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert "400 days" in tessera("topics", "describe", **place).stdout
+
+
+@pytest.mark.kafka
+def test_pid_of_another_program_is_not_touched(
+    session_broker: DevelopmentBroker, tessera: Command, tmp_path: Path
+) -> None:
+    # Given a note of a broker whose process id now belongs to another program
+    data = tmp_path / "state" / "tessera" / "broker"
+    data.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (data / "broker.json").write_text(json.dumps({"pid": other.pid, "port": 9092}))
+        # When the broker is stopped
+        ended = tessera("broker", "stop")
+        # Then nothing runs as far as the command knows, and the other program lives
+        assert ended.returncode == 0 and "no Kafka" in ended.stdout
+        assert other.poll() is None
+        other.communicate(b"\n")
+
+
+@pytest.mark.kafka
+def test_taken_port_is_reported(session_broker: DevelopmentBroker, tessera: Command) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as other:
+        port = other.getsockname()[1]
+        ended = tessera("broker", "start", "--port", str(port))
+    assert ended.returncode == 2
+    assert f"tessera: port {port} cannot be used: Address already in use; choose another" in ended.stderr
+
+
+def test_without_java_the_command_says_how_to_get_it(tessera: Command, tmp_path: Path) -> None:
+    ended = tessera("broker", "start", "--port", str(free_port()), PATH=str(tmp_path))
+    assert ended.returncode == 2 and ended.stdout == ""
+    assert "apt-get install openjdk-17-jre-headless maven" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_unusable_data_folder_is_one_line(tessera: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = tessera("broker", "start", "--data", str(tmp_path / "file" / "data"))
+    assert ended.returncode == 2 and "Kafka cannot be started on" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_no_broker_is_one_line(tessera: Command) -> None:
+    ended = tessera("topics", "create", "--bootstrap-servers", f"127.0.0.1:{free_port()}")
+    assert ended.returncode == 2 and ended.stdout == ""
+    assert ended.stderr.count("\n") == 1 and "`tessera broker start`" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("broker", "start"), ("broker", "stop"), ("topics", "create"), ("topics", "describe")]
+)
+def test_help_has_an_example(words: tuple[str, ...], tessera: Command) -> None:
+    assert f"tessera {' '.join(words)}" in tessera(*words, "--help").stdout.split("Example")[1]

@@ -1,0 +1,199 @@
+"""The commands as a user meets them: help, wrong input, exit codes, output for machines."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from schemas.topics import CHARGED, SCORED, SETTLED
+from tests.integration.conftest import topics  # noqa: F401  # a fixture
+from tests.worker_process import environment, tessera, worker
+from workers.cli import COMMANDS
+
+QUERIES = [{"text": f"How do I do {number}?", "advertisers": []} for number in range(3)]
+
+
+def demo_lines(*options: str) -> list[dict[str, object]]:
+    done = tessera("demo", "--json", *options)
+    assert done.returncode == 0, done.stderr.decode()
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def refused(done: "subprocess.CompletedProcess[bytes]") -> str:
+    """The last line, which says what is wrong; before it come only lines on what was begun."""
+    assert done.returncode == 2, (done.returncode, done.stderr.decode())
+    assert b"Traceback" not in done.stderr
+    line = done.stderr.decode().splitlines()[-1]
+    assert line.startswith("tessera: ")
+    return line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    done = tessera(command, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout) > 200
+
+
+def test_help_is_fast_and_loads_no_library_it_does_not_need() -> None:
+    code = "import sys, workers.cli; print([m for m in ('aiokafka', 'ctranslate2', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    assert done.stdout.strip() == b"[]"
+
+
+def test_demo_prints_each_event_as_a_line() -> None:
+    lines = demo_lines("--limit", "3")
+    types = [line["type"] for line in lines]
+    assert {kind: types.count(kind) for kind in set(types)} == {SCORED.name: 3, SETTLED.name: 3, CHARGED.name: 6}
+    assert all({"specversion", "id", "source", "subject", "time", "data"} <= set(line) for line in lines)
+
+
+def test_demo_for_people_ends_with_a_revenue_that_is_the_sum_of_its_charges() -> None:
+    done = tessera("demo", "--limit", "4")
+    output = done.stdout.decode()
+    assert done.returncode == 0
+    assert output.count("SPONSORED") == 4
+    assert "4 queries: 4 sold, 0 without advertising, 0 refused" in output
+    paid = [line.rsplit("pays ", 1)[1].strip() for line in output.splitlines() if "pays " in line]
+    micros = sum(round(float(amount.removesuffix(" USD")) * 1e6) for amount in paid)
+    assert f"= {micros} micros, the sum of 8 charges" in output
+
+
+def test_demo_takes_ones_own_queries(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("\n".join(json.dumps(query) for query in QUERIES))
+    done = tessera("demo", "--queries", str(mine))
+    assert "3 queries: 0 sold, 3 without advertising, 0 refused" in done.stdout.decode()
+
+
+def test_demo_shows_a_refused_query_as_refused(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text(json.dumps({**QUERIES[0], "deadline": "2020-01-01T00:00:00Z"}))
+    done = tessera("demo", "--queries", str(mine))
+    assert "refused: EXPIRED" in done.stdout.decode()
+    (line,) = demo_lines("--queries", str(mine))
+    assert (line["dlqreason"], line["dlqcode"]) == ("EXPIRED", "8")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"text": "ok?"}\n{"txet": "no"}\n', "line 2 is not a query: BAD_SCHEMA"),
+        ("", "has no query in it"),
+        ('{"text": "a?", "query_id": "x"}\n{"text": "b?", "query_id": "x"}', "two queries have the same query_id"),
+    ],
+)
+def test_demo_says_what_is_wrong_with_a_file(tmp_path: Path, content: str, says: str) -> None:
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text(content)
+    assert says in refused(tessera("demo", "--queries", str(mine)))
+
+
+def test_demo_settled_again_gives_the_same_events() -> None:
+    done = tessera("demo", "--json", "--limit", "3")
+    published = [line for line in done.stdout.splitlines() if b'"type":"auction.candidates.scored.v1"' not in line]
+    again = tessera("settle", "-", given=done.stdout)
+    assert sorted(again.stdout.splitlines()) == sorted(published)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (b"", "has no auction.candidates.scored.v1 event in it"),
+        (b"nonsense\n", "line 1: BAD_JSON"),
+        (b'{"specversion":"1.0","type":"order.placed","data":{}}\n', "which this system does not write"),
+        (b'{"specversion":"1.0","type":"auction.candidates.scored.v1","data":{}}\n', "line 1: BAD_SCHEMA"),
+    ],
+)
+def test_settle_says_what_is_wrong_with_its_input(given: bytes, says: str) -> None:
+    done = tessera("settle", "-", given=given)
+    assert says in refused(done)
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"candidates": 300}, "TESSERA_CANDIDATES: Input should be less than or equal to 256"),
+        ({"engine": "gpt"}, "TESSERA_ENGINE: no engine is called 'gpt'"),
+        ({"candidate": 3}, "TESSERA_CANDIDATE, which is not a setting; did you mean TESSERA_CANDIDATES?"),
+        ({"draw_key": "short"}, "TESSERA_DRAW_KEY: Value error, a key has at least 32 characters"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, object], says: str) -> None:
+    line = refused(tessera("run", "settlement", "generation", **settings))
+    assert says in line
+    assert "short" not in line
+
+
+def test_settlement_does_not_start_without_its_key() -> None:
+    without = {name: value for name, value in environment("127.0.0.1:1").items() if name != "TESSERA_DRAW_KEY"}
+    command = [sys.executable, "-m", "workers", "run", "settlement"]
+    done = subprocess.run(command, env=without, capture_output=True, timeout=60, check=False)
+    assert "TESSERA_DRAW_KEY is not set" in refused(done)
+
+
+def test_a_broker_that_is_not_there_is_named() -> None:
+    line = refused(tessera("run", "settlement", kafka="127.0.0.1:1"))
+    assert "127.0.0.1:1" in line and "TESSERA_BOOTSTRAP_SERVERS" in line
+
+
+def test_ask_says_what_is_wrong_with_an_advertiser() -> None:
+    done = tessera("ask", "How?", "--advertiser", "no description")
+    assert done.returncode == 2
+    assert b"expected 'Name: what it sells'" in done.stderr
+
+
+def test_schemas_are_written_where_one_asks(tmp_path: Path) -> None:
+    done = tessera("schemas", "export", str(tmp_path / "new"), "--json")
+    paths = [Path(json.loads(line)["path"]) for line in done.stdout.splitlines()]
+    assert {path.name for path in paths} >= {"auction.query.submitted.v1.schema.json"}
+    assert all(json.loads(path.read_text()) for path in paths)
+
+
+def test_ctrl_c_ends_the_demo_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "workers", "demo"]
+    settings = environment("127.0.0.1:1", engine="embedded")
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()  # the first reply is there
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert b"Traceback" not in errors
+
+
+@pytest.mark.kafka
+def test_ask_prints_reply_disclosure_and_charges(topics: str, tmp_path: Path) -> None:  # noqa: F811
+    advertisers = ["--advertiser", "OvenNest: selling ingredients", "--advertiser", "CrumbWorks: selling tools"]
+    with worker(["generation", "scoring", "settlement"], topics, tmp_path / "log"):
+        people = tessera("ask", "How do I bake cookies?", *advertisers, "--value", "1500", kafka=topics)
+        machines = tessera("ask", "How do I bake cookies?", *advertisers, "--json", kafka=topics)
+
+    assert people.returncode == 0, people.stderr.decode()
+    assert all(word in people.stdout.decode() for word in ("SPONSORED", "OvenNest:", "CrumbWorks:", "pays"))
+    assert [json.loads(line)["type"] for line in machines.stdout.splitlines()] == [
+        SETTLED.name,
+        CHARGED.name,
+        CHARGED.name,
+    ]
+
+
+@pytest.mark.kafka
+def test_ask_without_workers_says_so(topics: str) -> None:  # noqa: F811
+    done = tessera("ask", "Is anybody there?", "--timeout", "2", kafka=topics)
+    assert "do the stages run?" in refused(done)
+
+
+@pytest.mark.kafka
+def test_run_stops_on_sigterm_with_0_and_starts_again(topics: str, tmp_path: Path) -> None:  # noqa: F811
+    for _ in range(2):
+        with worker(["generation", "settlement"], topics, tmp_path / "log") as process:
+            began = time.monotonic()
+            assert process.stop() == 0
+            assert time.monotonic() - began < 15
+    assert "Traceback" not in process.output()

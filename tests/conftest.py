@@ -1,0 +1,38 @@
+"""Fixtures: a real Kafka for the tests that need one."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from workers.errors import MissingProgram
+from workers.stream.broker import DevelopmentBroker
+
+
+@pytest.fixture(scope="session")
+def session_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevelopmentBroker]:
+    """The one broker of the session. Tests that stop or kill it take `broker`, all others take `kafka`."""
+    broker = DevelopmentBroker(tmp_path_factory.mktemp("kafka"), note=print)
+    try:
+        broker.start()
+    except MissingProgram as missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """Bootstrap servers of a Kafka to use: TESSERA_TEST_BOOTSTRAP, or a broker that this session starts."""
+    if given := os.environ.get("TESSERA_TEST_BOOTSTRAP"):
+        return given
+    broker: DevelopmentBroker = request.getfixturevalue("session_broker")
+    return broker.bootstrap_servers
+
+
+@pytest.fixture
+def broker(session_broker: DevelopmentBroker) -> Iterator[DevelopmentBroker]:
+    """The session's broker for a test that kills it; it runs again afterwards."""
+    yield session_broker
+    if session_broker.pid is None:
+        session_broker.start()

@@ -1,0 +1,263 @@
+"""What any bus must do: one suite, the memory bus and Kafka."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+
+from schemas import topics as table
+from schemas.envelope import Event
+from schemas.payload import Identifier, Payload
+from schemas.reasons import DeadLetterReason
+from schemas.record import Outgoing, Record
+from schemas.topics import MEBIBYTE, Topic
+from workers.errors import EngineUnavailable, Refused
+from workers.pipeline import Stage, StageSpec
+from workers.settings import Settings
+from workers.stream.admin import initialise_offsets
+from workers.stream.bus import Bus, Observer
+from workers.stream.cluster import TopicPlan, connected
+from workers.stream.kafka import KafkaBus
+from workers.stream.memory import MemoryBus
+
+WAIT_S = 60.0
+IN_FLIGHT = 4
+
+
+class Asked(Payload):
+    event_type: ClassVar[str] = "test.asked"
+    query_id: Identifier
+    number: int
+
+
+class Answered(Asked):
+    event_type: ClassVar[str] = "test.answered"
+
+
+@dataclass
+class Journal:
+    """An observer that writes everything down."""
+
+    committed_numbers: list[int] = field(default_factory=list)
+    refusals: list[tuple[str, DeadLetterReason]] = field(default_factory=list)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def committed(self, events: Iterable[Event[Any]]) -> None:
+        self.committed_numbers += [event.data.number for event in events]
+
+    def refused(self, stage: str, reason: DeadLetterReason) -> None:
+        self.refusals.append((stage, reason))
+
+    def assigned(self, stage: str, ready: bool) -> None:
+        if ready:
+            self.ready.set()
+
+    def handled(self, stage: str, duration_s: float) -> None: ...
+    def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None: ...
+    def in_flight(self, stage: str, count: int) -> None: ...
+    def rebalanced(self, stage: str) -> None: ...
+    def producer_reopened(self, stage: str) -> None: ...
+
+
+@dataclass
+class Answerer:
+    """A worker under test: it answers each record after its turn, refuses some, and breaks at one."""
+
+    refuses: Callable[[int], bool] = lambda number: False
+    breaks_at: int | None = None
+    working: int = 0
+    most_working: int = 0
+    heard: list[int] = field(default_factory=list)
+
+    async def handle(self, event: Event[Asked]) -> Sequence[Event[Answered]]:
+        number = event.data.number
+        self.heard.append(number)
+        self.working += 1
+        self.most_working = max(self.most_working, self.working)
+        try:
+            for _ in range(7 - number % 7):  # the later of seven finish first
+                await asyncio.sleep(0)
+        finally:
+            self.working -= 1
+        if number == self.breaks_at:
+            raise EngineUnavailable("the model is gone")
+        if self.refuses(number):
+            raise Refused(DeadLetterReason.EXPIRED, "too late")
+        answer = Answered(query_id=event.data.query_id, number=number)
+        return (event.follow(answer, source="test", auction_id=str(number), time=event.time),)
+
+
+@dataclass
+class Rig:
+    """A bus with one stage between two topics of its own."""
+
+    bus: Bus
+    stage: Stage
+    answerer: Answerer
+    journal: Journal
+    answered: Topic
+    kafka: bool
+
+    async def publish(self, numbers: Iterable[int], query_id: str = "q") -> None:
+        values = [Asked(query_id=query_id, number=number).encode() for number in numbers]
+        name = self.stage.spec.consumes.name
+        await self.bus.publish([Outgoing(name, query_id.encode(), value) for value in values])
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(self.bus.run([self.stage], stop))
+        try:
+            if self.kafka:
+                await asyncio.wait_for(self.journal.ready.wait(), WAIT_S)
+            yield task
+        finally:
+            stop.set()
+            await asyncio.wait([task], timeout=WAIT_S)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Callable[[int], Any]]:
+        """What the stage publishes from now on: ask for so many records."""
+        names = (self.answered.name, self.stage.spec.consumes.dead_letters)
+        async with self.bus.read(names) as records:
+            iterator = aiter(records)
+
+            async def take(count: int) -> list[Record]:
+                return [await asyncio.wait_for(anext(iterator), WAIT_S) for _ in range(count)]
+
+            yield take
+
+
+def topic(payload: type[Payload], name: str) -> Topic:
+    named = type(payload.__name__, (payload,), {"event_type": name, "__module__": __name__})
+    return Topic(named, "query_id", timedelta(hours=1), 1, MEBIBYTE)
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    name = f"test.{uuid.uuid4().hex}"
+    asked, answered = topic(Asked, f"{name}.asked"), topic(Answered, f"{name}.answered")
+    for each in (asked, answered):
+        monkeypatch.setitem(table.BY_NAME, each.name, each)
+    journal, answerer = Journal(), Answerer()
+    monkeypatch.setattr(f"{__name__}.Answered", answered.payload)
+    spec = StageSpec(name, asked, (answered,), False, lambda settings, engine: answerer)
+    stage = Stage(spec, answerer, IN_FLIGHT)
+    if request.param == "memory":
+        return Rig(MemoryBus(journal), stage, answerer, journal, answered, kafka=False)
+    bus = await kafka_bus(request.getfixturevalue("kafka"), spec, answered, journal)
+    return Rig(bus, stage, answerer, journal, answered, kafka=True)
+
+
+async def kafka_bus(bootstrap_servers: str, spec: StageSpec, answered: Topic, journal: Observer) -> KafkaBus:
+    settings = Settings.read(bootstrap_servers=bootstrap_servers, session_timeout_s=3, transaction_auctions=8)
+    async with connected(bootstrap_servers) as cluster:
+        names = (spec.consumes.name, spec.consumes.dead_letters, answered.name)
+        await cluster.create([TopicPlan(each, 1, 1, {}) for each in names])
+    await initialise_offsets(settings, {spec.group: spec.consumes.name})
+    return KafkaBus(settings, journal)
+
+
+def numbers(records: Iterable[Record]) -> list[int]:
+    return [Asked.decode(record.value).number for record in records]
+
+
+async def test_each_record_has_one_result_in_the_order_of_the_input(rig: Rig) -> None:
+    async with rig.reading() as take, rig.running():
+        await rig.publish(range(100))
+        assert numbers(await take(100)) == list(range(100))
+
+
+async def test_no_more_than_so_many_are_worked_on_at_once(rig: Rig) -> None:
+    async with rig.reading() as take, rig.running():
+        await rig.publish(range(60))
+        await take(60)
+    assert 1 < rig.answerer.most_working <= IN_FLIGHT
+
+
+async def test_a_refused_record_is_a_dead_letter_and_the_rest_goes_on(rig: Rig) -> None:
+    rig.answerer.refuses = lambda number: number % 3 == 0
+    async with rig.reading() as take, rig.running():
+        await rig.publish(range(9))
+        records = await take(9)
+
+    letters = [record for record in records if record.topic.endswith(".dlq")]
+    assert sorted(numbers(letters)) == [0, 3, 6]
+    assert dict(letters[0].headers)["dlq.reason"] == b"EXPIRED"
+    assert numbers(record for record in records if record not in letters) == [1, 2, 4, 5, 7, 8]
+
+
+async def test_a_record_that_cannot_be_decoded_is_a_dead_letter(rig: Rig) -> None:
+    async with rig.reading() as take, rig.running():
+        await rig.bus.publish([Outgoing(rig.stage.spec.consumes.name, b"k", b"nonsense", (("h", b"\xff"),))])
+        (letter,) = await take(1)
+    assert (letter.key, letter.value, letter.headers[0]) == (b"k", b"nonsense", ("h", b"\xff"))
+
+
+async def test_an_error_that_is_not_the_records_fault_ends_the_run(rig: Rig) -> None:
+    rig.answerer.breaks_at = 5
+    async with rig.reading() as take, rig.running() as run:
+        await rig.publish(range(5))
+        assert numbers(await take(5)) == [0, 1, 2, 3, 4]
+        await rig.publish([5, 6])
+        await asyncio.wait([run], timeout=WAIT_S)
+        with pytest.raises(EngineUnavailable):
+            run.result()
+        # Then nothing of that record was published, and nothing behind it
+        await rig.bus.publish([Outgoing(rig.answered.name, b"q", Answered(query_id="q", number=99).encode())])
+        assert numbers(await take(1)) == [99]
+
+
+async def test_what_is_finished_before_a_failure_is_published(rig: Rig) -> None:
+    rig.answerer.breaks_at = 3
+    async with rig.reading() as take:
+        async with rig.running() as run:
+            await rig.publish(range(6))
+            assert numbers(await take(3)) == [0, 1, 2]
+            await asyncio.wait([run], timeout=WAIT_S)
+        with pytest.raises(EngineUnavailable):
+            run.result()
+
+
+async def test_the_observer_hears_of_what_was_committed_once(rig: Rig) -> None:
+    rig.answerer.refuses = lambda number: number == 2
+    async with rig.reading() as take, rig.running():
+        await rig.publish(range(6))
+        await take(6)
+        while len(rig.journal.committed_numbers) + len(rig.journal.refusals) < 6:
+            await asyncio.sleep(0.01)
+    assert rig.journal.committed_numbers == [0, 1, 3, 4, 5]
+    assert rig.journal.refusals == [(rig.stage.spec.name, DeadLetterReason.EXPIRED)]
+
+
+async def test_a_run_that_is_stopped_ends_without_an_error(rig: Rig) -> None:
+    async with rig.running() as run:
+        pass
+    assert run.result() is None
+
+
+async def test_a_reader_sees_only_what_is_published_after_it_began(rig: Rig) -> None:
+    early = Outgoing(rig.answered.name, b"q", Answered(query_id="q", number=1).encode())
+    await rig.bus.publish([early])
+    async with rig.reading() as take:
+        await rig.bus.publish([replace(early, value=Answered(query_id="q", number=2).encode())])
+        assert numbers(await take(1)) == [2]
+
+
+@pytest.mark.parametrize("rig", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+async def test_a_new_run_begins_behind_what_was_committed(rig: Rig) -> None:
+    async with rig.reading() as take:
+        async with rig.running():
+            await rig.publish(range(3))
+            await take(3)
+        rig.answerer.heard.clear()
+        rig.journal.ready.clear()
+        async with rig.running():
+            await rig.publish([3])
+            assert numbers(await take(1)) == [3]
+    assert rig.answerer.heard == [3]

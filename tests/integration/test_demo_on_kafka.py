@@ -1,0 +1,69 @@
+"""`tessera demo --kafka`: what it leaves on the topics, seen by a client that is not ours."""
+
+import json
+
+import pytest
+
+from schemas.topics import CHARGED, SCORED, SETTLED
+from tests.kafka_client import DEAD_LETTERS, Reader, counts, of
+from tests.worker_process import tessera
+
+pytestmark = pytest.mark.kafka
+
+QUERIES = 50
+
+
+@pytest.fixture(scope="module")
+def run(topics: str) -> tuple[Reader, list[dict[str, object]]]:
+    """The demo, run once on the embedded model: what an independent reader saw, and what the command printed."""
+    with Reader(topics) as reader:
+        done = tessera("demo", "--kafka", "--json", kafka=topics, engine="embedded", candidates=8, timeout_s=300)
+        assert done.returncode == 0, done.stderr.decode()
+        reader.rest()
+        return reader, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_each_query_has_one_settled_reply_with_its_full_set_of_charges(run: tuple[Reader, list[object]]) -> None:
+    settled = [json.loads(message.value()) for message in of(run[0].messages, SETTLED.name)]
+    charged = [json.loads(message.value()) for message in of(run[0].messages, CHARGED.name)]
+
+    assert len({reply["query_id"] for reply in settled}) == len(settled) == QUERIES
+    assert sorted(charge["charge_id"] for charge in charged) == sorted(
+        charge_id for reply in settled for charge_id in reply["charge_ids"]
+    )
+    assert len(charged) == 2 * QUERIES
+    assert not of(run[0].messages, *DEAD_LETTERS)
+
+
+def test_charges_are_whole_micros_and_add_up(run: tuple[Reader, list[object]]) -> None:
+    settled = [json.loads(message.value()) for message in of(run[0].messages, SETTLED.name)]
+    charges = [json.loads(message.value())["charge_micros"] for message in of(run[0].messages, CHARGED.name)]
+
+    assert all(type(charge) is int and charge >= 0 for charge in charges)
+    assert sum(charges) == sum(reply["total_charge_micros"] for reply in settled) > 0
+
+
+def test_settling_the_scored_events_again_gives_the_same_bytes(run: tuple[Reader, list[object]]) -> None:
+    # Given the scored values as a console consumer prints them
+    values = b"\n".join(message.value() for message in of(run[0].messages, SCORED.name))
+
+    # When anyone settles them again
+    again = tessera("settle", "-", given=values)
+
+    # Then every reply and every charge is what was published, byte for byte
+    assert again.returncode == 0, again.stderr.decode()
+    recomputed = sorted(line.split(b',"data":', 1)[1][:-1] for line in again.stdout.splitlines())
+    assert recomputed == sorted(message.value() for message in of(run[0].messages, SETTLED.name, CHARGED.name))
+
+
+def test_the_command_printed_what_is_on_the_topics(run: tuple[Reader, list[dict[str, object]]]) -> None:
+    printed = counts_of_types(run[1])
+    seen = counts(of(run[0].messages, SCORED.name, SETTLED.name, CHARGED.name))
+    assert printed == seen
+
+
+def counts_of_types(lines: list[dict[str, object]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in lines:
+        found[str(line["type"])] = found.get(str(line["type"]), 0) + 1
+    return found

@@ -1,0 +1,91 @@
+"""The README's examples work as they are printed, but for the broker's address and the tool's path."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.readme import generated
+from schemas.topics import CHARGED, SETTLED
+from tests.kafka_client import Reader, of
+from tests.worker_process import worker
+from workers.stream.broker.jars import fetch_jars, find_java
+
+README = Path(__file__).parents[2] / "README.md"
+TIMEOUT_S = 120
+CONSOLE_TOOLS = "4.2.0"  # of the broker's line; Maven Central has no console tools of 4.2.2
+
+
+def block(name: str) -> str:
+    """The code block behind the mark `name`."""
+    found = re.search(rf"<!-- test: {name} -->\n```\w*\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found, f"the README has no block {name}"
+    return found[1]
+
+
+def run_python(code: str, kafka: str) -> str:
+    code = code.replace("localhost:9092", kafka)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def stages(topics: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    log = tmp_path_factory.mktemp("worker") / "log"
+    with worker(["generation", "scoring", "settlement"], topics, log, candidates=4):
+        yield topics
+
+
+@pytest.fixture(scope="session")
+def console_producer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command line of Kafka's own console producer."""
+    folder = tmp_path_factory.mktemp("kafka-tools")
+    artifact = f"org.apache.kafka:kafka-tools:{CONSOLE_TOOLS}"
+    maven = shutil.which("mvn")
+    assert maven, "Maven is needed for Kafka's console tools"
+    subprocess.run(
+        [maven, "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"],
+        check=True,
+        timeout=600,
+    )
+    classes = f"{fetch_jars(print)}/*:{folder}/*"
+    return [find_java(), "-cp", classes, "org.apache.kafka.tools.ConsoleProducer"]
+
+
+def test_the_settings_table_is_current() -> None:
+    assert README.read_text() == generated(README.read_text()), "run: python3 infra/readme.py"
+
+
+@pytest.mark.kafka
+def test_a_query_from_the_console_producer_is_answered(stages: str, console_producer: list[str]) -> None:
+    # Given the README's two lines: what is echoed, and the tool's arguments
+    echoed, tool = block("console-producer").split(" |\n")
+    value = re.fullmatch(r"echo '(.*)'", echoed)
+    assert value
+    arguments = tool.replace("localhost:9092", stages).split()[1:]
+
+    with Reader(stages) as reader:
+        subprocess.run([*console_producer, *arguments], input=value[1].encode(), timeout=TIMEOUT_S, check=True)
+        (settled,) = of(reader.until(lambda messages: of(messages, SETTLED.name) != []), SETTLED.name)
+
+    assert json.loads(settled.value())["outcome"] == "sold"
+
+
+@pytest.mark.kafka
+def test_the_python_producer_and_the_python_consumer(stages: str) -> None:
+    with Reader(stages) as reader:
+        query_id = run_python(block("confluent-producer"), stages).strip()
+        reader.until(lambda messages: any(message.key() == query_id.encode() for message in of(messages, SETTLED.name)))
+        bills = [json.loads(message.value()) for message in of(reader.rest(1.0), CHARGED.name)]
+
+    printed = run_python(block("confluent-consumer"), stages).splitlines()
+
+    (bill,) = [bill for bill in bills if bill["query_id"] == query_id]
+    line = f"{bill['charge_id']} {bill['advertiser_id']} {bill['charge_micros']} {bill['currency']}"
+    assert line in printed

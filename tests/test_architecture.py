@@ -1,0 +1,165 @@
+"""The import arrow of the packages, who may know which library, and that the pure core loads without any of them."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAX_LINES = 250
+SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+#: The arrow: a layer may import itself and the rows above its own.
+ARROW = (
+    ("schemas",),
+    ("workers.mechanism", "workers.errors"),
+    ("workers.prompts",),
+    ("workers.engines",),
+    ("workers.rewards",),
+    ("workers.generation", "workers.scoring", "workers.settlement"),
+    ("workers.settings",),
+    ("workers.pipeline",),
+    ("workers.stream", "workers.metrics"),
+    ("workers.health",),
+    ("workers.monitor",),
+    ("workers.cli",),
+    ("workers.__main__",),
+)
+HEIGHTS = {layer: height for height, row in enumerate(ARROW) for layer in row}
+
+#: Tighter than the arrow: all that these may import of our own.
+ONLY = {
+    "schemas": {"schemas"},
+    "workers.mechanism": {"workers.mechanism", "schemas.identity"},
+    "workers.settings": {"workers.errors", "schemas"},
+    "workers.settlement": {"workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
+}
+
+#: Where a library may be imported; nowhere when the list is empty.
+HOMES: dict[str, tuple[str, ...]] = {
+    "aiokafka": ("workers.stream",),
+    "ctranslate2": ("workers.engines.embedded",),
+    "tokenizers": ("workers.engines.embedded",),
+    "prometheus_client": ("workers.metrics", "workers.health"),
+    "numpy": ("workers.mechanism", "workers.engines", "workers.rewards", "workers.scoring", "workers.settlement"),
+    "click": ("workers.cli",),
+    "rich": ("workers.cli",),
+    "pydantic": ("schemas", "workers.settings"),
+    "pydantic_settings": ("workers.settings",),
+    "vllm": (),
+    "faust": (),
+    "confluent_kafka": (),
+    "cloudevents": (),
+}
+
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("schemas", "workers")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if "training" not in path.parts
+}
+CORE = ("workers.settlement", "workers.generation", "workers.scoring", "workers.pipeline", "workers.mechanism.outcome")
+BLOCKED = ("aiokafka", "faust", "ctranslate2", "vllm", "tokenizers", "prometheus_client", "click", "rich")
+
+
+def imports(module: str) -> Iterator[str]:
+    """Every module named by an import anywhere in the file; `from a import b` counts as a.b where that is a module."""
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative imports hide the arrow"
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in FILES else str(node.module) for name in whole)
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def layer_of(module: str) -> str:
+    layer = next((layer for layer in HEIGHTS if is_in(module, layer)), None)
+    assert layer, f"{module} has no place in the arrow: give it one"
+    return layer
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if name != "workers"])
+def test_imports_follow_the_arrow(module: str) -> None:
+    own = layer_of(module)
+
+    for name in imports(module):
+        if name.split(".")[0] in ("schemas", "workers"):
+            layer = layer_of(name)
+            assert layer == own or HEIGHTS[layer] < HEIGHTS[own], f"{module} imports {name}"
+            assert own not in ONLY or any(is_in(name, one) for one in ONLY[own]), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_each_library_has_one_home(module: str) -> None:
+    for name in imports(module):
+        homes = HOMES.get(name.split(".")[0])
+        assert homes is None or any(is_in(module, home) for home in homes), f"{module} imports {name}"
+
+
+def test_only_settings_reads_the_environment() -> None:
+    pattern = re.compile(r"\bos\.(environ|getenv)|from os import [^\n]*(environ|getenv)")
+
+    readers = {module for module, path in FILES.items() if pattern.search(path.read_text(encoding="utf-8"))}
+
+    assert readers == {"workers.settings"}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_modules_are_short_and_their_names_say_something(module: str) -> None:
+    text = FILES[module].read_text(encoding="utf-8")
+
+    assert len(text.splitlines()) < MAX_LINES
+    assert not SAYS_NOTHING & set(module.split("."))
+    assert ast.get_docstring(ast.parse(text)), f"{module} does not open with a sentence that says what it is"
+
+
+def loads_without(blocked: tuple[str, ...], modules: tuple[str, ...]) -> list[str]:
+    """Import `modules` in a child process in which `blocked` cannot be; what is loaded there afterwards."""
+    program = (
+        "import importlib, json, sys\n"
+        "blocked, modules = json.loads(sys.argv[1])\n"
+        "sys.modules.update(dict.fromkeys(blocked))\n"  # None: `import` raises ModuleNotFoundError
+        "for name in modules: importlib.import_module(name)\n"
+        "print(json.dumps(sorted(name for name, module in sys.modules.items() if module)))\n"
+    )
+    command = [sys.executable, "-c", program, json.dumps([blocked, modules])]
+    child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert child.returncode == 0, child.stderr
+    return list(json.loads(child.stdout))
+
+
+def test_the_pure_core_loads_without_kafka_model_or_metrics() -> None:
+    schemas = tuple(name for name in FILES if is_in(name, "schemas"))
+
+    loaded = loads_without(BLOCKED, (*schemas, *CORE))
+
+    assert set(CORE) <= set(loaded)
+
+
+def test_the_mechanism_loads_without_pydantic() -> None:
+    modules = tuple(name for name in FILES if is_in(name, "workers.mechanism"))
+
+    loaded = loads_without(("pydantic", "pydantic_core"), modules)
+
+    assert {name for name in loaded if is_in(name, "schemas")} == {"schemas", "schemas.identity"}
+
+
+def test_tessera_settle_loads_without_kafka_and_without_a_model() -> None:
+    loaded = loads_without(("aiokafka", "ctranslate2", "tokenizers", "faust", "vllm"), ("workers.cli.settle",))
+
+    assert "workers.settlement" in loaded
+
+
+def test_blocking_a_library_works() -> None:
+    with pytest.raises(AssertionError, match="aiokafka"):
+        loads_without(("aiokafka",), ("workers.stream.kafka",))

@@ -1,0 +1,284 @@
+"""Generation: what becomes of a query, with an engine that fails on demand."""
+
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from schemas.auction import CandidatesGenerated, Parameters, QuerySubmitted
+from schemas.envelope import Event
+from schemas.identity import derive
+from schemas.payload import MAX_CANDIDATE_TOKENS
+from schemas.reasons import AbstentionReason, DeadLetterReason
+from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query
+from tests.workers.fakes import Clock, FaultyEngine, Hang
+from workers.engines.base import Engine, derive_seed
+from workers.errors import EngineUnavailable, Refused
+from workers.generation import Generation, Policy
+from workers.prompts import context_aware_turn
+
+POLICY = Policy(
+    proposal="context_aware",
+    candidates=5,
+    max_tokens=12,
+    deadline=timedelta(seconds=60),
+    reward_limit_nats=50.0,
+    sampling_key=b"sampling",
+)
+
+
+async def generate(
+    query: Event[QuerySubmitted], engine: Engine | None = None, clock: Clock | None = None, **policy: Any
+) -> Event[CandidatesGenerated]:
+    worker = Generation(engine or FaultyEngine(), replace(POLICY, **policy), clock or Clock())
+    (event,) = await worker.handle(query)
+    assert CandidatesGenerated.decode(event.value) == event.data  # what was published can be read
+    return event
+
+
+def with_deadline(query: Event[QuerySubmitted], after: timedelta) -> Event[QuerySubmitted]:
+    return replace(query, expiry_time=Clock().moment + after)
+
+
+async def test_a_query_becomes_candidates_and_a_fallback() -> None:
+    query = make_query(3)
+
+    event = await generate(query)
+
+    data = event.data
+    assert (data.query_id, data.question.text) == ("query-3", query.data.text)
+    assert (data.question.language, data.question.category) == ("en", "gardening")
+    assert data.submitted_at == query.time == SUBMITTED_AT
+    assert [candidate.index for candidate in data.candidates] == [0, 1, 2, 3, 4]
+    assert all(1 <= len(candidate.token_ids) <= 12 for candidate in (*data.candidates, data.fallback))
+    assert [bidder.advertiser_id for bidder in data.advertisers] == ["advertiser-00", "advertiser-01"]
+    assert data.abstentions == ()
+    assert (data.sampling.proposal, data.sampling.temperature, data.sampling.top_p) == ("context_aware", 1.0, 1.0)
+    assert data.engine.name == "null"
+    assert (event.causation_id, event.correlation_id, event.source) == (query.id, "query-3", "urn:tessera:generation")
+
+
+async def test_ids_derive_from_where_the_query_was_read() -> None:
+    query = make_query(3)
+
+    event = await generate(query)
+
+    auction_id = derive("auction", *query.origin, "query-3")
+    assert event.data.auction_id == auction_id
+    assert event.id == derive("event", event.type, auction_id, "query-3")
+
+
+async def test_the_same_record_twice_gives_the_same_event() -> None:
+    first, again = await generate(make_query(3)), await generate(make_query(3))
+
+    assert (first.value, first.id) == (again.value, again.id)
+
+
+async def test_another_position_or_key_gives_other_candidates() -> None:
+    query = make_query(3)
+
+    texts = {
+        (await generate(query)).data.candidates,
+        (await generate(replace(query, origin=(*query.origin[:2], "4")))).data.candidates,
+        (await generate(query, sampling_key=b"another")).data.candidates,
+    }
+
+    assert len(texts) == 3
+
+
+async def test_every_draw_has_a_seed_of_its_own_and_the_fallback_another() -> None:
+    engine = FaultyEngine()
+
+    auction_id = (await generate(make_query(), engine)).data.auction_id
+
+    (reference_turn, last, _), (proposal_turn, seeds, _) = engine.calls.sampled
+    assert seeds == tuple(derive_seed(b"sampling", auction_id, "candidate", index) for index in range(5))
+    assert last == (derive_seed(b"sampling", auction_id, "fallback", 0),)
+    assert reference_turn == make_query().data.text  # the advert-free reply: the question and nothing else
+    assert proposal_turn == context_aware_turn(reference_turn, make_query().data.advertisers)
+
+
+async def test_log_q_belongs_to_the_proposal() -> None:
+    engine = FaultyEngine()
+
+    data = (await generate(make_query(), engine)).data
+
+    turn = context_aware_turn(data.question.text, data.advertisers)
+    drawn = await engine.sample(engine.encode(turn), seeds=engine.calls.sampled[1][1], max_tokens=12)
+    assert [candidate.log_q for candidate in data.candidates] == [reply.log_q for reply in drawn]
+
+
+async def test_the_reference_model_can_be_the_proposal() -> None:
+    engine = FaultyEngine()
+
+    data = (await generate(make_query(), engine, proposal="reference")).data
+
+    assert data.sampling.proposal == "reference"
+    assert {turn for turn, _, _ in engine.calls.sampled} == {data.question.text}
+    assert data.sampling.proposal_prompt_sha256 == data.sampling.reference_prompt_sha256
+
+
+async def test_prompts_are_named_by_their_tokens() -> None:
+    engine = FaultyEngine()
+
+    data = (await generate(make_query(), engine)).data
+
+    tokens = [1, *(4 + byte for byte in data.question.text.encode())]  # the null engine's encoding
+    packed = b"".join(token.to_bytes(4, "big") for token in tokens)
+    assert data.sampling.reference_prompt_sha256 == sha256(packed).hexdigest()
+    assert data.sampling.proposal_prompt_sha256 != data.sampling.reference_prompt_sha256
+
+
+# Who takes part
+
+
+async def test_without_consent_nobody_takes_part() -> None:
+    data = (await generate(make_query(advertising_consent=False))).data
+
+    assert [(one.advertiser_id, one.reason) for one in data.abstentions] == [
+        ("advertiser-00", AbstentionReason.NO_CONSENT),
+        ("advertiser-01", AbstentionReason.NO_CONSENT),
+    ]
+    assert (data.advertisers, data.candidates) == ((), ())
+    assert data.sampling.proposal == "reference"
+    assert data.fallback.token_ids
+
+
+async def test_a_blocked_category_keeps_out_whoever_is_in_it() -> None:
+    advertisers = (
+        make_advertiser(0, categories=("gambling", "sport")),
+        make_advertiser(1, categories=("sport",)),
+        make_advertiser(2),
+    )
+    query = make_query(advertisers=advertisers, blocked_categories=("gambling", "politics"))
+    engine = FaultyEngine()
+
+    data = (await generate(query, engine)).data
+
+    assert [one.advertiser_id for one in data.advertisers] == ["advertiser-01", "advertiser-02"]
+    assert [(one.advertiser_id, one.reason) for one in data.abstentions] == [
+        ("advertiser-00", AbstentionReason.BLOCKED_CATEGORY)
+    ]
+    assert not [turn for turn, _, _ in engine.calls.sampled if "Brand00" in turn]
+
+
+async def test_no_advertiser_no_candidate() -> None:
+    engine = FaultyEngine()
+
+    data = (await generate(make_query(advertisers=0), engine)).data
+
+    assert (data.advertisers, data.abstentions, data.candidates) == ((), (), ())
+    assert len(engine.calls.sampled) == 1
+
+
+async def test_a_bidder_is_a_snapshot_with_its_range_filled_in() -> None:
+    declared, open_ = make_advertiser(0, reward_range_micros=(-7, 9)), make_advertiser(1, value_micros_per_nat=333)
+
+    bidders = (await generate(make_query(advertisers=(declared, open_)), reward_limit_nats=1.5)).data.advertisers
+
+    assert bidders[0].reward_range_micros == (-7, 9)
+    assert bidders[1].reward_range_micros == (-500, 500)  # 1.5 · 333 = 499.5, half to even
+    for bidder, advertiser in zip(bidders, (declared, open_), strict=True):
+        for name in ("advertiser_id", "name", "description", "value_micros_per_nat", "categories"):
+            assert getattr(bidder, name) == getattr(advertiser, name)
+
+
+# Numbers the query may choose
+
+
+async def test_a_query_chooses_its_numbers() -> None:
+    query = make_query(parameters=Parameters(candidates=2, max_tokens=3))
+
+    data = (await generate(query)).data
+
+    assert len(data.candidates) == 2
+    assert data.sampling.max_tokens == 3
+    assert all(len(candidate.token_ids) <= 3 for candidate in data.candidates)
+
+
+async def test_the_candidates_of_one_auction_fit_its_event() -> None:
+    query = make_query(parameters=Parameters(candidates=256))
+
+    data = (await generate(query, max_tokens=1_024)).data
+
+    assert data.sampling.max_tokens == MAX_CANDIDATE_TOKENS // 256
+
+
+# The model's context
+
+
+async def test_names_that_do_not_fit_leave_the_reference_model() -> None:
+    query = make_query()
+    room = 1 + len(query.data.text) + POLICY.max_tokens
+
+    data = (await generate(query, FaultyEngine(context=room))).data
+
+    assert data.sampling.proposal == "reference"
+    assert data.sampling.proposal_prompt_sha256 == data.sampling.reference_prompt_sha256
+    assert len(data.advertisers) == 2  # they still bid
+    assert len(data.candidates) == 5
+
+
+async def test_a_question_that_does_not_fit_is_refused() -> None:
+    query = make_query()
+    engine = FaultyEngine(context=len(query.data.text) + POLICY.max_tokens)
+
+    with pytest.raises(Refused) as caught:
+        await generate(query, engine)
+
+    assert caught.value.reason is DeadLetterReason.ENGINE_REJECTED
+    assert not engine.calls.sampled
+
+
+# Time
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(microseconds=1), timedelta(days=3)])
+async def test_an_expired_query_is_refused(late: timedelta) -> None:
+    engine = FaultyEngine()
+
+    with pytest.raises(Refused) as caught:
+        await generate(with_deadline(make_query(), -late), engine)
+
+    assert caught.value.reason is DeadLetterReason.EXPIRED
+    assert not engine.calls.sampled
+
+
+async def test_a_deadline_just_ahead_is_kept() -> None:
+    query = with_deadline(make_query(), timedelta(seconds=30))
+
+    event = await generate(query)
+
+    assert event.data.deadline == event.expiry_time == query.expiry_time
+
+
+async def test_a_deadline_counts_from_when_the_query_is_read() -> None:
+    """A backlog that waited through an outage is still answered."""
+    clock = Clock(SUBMITTED_AT + timedelta(days=2))
+
+    event = await generate(make_query(), clock=clock)
+
+    assert event.data.deadline == event.expiry_time == clock.moment + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("word", ["Answer the query", "How do I plant"])
+async def test_a_model_that_does_not_answer_in_time(word: str) -> None:
+    query = with_deadline(make_query(), timedelta(milliseconds=20))
+
+    with pytest.raises(Refused) as caught:
+        await generate(query, FaultyEngine({word: Hang()}))
+
+    assert caught.value.reason is DeadLetterReason.EXPIRED
+
+
+async def test_a_model_that_is_gone_is_not_the_querys_fault() -> None:
+    with pytest.raises(EngineUnavailable):
+        await generate(make_query(), FaultyEngine({"Answer the query": EngineUnavailable("gone")}))
+
+
+async def test_the_stated_deadline_is_in_the_event() -> None:
+    query = make_query(deadline=DEADLINE)
+
+    assert (await generate(query)).data.deadline == DEADLINE

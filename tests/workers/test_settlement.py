@@ -1,0 +1,223 @@
+"""Settlement: a pure function from a scored event to one reply and its bills."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.auction import Abstention, CandidatesScored
+from schemas.identity import derive
+from schemas.reasons import AbstentionReason, VoidReason
+from tests.builders import DRAW_KEY, make_bidder, make_scored, make_settled
+from workers.mechanism.payments import charge_bound
+from workers.settlement import Settlement, disclosure
+
+
+def test_a_reply_is_sold_and_billed() -> None:
+    scored = make_scored(1, candidates=6, advertisers=3)
+
+    reply, bills = make_settled(scored)
+
+    data = reply.data
+    assert (data.outcome, data.sponsored, data.void_reason) == ("sold", True, None)
+    assert data.chosen_index is not None
+    assert data.reply == scored.data.candidates[data.chosen_index].text
+    assert data.weights[data.chosen_index] > 0
+    assert sum(data.probabilities) == pytest.approx(1.0, abs=1e-12)
+    assert [weight / 2**62 for weight in data.weights] == pytest.approx(data.probabilities, abs=1e-12)
+    assert 1.0 <= data.effective_sample_size <= 6.0
+    assert len(bills) == 3
+
+
+def test_bills_and_reply_agree() -> None:
+    reply, bills = make_settled(make_scored(1, advertisers=3))
+
+    assert tuple(bill.data.charge_id for bill in bills) == reply.data.charge_ids
+    assert sum(bill.data.charge_micros for bill in bills) == reply.data.total_charge_micros > 0
+    assert [bill.data.advertiser_id for bill in bills] == [one.advertiser_id for one in reply.data.sponsors]
+    for bill, sponsor in zip(bills, reply.data.sponsors, strict=True):
+        assert (bill.data.probability_with, bill.data.probability_without, bill.data.name) == (
+            sponsor.probability_with,
+            sponsor.probability_without,
+            sponsor.name,
+        )
+        assert bill.subject == bill.data.advertiser_id  # the key of the billing topic
+
+
+def test_bills_name_the_events_they_follow_from() -> None:
+    scored = make_scored(1)
+
+    reply, bills = make_settled(scored)
+
+    for bill in bills:
+        assert bill.data.scored_sha256 == sha256(scored.value).hexdigest()
+        assert bill.data.settled_sha256 == sha256(reply.value).hexdigest()
+        assert bill.data.charge_id == derive("charge", scored.data.auction_id, bill.data.advertiser_id, "influence")
+        assert bill.causation_id == reply.causation_id == scored.id
+    assert reply.data.draw is not None
+    assert reply.data.draw.scored_sha256 == scored.digest
+    assert reply.data.draw.key_sha256 == sha256(DRAW_KEY).hexdigest()
+    assert DRAW_KEY.decode() not in reply.value.decode()
+
+
+def test_the_bound_is_that_of_the_declared_range() -> None:
+    bidders = (make_bidder(0, reward_range_micros=(-3_000, 3_000)), make_bidder(1, reward_range_micros=(-9_000, 3_000)))
+
+    _, bills = make_settled(make_scored(1, advertisers=bidders))
+
+    assert [bill.data.bound_micros for bill in bills] == [charge_bound(0, 6_000, 1_000), charge_bound(0, 12_000, 1_000)]
+    assert all(bill.data.charge_micros <= bill.data.bound_micros for bill in bills)
+
+
+def test_settling_twice_gives_the_same_bytes() -> None:
+    scored = make_scored(2, candidates=9, advertisers=4)
+
+    first, again = Settlement(DRAW_KEY).settle(scored), Settlement(DRAW_KEY).settle(scored)
+
+    assert [event.value for event in first] == [event.value for event in again]
+    assert [event.to_record() for event in first] == [event.to_record() for event in again]
+
+
+async def test_the_worker_is_the_function() -> None:
+    scored = make_scored(2)
+
+    assert list(await Settlement(DRAW_KEY).handle(scored)) == list(Settlement(DRAW_KEY).settle(scored))
+
+
+def test_no_clock_no_chance_no_hash_order() -> None:
+    """Another process, with another hash seed, settles to the same bytes."""
+    program = (
+        "from tests.builders import *\n"
+        "print(*(e.value.decode() for e in Settlement(DRAW_KEY).settle(make_scored(2, advertisers=5))), sep='\\n')"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=Path(__file__).parents[2],
+            env={"PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+    assert len(outputs) == 1
+    assert b"auction_id" in outputs.pop()
+
+
+def test_the_key_decides_the_draw_and_nothing_else() -> None:
+    scored = make_scored(3, candidates=8)
+    keys = [f"another key of thirty-two characters {number}".encode() for number in range(40)]
+
+    results = [Settlement(key).settle(scored) for key in keys]
+
+    assert len({result[0].data.chosen_index for result in results}) > 2
+    assert len({result[0].data.weights for result in results}) == 1
+    assert len({tuple(bill.data.charge_micros for bill in result[1:]) for result in results}) == 1
+
+
+def test_one_bit_of_the_scored_event_decides_the_draw_too() -> None:
+    scored = make_scored(3, candidates=8)
+
+    us = {make_settled(replace(scored, value=scored.value + b" " * blanks))[0].data.draw.u for blanks in range(5)}
+
+    assert len(us) == 5
+
+
+def test_an_advertiser_to_whom_all_replies_are_alike_gets_a_bill_of_zero() -> None:
+    scored = make_scored(1)
+    rewards = {"advertiser-00": (0.0,) * 4, "advertiser-01": scored.data.rewards_micros["advertiser-01"]}
+
+    reply, bills = make_settled(make_scored(1, rewards_micros=rewards))
+
+    assert [bill.data.advertiser_id for bill in bills] == ["advertiser-00", "advertiser-01"]
+    assert bills[0].data.charge_micros == 0 < bills[1].data.charge_micros
+    assert bills[0].data.probability_with == pytest.approx(bills[0].data.probability_without, abs=1e-15)
+    assert bills[0].data.charge_id in reply.data.charge_ids
+
+
+def test_who_abstained_pays_nothing_and_is_named() -> None:
+    scored = make_scored(1, advertisers=3)
+    rewards = {id_: one for id_, one in scored.data.rewards_micros.items() if id_ != "advertiser-01"}
+    abstention = Abstention(advertiser_id="advertiser-01", reason=AbstentionReason.ENGINE_FAILED)
+
+    reply, bills = make_settled(make_scored(1, advertisers=3, rewards_micros=rewards, abstentions=(abstention,)))
+
+    assert [bill.data.advertiser_id for bill in bills] == ["advertiser-00", "advertiser-02"]
+    assert reply.data.abstentions == (abstention,)
+    present = make_scored(1, advertisers=(make_bidder(0), make_bidder(2)), rewards_micros=rewards)
+    _, without = make_settled(present)
+    assert [bill.data.charge_micros for bill in bills] == [bill.data.charge_micros for bill in without]
+
+
+@pytest.mark.parametrize("order", [("advertiser-01", "advertiser-00"), ("advertiser-00", "advertiser-01")])
+def test_rewards_are_matched_by_id_not_by_place(order: tuple[str, str]) -> None:
+    scored = make_scored(4)
+    rewards = {id_: scored.data.rewards_micros[id_] for id_ in order}
+
+    _, bills = make_settled(make_scored(4, rewards_micros=rewards))
+
+    expected = {bill.data.advertiser_id: bill.data.charge_micros for bill in make_settled(scored)[1]}
+    assert {bill.data.advertiser_id: bill.data.charge_micros for bill in bills} == expected
+    assert len(set(expected.values())) == 2
+
+
+NOT_HELD: dict[str, tuple[dict[str, Any], str, VoidReason | None]] = {
+    "nobody": ({"advertisers": 0}, "no_advertisers", None),
+    "all abstained": (
+        {"rewards_micros": {}, "log_ref": (), "void_reason": VoidReason.ALL_ABSTAINED},
+        "void",
+        VoidReason.ALL_ABSTAINED,
+    ),
+    "no reference": (
+        {"rewards_micros": {}, "log_ref": (), "void_reason": VoidReason.REFERENCE_NOT_SCORED},
+        "void",
+        VoidReason.REFERENCE_NOT_SCORED,
+    ),
+    "late, although scored": ({"void_reason": VoidReason.DEADLINE_PASSED}, "void", VoidReason.DEADLINE_PASSED),
+}
+
+
+@pytest.mark.parametrize(("changes", "outcome", "reason"), NOT_HELD.values(), ids=NOT_HELD)
+def test_without_an_auction_the_reply_has_no_advert_and_no_bill(
+    changes: dict[str, Any], outcome: str, reason: VoidReason | None
+) -> None:
+    scored = make_scored(6, **changes)
+
+    reply, bills = make_settled(scored)
+
+    data = reply.data
+    assert bills == []
+    assert (data.outcome, data.void_reason) == (outcome, reason)
+    assert data.reply == scored.data.fallback.text == "Advert-free reply of auction 6."
+    assert (data.sponsored, data.sponsors, data.charge_ids, data.total_charge_micros) == (False, (), (), 0)
+    assert (data.chosen_index, data.draw, data.weights, data.probabilities) == (None, None, (), ())
+    assert data.disclosure == "No advertiser had any influence on this reply."
+    assert type(data).decode(reply.value) == data
+
+
+def test_the_disclosure_says_what_each_bid_did() -> None:
+    reply, _ = make_settled(make_scored(1))
+
+    for sponsor in reply.data.sponsors:
+        assert (
+            f"{sponsor.name} changed the probability of this reply "
+            f"from {sponsor.probability_without:.2%} to {sponsor.probability_with:.2%}"
+        ) in reply.data.disclosure
+    assert reply.data.disclosure.startswith("Sponsored. ")
+    assert reply.data.disclosure == disclosure(reply.data.sponsors)
+
+
+def test_the_largest_auction_settles_and_can_be_read() -> None:
+    scored = make_scored(9, candidates=256, advertisers=64)
+    assert CandidatesScored.decode(scored.value) == scored.data
+
+    reply, bills = make_settled(scored)
+
+    assert len(bills) == 64
+    assert type(reply.data).decode(reply.value) == reply.data
+    assert sum(bill.data.charge_micros for bill in bills) == reply.data.total_charge_micros
