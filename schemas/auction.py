@@ -1,16 +1,16 @@
-"""The events of one auction, from the query to the settled reply. Each holds all that the next stage needs."""
+"""The events of one auction, from the query to the scored candidates. Each holds all that the next stage needs."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from schemas.draw import Epoch
 from schemas.payload import (
     MAX_ADVERTISERS,
     MAX_CANDIDATE_TOKENS,
     MAX_CANDIDATES,
     MAX_TOKENS,
     AdvertiserId,
-    Charge,
     Currency,
     Digest,
     Identifier,
@@ -19,10 +19,9 @@ from schemas.payload import (
     Moment,
     Part,
     Payload,
-    Probability,
 )
 from schemas.reasons import AbstentionReason, VoidReason
-from schemas.text import Description, DisplayName, KnownName
+from schemas.text import Description, DisplayName
 
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
@@ -48,6 +47,9 @@ class Advertiser(Part):
         default=None, description="Declared least and largest reward of any reply, micros; rewards are clamped to it."
     )
     categories: Annotated[tuple[Category, ...], Field(max_length=16)] = ()
+    link_group: AdvertiserId | None = Field(
+        default=None, description="Advertisers of one party share it: they bid as one, and the first of them pays."
+    )
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> Self:
@@ -166,9 +168,9 @@ class CandidatesGenerated(Payload):
 
     @model_validator(mode="after")
     def _candidates_are_numbered(self) -> Self:
-        if any(candidate.index != place for place, candidate in enumerate(self.candidates)):
+        if [candidate.index for candidate in self.candidates] != list(range(len(self.candidates))):
             raise ValueError("candidates: the indices must count from 0")
-        if sum(len(candidate.token_ids) for candidate in self.candidates) > MAX_CANDIDATE_TOKENS:
+        if sum([len(candidate.token_ids) for candidate in self.candidates]) > MAX_CANDIDATE_TOKENS:
             raise ValueError(f"candidates: more than {MAX_CANDIDATE_TOKENS} tokens in all")
         return self
 
@@ -190,60 +192,22 @@ class CandidatesScored(CandidatesGenerated):
     tau_micros_per_nat: Tau
     currency: Currency
     payment_rule: PaymentRule
+    draw_epoch: Epoch | None = Field(
+        default=None, description="Names the key of the draw. Absent in the first events: the operator's key itself."
+    )
     void_reason: VoidReason | None = None
     scoring_duration_s: Annotated[float, Field(ge=0)]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether there is an auction to settle: somebody bids, and it is not void."""
+        return bool(self.rewards_micros) and self.void_reason is None
 
     @model_validator(mode="after")
     def _numbers_fit_together(self) -> Self:
         lengths = {len(self.log_ref), *(len(rewards) for rewards in self.rewards_micros.values())}
-        held = self.rewards_micros and self.void_reason is None
-        if held and (lengths != {len(self.candidates)} or not self.candidates):
+        if self.is_held and (lengths != {len(self.candidates)} or not self.candidates):
             raise ValueError("log_ref and every advertiser's rewards must have one number for each candidate")
         if not set(self.rewards_micros) <= {advertiser.advertiser_id for advertiser in self.advertisers}:
             raise ValueError("rewards_micros: an id that is not among the advertisers")
         return self
-
-
-class Sponsor(Part):
-    """The disclosure: what one advertiser's bid did to the chance of the reply that was given."""
-
-    advertiser_id: AdvertiserId
-    name: KnownName
-    probability_with: Probability
-    probability_without: Probability
-
-
-class Draw(Part):
-    """What fixed the choice: anyone with the key can repeat it in integers."""
-
-    algorithm: Literal["draw-v1"]
-    key_sha256: Digest
-    scored_sha256: Digest
-    u: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(description="128 bits, hexadecimal.")
-
-
-class ReplySettled(Payload):
-    """The terminal record of a query: the reply, why this one, and which bills belong to it."""
-
-    event_type: ClassVar[str] = "auction.reply.settled.v1"
-
-    query_id: Identifier
-    auction_id: Digest
-    submitted_at: Moment
-    outcome: Literal["sold", "no_advertisers", "void"]
-    void_reason: VoidReason | None = None
-    reply: str
-    language: Language | None = None
-    category: Category | None = None
-    sponsored: bool
-    disclosure: str
-    chosen_index: Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)] | None = None
-    weights: Annotated[tuple[Annotated[int, Field(ge=0, le=2**62)], ...], Field(max_length=MAX_CANDIDATES)]
-    probabilities: Annotated[tuple[Probability, ...], Field(max_length=MAX_CANDIDATES)]
-    effective_sample_size: Annotated[float, Field(ge=0)]
-    draw: Draw | None = None
-    sponsors: Annotated[tuple[Sponsor, ...], Field(max_length=MAX_ADVERTISERS)]
-    abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
-    charge_ids: Annotated[tuple[Digest, ...], Field(max_length=MAX_ADVERTISERS)]
-    total_charge_micros: Charge
-    currency: Currency

@@ -25,6 +25,9 @@ class AdvertiserCharged(Payload):
     payment_rule_version: Literal[1] = 1
     rounding: Literal["half_even"] = "half_even"
     tau_micros_per_nat: Tau
+    link_group: AdvertiserId | None = Field(
+        default=None, description="The party the advertiser belongs to; the first of its members carries the charge."
+    )
     bound_micros: Charge = Field(description="The most this charge could have been, fixed before any bid was read.")
     probability_with: Probability
     probability_without: Probability

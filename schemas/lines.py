@@ -21,6 +21,11 @@ _DLQ_ATTRIBUTES = {
     "dlq.code": "dlqcode",
     "dlq.message": "dlqmessage",
     "dlq.stage": "dlqstage",
+    "dlq.topic": "dlqtopic",
+    "dlq.partition": "dlqpartition",
+    "dlq.offset": "dlqoffset",
+    "dlq.redriven": "dlqredriven",
+    "dlq.redrives": "dlqredrives",
 }
 
 
@@ -54,7 +59,10 @@ def from_line(line: bytes) -> tuple[str, bytes, Mapping[str, Any]]:
     line = line.strip()
     found = _DATA.search(line)
     if found is None or not line.endswith(b"}"):
-        raise BadRecord(DeadLetterReason.BAD_JSON, 'not a structured CloudEvent with "data" as its last member')
+        raise BadRecord(
+            DeadLetterReason.BAD_JSON,
+            'not a structured CloudEvent with "data" as its last member; is the file truncated?',
+        )
     attributes = _attributes(line[: found.start()] + b"}")
     return str(attributes.get("type", "")), line[found.end() : -1].rstrip(), attributes
 

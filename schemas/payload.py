@@ -20,7 +20,7 @@ AdvertiserId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Micros = Annotated[int, Field(ge=-5 * 10**14, le=5 * 10**14)]  # so that a range spans at most 10**15
-Charge = Annotated[int, Field(ge=0, le=10**15)]
+Charge = Annotated[int, Field(ge=0, le=MAX_ADVERTISERS * 10**15)]  # 10**15 each, and one party may be all
 LogProb = Annotated[float, Field(ge=-1e9, le=0.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 

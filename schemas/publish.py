@@ -1,25 +1,35 @@
-"""JSON Schema 2020-12 documents of the events: generated from the models, committed in `published/`, pinned."""
+"""JSON Schema 2020-12 of events and receipts: written from the models, committed in `published/`, pinned."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from schemas.topics import TOPICS, Topic
+from pydantic import BaseModel
+
+from schemas.receipt import AdvertiserReceipt, AuditorReceipt
+from schemas.topics import TOPICS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PUBLISHED = Path(__file__).parent / "published"
 
 
-def document(topic: Topic) -> dict[str, Any]:
-    """The schema of the values of one topic."""
-    return {"$schema": DIALECT, "$id": f"urn:tessera:schema:{topic.name}", **topic.payload.model_json_schema()}
+#: Receipts are documents for people and their programs; no topic carries them.
+RECEIPTS: dict[str, type[BaseModel]] = {
+    "receipt.auditor.v1": AuditorReceipt,
+    "receipt.advertiser.v1": AdvertiserReceipt,
+}
+DOCUMENTS: dict[str, type[BaseModel]] = {topic.name: topic.payload for topic in TOPICS} | RECEIPTS
+
+
+def document(name: str) -> dict[str, Any]:
+    """The schema of the values of one topic, or of one kind of receipt."""
+    return {"$schema": DIALECT, "$id": f"urn:tessera:schema:{name}", **DOCUMENTS[name].model_json_schema()}
 
 
 def files() -> dict[str, str]:
     """File name and text of every document."""
     return {
-        f"{topic.name}.schema.json": json.dumps(document(topic), indent=2, ensure_ascii=False) + "\n"
-        for topic in TOPICS
+        f"{name}.schema.json": json.dumps(document(name), indent=2, ensure_ascii=False) + "\n" for name in DOCUMENTS
     }
 
 

@@ -1,26 +1,35 @@
-"""The topic table: what each topic carries, how it is keyed and for how long it is kept."""
+"""The topic table: what each topic carries, how it is keyed, and what of it is kept for how long."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from schemas.auction import CandidatesGenerated, CandidatesScored, QuerySubmitted, ReplySettled
+from schemas.auction import CandidatesGenerated, CandidatesScored, QuerySubmitted
 from schemas.billing import AdvertiserCharged
+from schemas.draw import DrawCommitment
+from schemas.incentive import IncentiveMeasured
 from schemas.payload import Payload
+from schemas.reply import ReplySettled
+from schemas.settled import QuerySettled
 
 MEBIBYTE = 1024 * 1024
 DEAD_LETTER_SUFFIX = ".dlq"
+FOR_EVER = timedelta.max
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic. Its name is the type of the events it carries; partition counts never change once data is in it."""
+    """One topic. Its name is the type of the events it carries; partition counts never change once data is in it.
+
+    `cleanup` "compact": of each key only the newest record need be kept.
+    """
 
     payload: type[Payload]
-    key: Literal["query_id", "advertiser_id"]
+    key: Literal["query_id", "advertiser_id", "epoch"]
     retention: timedelta
     partitions: int
     max_message_bytes: int
+    cleanup: Literal["delete", "compact"] = "delete"
 
     @property
     def name(self) -> str:
@@ -37,10 +46,15 @@ class Topic:
 QUERIES = Topic(QuerySubmitted, "query_id", timedelta(days=7), 4, 16 * MEBIBYTE)
 GENERATED = Topic(CandidatesGenerated, "query_id", timedelta(days=3), 4, 9 * MEBIBYTE)
 SCORED = Topic(CandidatesScored, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)
-SETTLED = Topic(ReplySettled, "query_id", timedelta(days=7), 4, 9 * MEBIBYTE)
+SETTLED = Topic(ReplySettled, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)  # as long as the audit reads scored
 CHARGED = Topic(AdvertiserCharged, "advertiser_id", timedelta(days=400), 12, MEBIBYTE)
+COMMITMENTS = Topic(DrawCommitment, "epoch", timedelta(days=400), 1, MEBIBYTE)
+INCENTIVES = Topic(IncentiveMeasured, "query_id", timedelta(days=90), 4, MEBIBYTE)
 
-TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED)
+# As many partitions as SCORED: who owns a partition of that owns the memory of its ids.
+SETTLED_QUERIES = Topic(QuerySettled, "query_id", FOR_EVER, SCORED.partitions, MEBIBYTE, cleanup="compact")
+
+TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES)
 BY_NAME = {topic.name: topic for topic in TOPICS}
 
 #: Dead letters keep the refused record whole, so their topics take anything the topics above take, and its headers.

@@ -329,3 +329,12 @@ def test_hostile_values_cost_no_time(value: bytes) -> None:
     assert len(value) <= QUERIES.payload.max_bytes
 
     event_or_refusal(make_record(value), QUERIES)
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "0000-00-00", "9999-12-31", "2026-1-1", "٢٠٢٦-١١-٢٤", "2026-11-24T00"])
+def test_a_day_of_the_draw_is_a_day_with_a_tomorrow(day: str) -> None:
+    """What is none would stop settlement for ever instead of becoming a dead letter."""
+    value = make_scored(1).value.replace(b'"draw_epoch":"2026-11-23"', f'"draw_epoch":"{day}"'.encode())
+
+    with pytest.raises(BadRecord):
+        from_record(make_record(value, SCORED), SCORED)

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from schemas.envelope import Event
 from schemas.payload import BadRecord
-from schemas.publish import PUBLISHED, export, files
+from schemas.publish import PUBLISHED, RECEIPTS, export, files
 from schemas.topics import TOPICS
 from tests.builders import make_events, make_query
 
@@ -31,10 +31,10 @@ def test_export_writes_them_all(tmp_path: Path) -> None:
     paths = export(tmp_path / "new" / "folder")
 
     assert {path.name: path.read_text(encoding="utf-8") for path in paths} == files()
-    assert len(paths) == len(TOPICS)
+    assert len(paths) == len(TOPICS) + len(RECEIPTS)
 
 
-@pytest.mark.parametrize("event_type", IDS)
+@pytest.mark.parametrize("event_type", [*IDS, *RECEIPTS])
 def test_every_document_is_json_schema_2020_12(event_type: str) -> None:
     schema = validator(event_type).schema
 

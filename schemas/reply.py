@@ -1,0 +1,69 @@
+"""The settled reply: the terminal record of a query, with what fixed the choice and who had a say in it."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from schemas.auction import Abstention, Category, Language
+from schemas.draw import Epoch
+from schemas.payload import (
+    MAX_ADVERTISERS,
+    MAX_CANDIDATES,
+    AdvertiserId,
+    Charge,
+    Currency,
+    Digest,
+    Identifier,
+    Moment,
+    Part,
+    Payload,
+    Probability,
+)
+from schemas.reasons import VoidReason
+from schemas.text import KnownName
+
+
+class Sponsor(Part):
+    """The disclosure: what one advertiser's bid did to the chance of the reply that was given."""
+
+    advertiser_id: AdvertiserId
+    name: KnownName
+    probability_with: Probability
+    probability_without: Probability
+
+
+class Draw(Part):
+    """What fixed the choice: anyone with the key can repeat it in integers."""
+
+    algorithm: Literal["draw-v1"]
+    epoch: Epoch | None = Field(default=None, description="Whose key it was; the commitment topic holds its hash.")
+    key_sha256: Digest
+    scored_sha256: Digest
+    u: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(description="128 bits, hexadecimal.")
+
+
+class ReplySettled(Payload):
+    """The terminal record of a query: the reply, why this one, and which bills belong to it."""
+
+    event_type: ClassVar[str] = "auction.reply.settled.v1"
+
+    query_id: Identifier
+    auction_id: Digest
+    submitted_at: Moment
+    outcome: Literal["sold", "no_advertisers", "void"]
+    void_reason: VoidReason | None = None
+    reply: str
+    language: Language | None = None
+    category: Category | None = None
+    sponsored: bool
+    disclosure: str
+    chosen_index: Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)] | None = None
+    weights: Annotated[tuple[Annotated[int, Field(ge=0, le=2**62)], ...], Field(max_length=MAX_CANDIDATES)]
+    probabilities: Annotated[tuple[Probability, ...], Field(max_length=MAX_CANDIDATES)]
+    effective_sample_size: Annotated[float, Field(ge=0)]
+    draw: Draw | None = None
+    sponsors: Annotated[tuple[Sponsor, ...], Field(max_length=MAX_ADVERTISERS)]
+    abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
+    charge_ids: Annotated[tuple[Digest, ...], Field(max_length=MAX_ADVERTISERS)]
+    total_charge_micros: Charge
+    currency: Currency
