@@ -8,9 +8,8 @@ import pytest
 
 from schemas.envelope import from_record
 from schemas.topics import SCORED
-from tests.builders import DRAW_KEY, make_record
+from tests.builders import DRAW_KEY, make_record, settle
 from tests.cases import expected
-from workers.settlement import Settlement
 
 FOLDER = Path(__file__).parent
 CASES = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.glob("*/*.json"))}
@@ -40,7 +39,7 @@ def test_the_auction_comes_out_as_expected(name: str) -> None:
     event = from_record(make_record(expected.value_of(case["scored"]), SCORED), SCORED)
     # When it is settled under the tests' key
     assert expected.DRAW_KEY == DRAW_KEY
-    reply, *bills = Settlement(DRAW_KEY).settle(event)  # type: ignore[arg-type]
+    reply, *bills = settle(event)  # type: ignore[arg-type]
     # Then outcome, reply and charges are those worked out
     data, want = reply.data, case["expected"]
     assert (data.outcome, data.reply) == (want["outcome"], want["reply"])

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.mechanism.auctions import Numbers, auctions
+from tests.mechanism.auctions import auctions
 from tests.mechanism.exact import DIGITS, Exact, solve
-from workers.mechanism.payments import offset
+from workers.mechanism.allocation import Numbers
+from workers.mechanism.margins import scale_micros
+from workers.mechanism.rule import as_billed
 
 EPSILON = float(np.finfo(np.float64).eps)
 ROUNDING = Decimal("0.5")
@@ -20,10 +22,11 @@ def exactly(auction: Numbers) -> Exact:
 
 def assert_charged_exactly(auction: Numbers, tolerance: float = 1e-6) -> None:
     """Charges within rounding and `tolerance` micros; π and π₋ᵢ within 1e-9, or the tolerance in nats."""
-    allocation, exact = auction.solve(), exactly(auction)
+    priced, exact = as_billed(auction), exactly(auction)
+    allocation = priced.allocation
     slack = max(1e-9, tolerance / auction.tau)
     with localcontext(DIGITS):
-        for charge, true in zip(offset(allocation, auction.tau), exact.charges, strict=True):
+        for charge, true in zip(priced.charges, exact.charges, strict=True):
             assert abs(Decimal(charge) - true) <= ROUNDING + Decimal(tolerance)
     assert allocation.pi == pytest.approx(np.array(exact.pi, dtype=np.float64), abs=slack)
     if len(auction.rewards):
@@ -79,4 +82,4 @@ def test_the_papers_formula_and_the_divergence_are_one(auction: Numbers) -> None
         for charge, without in zip(exact.charges, exact.pi_without, strict=True):
             pairs = zip(exact.pi, without, strict=True)
             divergence = sum((p * (p / q).ln() for p, q in pairs if p), Decimal(0))
-            assert abs(Decimal(auction.tau) * divergence - charge) <= Decimal("1e-30") * Decimal(auction.scale)
+            assert abs(Decimal(auction.tau) * divergence - charge) <= Decimal("1e-30") * Decimal(scale_micros(auction))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from workers.mechanism.allocation import InvalidAuction, allocate
+from workers.mechanism.allocation import InvalidAuction, Numbers, allocate
 from workers.mechanism.outcome import Auction, settle
+from workers.mechanism.payments import NotBillable
 
 GOOD = {
     "log_q": np.array([-1.0, -2.0, -3.0]),
@@ -72,6 +73,7 @@ def test_shapes_must_fit(changes: dict[str, np.ndarray]) -> None:
         allocate(**{**GOOD, **changes})
 
 
-def test_a_rule_that_is_not_billed_cannot_settle() -> None:
-    with pytest.raises(KeyError, match="no_offset"):
-        settle(Auction("auction", "0" * 64, **{**GOOD, "tau": 1_000}, payment_rule="no_offset"), b"key")
+@pytest.mark.parametrize("name", ["no_offset", "outcome", "second_price", ""])
+def test_a_rule_that_is_not_billed_cannot_settle(name: str) -> None:
+    with pytest.raises(NotBillable, match=f"'{name}' is not billed; rules that are: offset"):
+        settle(Auction("auction", "0" * 64, Numbers(**{**GOOD, "tau": 1_000}), name), b"key")

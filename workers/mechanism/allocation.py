@@ -15,6 +15,20 @@ class InvalidAuction(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """What an auction is decided by: the arguments of `allocate`."""
+
+    log_q: Floats  # [M] nats
+    log_ref: Floats  # [M] nats
+    rewards: Floats  # [N, M] micros
+    tau: float  # micros per nat
+
+    def solve(self) -> "Allocation":
+        """The allocation of these numbers; InvalidAuction."""
+        return allocate(self.log_q, self.log_ref, self.rewards, self.tau)
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """π over the M candidates, and π₋ᵢ for each of the N advertisers; logarithms in nats."""
 
@@ -45,13 +59,14 @@ def allocate(log_q: Floats, log_ref: Floats, rewards: Floats, tau: float) -> All
     centred = shares - _means(shares, pi)
     unnormalised = log_pi - centred
     influence = _log_sum_exp(unnormalised)
-    return Allocation(log_pi, pi, unnormalised - influence[:, None], np.maximum(influence, 0.0))
+    return Allocation(log_pi, pi, unnormalised - influence, np.maximum(influence[:, 0], 0.0))
 
 
 def _means(shares: Floats, pi: Floats) -> Floats:
     """[N, 1] means of the rows under π, taken from the most probable candidate: large constants cancel exactly."""
     anchor = shares[:, pi.argmax(), None]
-    return np.asarray(anchor + ((shares - anchor) @ pi)[:, None])
+    means: Floats = anchor + (shares - anchor).dot(pi)[:, None]  # `@` takes half a microsecond longer
+    return means
 
 
 def _softmax(scores: Floats) -> tuple[Floats, Floats]:
@@ -63,9 +78,10 @@ def _softmax(scores: Floats) -> tuple[Floats, Floats]:
 
 
 def _log_sum_exp(rows: Floats) -> Floats:
-    """[N] log Σⱼ exp(rows[:, j]); every row has a finite entry."""
+    """[N, 1] log Σⱼ exp(rows[:, j]); every row has a finite entry."""
     top = np.maximum.reduce(rows, axis=1, keepdims=True)
-    return np.asarray(top[:, 0] + np.log(np.add.reduce(np.exp(rows - top), axis=1)))
+    totals: Floats = np.add.reduce(np.exp(rows - top), axis=1, keepdims=True)
+    return top + np.log(totals)
 
 
 def _check(log_q: Floats, log_ref: Floats, rewards: Floats, tau: float) -> None:

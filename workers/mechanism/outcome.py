@@ -2,21 +2,18 @@
 
 from dataclasses import dataclass
 
-from workers.mechanism.allocation import Allocation, Floats, allocate
+from workers.mechanism.allocation import Allocation, Numbers
 from workers.mechanism.draw import Choice, choose
-from workers.mechanism.payments import RULES
+from workers.mechanism.payments import billable, whole_micros
 
 
 @dataclass(frozen=True, slots=True)
 class Auction:
-    """The numbers of one auction, as logged."""
+    """One auction as logged: its numbers, how it is charged, and what its draw depends on."""
 
     auction_id: str
     scored_digest: str  # SHA-256 of the scored event's value, hexadecimal
-    log_q: Floats  # [M] nats
-    log_ref: Floats  # [M] nats
-    rewards: Floats  # [N, M] micros
-    tau: int  # micros per nat
+    numbers: Numbers
     payment_rule: str
 
 
@@ -30,7 +27,8 @@ class Outcome:
 
 
 def settle(auction: Auction, key: bytes) -> Outcome:
-    """Settle an auction of at least one candidate. InvalidAuction; KeyError for a rule that cannot be billed."""
-    allocation = allocate(auction.log_q, auction.log_ref, auction.rewards, auction.tau)
-    charges = RULES[auction.payment_rule](allocation, auction.tau)
-    return Outcome(allocation, charges, choose(allocation.pi, key, auction.auction_id, auction.scored_digest))
+    """Settle an auction of at least one candidate. InvalidAuction; NotBillable for a rule that cannot be billed."""
+    rule, numbers = billable(auction.payment_rule), auction.numbers
+    allocation = numbers.solve()
+    choice = choose(allocation.pi, key, auction.auction_id, auction.scored_digest)
+    return Outcome(allocation, whole_micros(rule.price(numbers, allocation, choice.index)), choice)

@@ -1,18 +1,76 @@
-"""What each advertiser pays: p_i = τ·KL(π ‖ π₋ᵢ), the paper's EC.4 with its offset (mechanism.md §2)."""
+"""What each advertiser pays: three payment rules behind one signature, of which one is billed (mechanism.md §2)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from workers.mechanism.allocation import Allocation
+import numpy as np
 
-PaymentFunction = Callable[[Allocation, float], tuple[int, ...]]
+from workers.mechanism.allocation import Allocation, Floats, Numbers
+
+#: From an auction's numbers, its allocation and the index of the drawn candidate to prices [N], micros before rounding.
+PaymentFunction: TypeAlias = Callable[[Numbers, Allocation, int], Floats]
 
 
-def offset(allocation: Allocation, tau: float) -> tuple[int, ...]:
-    """Charges [N] in whole micros, rounded once, half to even; tau in micros per nat.
+class NotBillable(ValueError):
+    """No bill may follow from this payment rule: it is unknown, or made for experiments only."""
 
-    The same whichever reply is drawn; 0 exactly for an advertiser that is indifferent between all possible candidates.
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One row of the rule table."""
+
+    name: str  # in settings and events
+    version: Literal[1]  # what a charge event may state; a rule that changes gets a new one, here and there
+    billable: bool
+    price: PaymentFunction
+
+
+def offset(numbers: Numbers, allocation: Allocation, drawn: int) -> Floats:
+    """p_i = τ·KL(π ‖ π₋ᵢ), the paper's EC.4 with its offset: never negative, the same whichever reply is drawn.
+
+    0 for an advertiser that is indifferent between all possible candidates.
     """
-    return tuple(round(tau * nats) for nats in allocation.influence.tolist())
+    return numbers.tau * allocation.influence
+
+
+def no_offset(numbers: Numbers, allocation: Allocation, drawn: int) -> Floats:
+    """π·r_i − τ·logsumexp(S), the paper's comparison: truthful, but it may charge or pay any amount.
+
+    S holds the rewards as they are: a constant on top of one advertiser's lowers everybody else's price by itself.
+    """
+    scores = np.add.reduce(numbers.rewards) / numbers.tau + numbers.log_ref - numbers.log_q
+    return np.asarray(numbers.rewards @ allocation.pi - numbers.tau * np.logaddexp.reduce(scores))
+
+
+def outcome(numbers: Numbers, allocation: Allocation, drawn: int) -> Floats:
+    """τ·log(π_j / π₋ᵢ,j) for the drawn j: the offset's price on average over draws, of either sign for one draw."""
+    return np.asarray(numbers.tau * (allocation.log_pi[drawn] - allocation.log_pi_without[:, drawn]))
+
+
+#: Every rule by its name.
+RULES = {
+    rule.name: rule
+    for rule in (
+        Payment("offset", 1, True, offset),
+        Payment("no_offset", 1, False, no_offset),
+        Payment("outcome", 1, False, outcome),
+    )
+}
+
+
+def billable(name: str) -> Payment:
+    """The rule of that name, if bills may follow from it; else NotBillable."""
+    rule = RULES.get(name)
+    if rule is None or not rule.billable:
+        known = ", ".join(rule.name for rule in RULES.values() if rule.billable)
+        raise NotBillable(f"payment rule {name!r} is not billed; rules that are: {known}")
+    return rule
+
+
+def whole_micros(prices: Floats) -> tuple[int, ...]:
+    """Charges [N]: prices in micros, rounded once, half to even. The only place where money is rounded."""
+    return tuple([round(price) for price in prices.tolist()])
 
 
 def charge_bound(least: int, largest: int, tau: int) -> int:
@@ -22,7 +80,3 @@ def charge_bound(least: int, largest: int, tau: int) -> int:
     """
     spread = largest - least
     return min(spread, -(-spread * spread // (8 * tau)))
-
-
-#: Rules that may be billed, by the name in settings and events.
-RULES: dict[str, PaymentFunction] = {"offset": offset}

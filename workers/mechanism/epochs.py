@@ -1,0 +1,46 @@
+"""Keys of the draw, one an epoch, derived from one secret: a day's key can be revealed and gives no other away."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from typing import Final
+
+from schemas.identity import netstrings
+
+DERIVATION: Final = "draw-epoch-v1"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochKey:
+    """The key of one epoch, and the hash that commits to it. `epoch` None: the secret itself, from before epochs."""
+
+    epoch: str | None
+    key: bytes
+    sha256: str
+
+    def __repr__(self) -> str:
+        return f"EpochKey({self.epoch}, {self.sha256[:12]}…)"  # a key is not for logs
+
+
+def epoch_key(secret: bytes, epoch: str | None) -> EpochKey:
+    """HMAC-SHA256(secret, "draw-epoch-v1", epoch), both as netstrings; without an epoch the secret as it is."""
+    key = secret if epoch is None else hmac.new(secret, netstrings(DERIVATION, epoch), sha256).digest()
+    return EpochKey(epoch, key, sha256(key).hexdigest())
+
+
+def committed_key(secrets: Sequence[bytes], epoch: str, key_sha256: str) -> EpochKey | None:
+    """The key of an epoch that a commitment names, if it derives from one of the secrets."""
+    keys = (epoch_key(secret, epoch) for secret in secrets)
+    return next((key for key in keys if key.sha256 == key_sha256), None)
+
+
+def epoch_of(moment: datetime) -> str:
+    """The epoch of a moment: its day in UTC."""
+    return moment.astimezone(UTC).date().isoformat()
+
+
+def next_epoch(epoch: str) -> str:
+    """The day after."""
+    return (date.fromisoformat(epoch) + timedelta(days=1)).isoformat()
