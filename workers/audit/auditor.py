@@ -1,0 +1,55 @@
+"""An audit from its first entry to its verdict."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from schemas.draw import DrawCommitment
+from workers.audit.findings import Finding, Kind, Tally
+from workers.audit.keys import Keys
+from workers.audit.ledger import Horizon, Ledger
+from workers.audit.reading import Entry
+
+
+@dataclass
+class Audit:
+    """Entries in, findings out as they are met; the counts are in `tally`.
+
+    `secrets`: of the draw, if known. `horizon` None: a file, whole in itself; else the log is Kafka's.
+    """
+
+    keep: Callable[[Finding], None]
+    secrets: Sequence[bytes] = ()
+    horizon: Horizon | None = None
+    tally: Tally = field(init=False)
+    _keys: Keys = field(init=False)
+    _ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.keep)
+        self._keys = Keys(self.tally, self.secrets, topic_read=self.horizon is not None)
+        self._ledger = Ledger(self.tally, self._keys, self.horizon)
+
+    def add(self, entry: Entry) -> None:
+        if isinstance(entry.data, DrawCommitment):
+            self._keys.committed(entry.data, entry.at, false_reveal=entry.false_reveal)
+        else:
+            self._ledger.add(entry)
+
+    def unreadable(self, where: str, why: str) -> None:
+        """A record that only the stages could have written, and that is no event of theirs."""
+        self.tally.find(Finding(Kind.UNREADABLE_RECORD, "", "", f"the record at {where}", why, "an event"))
+
+    @property
+    def open_auctions(self) -> int:
+        """How many auctions are waiting for more of their events; all that memory grows with."""
+        return self._ledger.open_auctions
+
+    def finish(self) -> Tally:
+        """What was still open is judged; nothing can be added afterwards."""
+        self._ledger.finish()
+        self._keys.finish()
+        return self.tally
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        self._keys.close()

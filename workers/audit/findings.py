@@ -1,0 +1,151 @@
+"""What can be wrong with a log: kinds of discrepancy, the invariant each belongs to, and how often each was met."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+
+
+@unique
+class Invariant(StrEnum):
+    """What must hold; one row of the verdict each."""
+
+    TERMINALS = "one reply for each auction"
+    EVIDENCE = "digests name the events in the log"
+    REPLIES = "replies follow from the scored event"
+    ALLOCATION = "odds and weights"
+    DRAWS = "draws repeat"
+    COMMITMENTS = "keys are those committed to"
+    BILLS = "one bill for each sponsor"
+    CHARGES = "charges to the micro"
+    TERMS = "terms of the bills"
+    DISCLOSURE = "disclosed odds"
+    PROPERTIES = "ranges, bounds, participation"
+
+
+@unique
+class Kind(StrEnum):
+    """One kind of discrepancy; the value is its name in `--json`. Each belongs to the invariant below its comment."""
+
+    # TERMINALS
+    MISSING_TERMINAL = "missing_terminal"  # a scored event without a settled one
+    SECOND_TERMINAL = "second_terminal"  # the auction has been settled before
+    UNKNOWN_AUCTION = "unknown_auction"  # settled, but no scored event of it is in the log, or it closed long before
+    SECOND_SCORED = "second_scored"  # two scored events of one auction
+    UNREADABLE_RECORD = "unreadable_record"  # on a topic that only the stages write
+    # EVIDENCE
+    OTHER_SCORED_EVENT = "other_scored_event"  # the digest is not that of the scored event in the log
+    OTHER_SETTLED_EVENT = "other_settled_event"  # the digest is not that of the settled event in the log
+    # REPLIES
+    WRONG_OUTCOME = "wrong_outcome"
+    WRONG_REPLY = "wrong_reply"  # the text is not that of the chosen candidate, or of the fallback
+    WRONG_FIELD = "wrong_field"  # a field that is copied from the scored event
+    WRONG_ABSTENTIONS = "wrong_abstentions"
+    # ALLOCATION
+    WRONG_PROBABILITIES = "wrong_probabilities"
+    WRONG_WEIGHTS = "wrong_weights"
+    WRONG_SAMPLE_SIZE = "wrong_sample_size"
+    # DRAWS
+    WRONG_U = "wrong_u"  # not the HMAC under the epoch's key
+    WRONG_CHOICE = "wrong_choice"  # not the candidate that weights and u pick
+    WRONG_EPOCH = "wrong_epoch"  # not the epoch that the scored event names
+    # COMMITMENTS
+    BROKEN_COMMITMENT = "broken_commitment"  # drawn with another key than the epoch's first commitment
+    NO_COMMITMENT = "no_commitment"
+    LATE_COMMITMENT = "late_commitment"  # committed to after the epoch's first reply
+    SECOND_COMMITMENT = "second_commitment"  # two different ones for an epoch
+    FALSE_REVEAL = "false_reveal"  # the key revealed is not the one committed to
+    DRAW_AFTER_REVEAL = "draw_after_reveal"  # whoever knew the key could foretell it
+    UNCOMMITTED_DRAW = "uncommitted_draw"  # under no day's key although days are committed to
+    # BILLS
+    MISSING_CHARGE = "missing_charge"
+    DOUBLE_CHARGE = "double_charge"  # the same charge id twice
+    EXTRA_CHARGE = "extra_charge"  # nobody who was to pay, or an auction that is not in the log or closed long before
+    WRONG_DEBTOR = "wrong_debtor"  # the charge id belongs to another advertiser
+    WRONG_CHARGE_IDS = "wrong_charge_ids"  # the reply's list of bills
+    # CHARGES
+    WRONG_CHARGE = "wrong_charge"
+    WRONG_TOTAL = "wrong_total"
+    # TERMS
+    WRONG_TAU = "wrong_tau"
+    WRONG_CURRENCY = "wrong_currency"
+    WRONG_RULE = "wrong_rule"
+    WRONG_BOUND = "wrong_bound"
+    WRONG_BILL_FIELD = "wrong_bill_field"  # name, query, link group, time of submission
+    # DISCLOSURE
+    WRONG_SPONSORS = "wrong_sponsors"
+    WRONG_ODDS = "wrong_odds"
+    WRONG_DISCLOSURE = "wrong_disclosure"  # the sentence for the reader does not say the odds
+    # PROPERTIES
+    ABOVE_BOUND = "above_bound"
+    REWARD_OUT_OF_RANGE = "reward_out_of_range"
+    WORSE_OFF = "worse_off"  # the charge is more than what taking part was worth
+    INDIFFERENT_CHARGED = "indifferent_charged"
+
+
+_FIRST_KINDS = {
+    Kind.MISSING_TERMINAL: Invariant.TERMINALS,
+    Kind.OTHER_SCORED_EVENT: Invariant.EVIDENCE,
+    Kind.WRONG_OUTCOME: Invariant.REPLIES,
+    Kind.WRONG_PROBABILITIES: Invariant.ALLOCATION,
+    Kind.WRONG_U: Invariant.DRAWS,
+    Kind.BROKEN_COMMITMENT: Invariant.COMMITMENTS,
+    Kind.MISSING_CHARGE: Invariant.BILLS,
+    Kind.WRONG_CHARGE: Invariant.CHARGES,
+    Kind.WRONG_TAU: Invariant.TERMS,
+    Kind.WRONG_SPONSORS: Invariant.DISCLOSURE,
+    Kind.ABOVE_BOUND: Invariant.PROPERTIES,
+}
+
+
+def _invariants() -> dict[Kind, Invariant]:
+    """Kinds stand in the order of the invariants: each belongs to the last one that began."""
+    found, current = {}, Invariant.TERMINALS
+    for kind in Kind:
+        current = _FIRST_KINDS.get(kind, current)
+        found[kind] = current
+    return found
+
+
+INVARIANT_OF = _invariants()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One discrepancy: what was logged, and what is right."""
+
+    kind: Kind
+    query_id: str
+    auction_id: str
+    what: str
+    logged: str
+    right: str
+    advertiser_id: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        who = f", advertiser {self.advertiser_id}" if self.advertiser_id else ""
+        place = f"query {self.query_id}{who}" if self.query_id else "log"
+        return f"{place}: {self.what}: logged {self.logged}, right {self.right}"
+
+
+@dataclass
+class Tally:
+    """Counts by invariant and kind. `keep` is given every finding as it is met."""
+
+    keep: Callable[[Finding], None]
+    checked: Counter[Invariant] = field(default_factory=Counter)
+    wrong: Counter[Invariant] = field(default_factory=Counter)
+    unverifiable: Counter[Invariant] = field(default_factory=Counter)
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def find(self, finding: Finding) -> None:
+        """A discrepancy; whoever reports it counts the check itself."""
+        self.kinds[finding.kind] += 1
+        self.wrong[INVARIANT_OF[finding.kind]] += 1
+        self.keep(finding)
+
+    @property
+    def discrepancies(self) -> int:
+        return self.kinds.total()

@@ -1,0 +1,106 @@
+"""One auction as its scored event logs it: the parties, their numbers and what a reply and bills are copied from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+from schemas.auction import Abstention, CandidatesScored
+
+Row: TypeAlias = Sequence[float]
+
+
+class Bidder(NamedTuple):
+    """An advertiser with a row of rewards."""
+
+    advertiser_id: str
+    name: str
+    least_micros: int
+    largest_micros: int
+    link_group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Advertisers that bid as one. The first of them, in the order of the event, pays."""
+
+    members: tuple[int, ...]  # places among the bidders
+    rewards: tuple[Row, ...]  # [members][M] micros, as logged
+
+    @property
+    def payer(self) -> int:
+        return self.members[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Auction:
+    """What an audit keeps of a scored event until the auction is complete; token ids and prompts are let go."""
+
+    query_id: str
+    auction_id: str
+    digest: str
+    submitted_at: datetime
+    language: str | None
+    category: str | None
+    currency: str
+    payment_rule: str
+    tau: int
+    epoch: str | None
+    void_reason: int | None
+    abstentions: tuple[Abstention, ...]
+    bidders: tuple[Bidder, ...]
+    parties: tuple[Party, ...]  # none where no auction was held
+    log_q: Row  # [M] nats
+    log_ref: Row  # [M] nats
+    texts: tuple[str, ...]  # [M]
+    fallback: str
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a party has more than one member."""
+        return len(self.parties) < len(self.bidders)
+
+
+def read_scored(scored: CandidatesScored, digest: str) -> Auction:
+    """The auction of a scored event; `digest` is the SHA-256 of its value."""
+    bidders = _bidders(scored)
+    held = scored.void_reason is None
+    return Auction(
+        query_id=scored.query_id,
+        auction_id=scored.auction_id,
+        digest=digest,
+        submitted_at=scored.submitted_at,
+        language=scored.question.language,
+        category=scored.question.category,
+        currency=scored.currency,
+        payment_rule=scored.payment_rule,
+        tau=scored.tau_micros_per_nat,
+        epoch=scored.draw_epoch,
+        void_reason=scored.void_reason,
+        abstentions=scored.abstentions,
+        bidders=bidders,
+        parties=tuple(_parties(bidders, scored.rewards_micros)) if held else (),
+        log_q=[candidate.log_q for candidate in scored.candidates],
+        log_ref=scored.log_ref,
+        texts=tuple([candidate.text for candidate in scored.candidates]),
+        fallback=scored.fallback.text,
+    )
+
+
+def _bidders(scored: CandidatesScored) -> tuple[Bidder, ...]:
+    return tuple(
+        [
+            Bidder(one.advertiser_id, one.name, *one.reward_range_micros, one.link_group)
+            for one in scored.advertisers
+            if one.advertiser_id in scored.rewards_micros
+        ]
+    )
+
+
+def _parties(bidders: Sequence[Bidder], rewards: dict[str, tuple[float, ...]]) -> Iterable[Party]:
+    """In the order of their first members."""
+    groups: dict[object, list[int]] = {}
+    for place, bidder in enumerate(bidders):
+        groups.setdefault(place if bidder.link_group is None else bidder.link_group, []).append(place)
+    for members in groups.values():
+        yield Party(tuple(members), tuple([rewards[bidders[place].advertiser_id] for place in members]))

@@ -1,0 +1,115 @@
+"""From lines and records to the entries of an audit: the four types it needs, decoded, with digests and places.
+
+A fifth kind of entry is a scored event that settlement refused because its query id had been used: its dead letter.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from schemas.draw import DrawCommitment
+from schemas.envelope import SPEC_VERSION
+from schemas.lines import from_line
+from schemas.payload import BadRecord, Payload
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, SCORED, SETTLED
+
+TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS)
+NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
+REASON_HEADER, DUPLICATE = "dlq.reason", DeadLetterReason.DUPLICATE_QUERY.name
+DIGESTED = (SCORED.name, SETTLED.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event of the log. `at`: its place, the line's number or the record's timestamp in milliseconds."""
+
+    data: Payload
+    sha256: str  # of the value; empty where nothing refers to it
+    at: int
+    false_reveal: bool = False  # a key was revealed whose SHA-256 is not the one beside it
+    duplicate: bool = False  # a scored event in a dead letter: another auction has its query id
+
+
+def read_line(line: bytes, number: int) -> Entry | None:
+    """The entry in a CloudEvents line, or None for an event that an audit passes over. Raises BadRecord."""
+    if b'"data_base64"' in line and b'"data":' not in line:
+        return _dead_letter(_whole(line), number)
+    kind, value, attributes = from_line(line)
+    _check(kind, attributes)
+    if kind not in NAMES:
+        _whole(value)
+        return None
+    return _entry(kind, value, number)
+
+
+def read_record(record: Record) -> Entry | None:
+    """The entry in a record of one of the NAMES, or None for a dead letter that is passed over. Raises BadRecord."""
+    if record.topic == SCORED.dead_letters:
+        is_duplicate = (REASON_HEADER, DUPLICATE.encode()) in record.headers
+        return _duplicate(record.value or b"", record.timestamp_ms) if is_duplicate else None
+    for name, value in record.headers:
+        if name == "ce_type" and value != record.topic.encode():
+            raise BadRecord(DeadLetterReason.BAD_HEADERS, f"ce_type is {value!r}; this topic carries {record.topic}")
+    return _entry(record.topic, record.value or b"", record.timestamp_ms)
+
+
+def _check(kind: str, attributes: Mapping[str, object]) -> None:
+    if attributes.get("specversion") != SPEC_VERSION:
+        raise BadRecord(
+            DeadLetterReason.BAD_HEADERS, f"specversion is {attributes.get('specversion')!r}, not {SPEC_VERSION!r}"
+        )
+    if kind not in BY_NAME and not kind.endswith(DEAD_LETTER_SUFFIX):
+        raise BadRecord(
+            DeadLetterReason.BAD_HEADERS,
+            f"the line has type {kind!r}, which this release does not know; audit it with the release that wrote it",
+        )
+
+
+def _dead_letter(letter: object, at: int) -> Entry | None:
+    """The entry in a dead letter's line: only that of a duplicate is of interest."""
+    if not isinstance(letter, dict) or (letter.get("type"), letter.get("dlqreason")) != (
+        SCORED.dead_letters,
+        DUPLICATE,
+    ):
+        return None
+    try:
+        return _duplicate(base64.b64decode(letter["data_base64"], validate=True), at)
+    except (ValueError, TypeError):
+        raise BadRecord(DeadLetterReason.BAD_JSON, "data_base64 is not base64") from None
+
+
+def _duplicate(value: bytes, at: int) -> Entry:
+    return Entry(SCORED.payload.decode(value), sha256(value).hexdigest(), at, duplicate=True)
+
+
+def _whole(text: bytes) -> object:
+    """Also what is passed over must be JSON: a truncated file is told by its last line."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise BadRecord(DeadLetterReason.BAD_JSON, "the line is not JSON; is the file truncated?") from None
+
+
+def _entry(kind: str, value: bytes, at: int) -> Entry:
+    try:
+        data = BY_NAME[kind].payload.decode(value)
+    except BadRecord:
+        if kind == COMMITMENTS.name and (said := _false_reveal(value)) is not None:
+            return Entry(said, "", at, false_reveal=True)
+        raise
+    return Entry(data, sha256(value).hexdigest() if kind in DIGESTED else "", at)
+
+
+def _false_reveal(value: bytes) -> DrawCommitment | None:
+    """The commitment without its key, where the key is all that is wrong with it."""
+    try:
+        fields = json.loads(value)
+        if not isinstance(fields, dict) or len(bytes.fromhex(fields["key"])) != 32:
+            return None
+        return DrawCommitment.decode(json.dumps({**fields, "key": None}).encode())
+    except (ValueError, KeyError, TypeError, BadRecord):
+        return None
