@@ -12,6 +12,7 @@ import pytest
 
 from schemas import topics as table
 from schemas.envelope import Event
+from schemas.identity import derive
 from schemas.payload import Identifier, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Outgoing, Record
@@ -34,6 +35,11 @@ class Asked(Payload):
     query_id: Identifier
     number: int
 
+    @property
+    def auction_id(self) -> str:
+        """Each number is an auction of its own."""
+        return derive("auction", str(self.number))
+
 
 class Answered(Asked):
     event_type: ClassVar[str] = "test.answered"
@@ -48,7 +54,7 @@ class Journal:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def committed(self, events: Iterable[Event[Any]]) -> None:
-        self.committed_numbers += [event.data.number for event in events]
+        self.committed_numbers += [event.data.number for event in events if isinstance(event.data, Asked)]
 
     def refused(self, stage: str, reason: DeadLetterReason) -> None:
         self.refusals.append((stage, reason))
@@ -140,24 +146,32 @@ def topic(payload: type[Payload], name: str) -> Topic:
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
 async def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return await rig_with(request, monkeypatch, Answerer())
+
+
+async def rig_with(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, answerer: Answerer, *memory: Topic
+) -> Rig:
+    """The rig on the bus that the fixture's parameter names; `memory` is the topic of a stage that remembers."""
     name = f"test.{uuid.uuid4().hex}"
     asked, answered = topic(Asked, f"{name}.asked"), topic(Answered, f"{name}.answered")
-    for each in (asked, answered):
+    for each in (asked, answered, *memory):
         monkeypatch.setitem(table.BY_NAME, each.name, each)
-    journal, answerer = Journal(), Answerer()
+    journal = Journal()
     monkeypatch.setattr(f"{__name__}.Answered", answered.payload)
-    spec = StageSpec(name, asked, (answered,), False, lambda settings, engine: answerer)
+    remembers = memory[0] if memory else None
+    spec = StageSpec(name, asked, (answered, *memory), False, lambda means: answerer, remembers=remembers)
     stage = Stage(spec, answerer, IN_FLIGHT)
     if request.param == "memory":
         return Rig(MemoryBus(journal), stage, answerer, journal, answered, kafka=False)
-    bus = await kafka_bus(request.getfixturevalue("kafka"), spec, answered, journal)
+    bus = await kafka_bus(request.getfixturevalue("kafka"), spec, journal)
     return Rig(bus, stage, answerer, journal, answered, kafka=True)
 
 
-async def kafka_bus(bootstrap_servers: str, spec: StageSpec, answered: Topic, journal: Observer) -> KafkaBus:
+async def kafka_bus(bootstrap_servers: str, spec: StageSpec, journal: Observer) -> KafkaBus:
     settings = Settings.read(bootstrap_servers=bootstrap_servers, session_timeout_s=3, transaction_auctions=8)
     async with connected(bootstrap_servers) as cluster:
-        names = (spec.consumes.name, spec.consumes.dead_letters, answered.name)
+        names = (spec.consumes.name, spec.consumes.dead_letters, *(topic.name for topic in spec.publishes))
         await cluster.create([TopicPlan(each, 1, 1, {}) for each in names])
     await initialise_offsets(settings, {spec.group: spec.consumes.name})
     return KafkaBus(settings, journal)
@@ -247,6 +261,29 @@ async def test_a_reader_sees_only_what_is_published_after_it_began(rig: Rig) -> 
     async with rig.reading() as take:
         await rig.bus.publish([replace(early, value=Answered(query_id="q", number=2).encode())])
         assert numbers(await take(1)) == [2]
+
+
+async def test_what_is_stored_is_all_from_the_first_record_to_the_last(rig: Rig) -> None:
+    # Given records that came before anybody read, on two topics, the stage's own written in transactions
+    rig.answerer.refuses = lambda number: number == 4
+    async with rig.reading() as take, rig.running():
+        await rig.publish(range(9))
+        await take(9)
+    names = [rig.stage.spec.consumes.name, rig.answered.name]
+
+    # When they are asked for
+    stored = [record async for record in rig.bus.stored(names)]
+
+    # Then all are there, in order, and it ends
+    assert {record.topic for record in stored} == set(names)
+    assert numbers(record for record in stored if record.topic == names[0]) == list(range(9))
+    assert numbers(record for record in stored if record.topic == names[1]) == [0, 1, 2, 3, 5, 6, 7, 8]
+    times = [record.timestamp_ms for record in stored]
+    assert times == sorted(times)
+
+
+async def test_of_an_empty_topic_nothing_is_stored(rig: Rig) -> None:
+    assert [record async for record in rig.bus.stored([rig.answered.name])] == []
 
 
 @pytest.mark.parametrize("rig", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import NotCoordinatorForGroupError
 
-from schemas.topics import CHARGED, DEAD_LETTER_MAX_BYTES, QUERIES, SCORED, TOPICS
+from schemas.topics import CHARGED, DEAD_LETTER_MAX_BYTES, QUERIES, SCORED, SETTLED_QUERIES, TOPICS
 from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stream import cluster
@@ -63,6 +63,16 @@ def test_plan_names_every_topic_and_the_dead_letters_of_the_consumed_ones() -> N
     assert plans[SCORED.name].configs["retention.ms"] == str(90 * 24 * 3600 * 1000)
 
 
+@pytest.mark.parametrize("partitions", [1, 4, 32])
+def test_plan_keeps_the_memory_of_settlement_for_ever_and_cut_up_like_its_input(partitions: int) -> None:
+    plans = {p.name: p for p in planned_topics(Settings.read(partitions=partitions))}
+    policies = {name: plan.configs["cleanup.policy"] for name, plan in plans.items()}
+    assert {name for name, policy in policies.items() if policy != "delete"} == {SETTLED_QUERIES.name}
+    assert policies[SETTLED_QUERIES.name] == "compact"
+    assert plans[SETTLED_QUERIES.name].configs["retention.ms"] == "-1"
+    assert plans[SETTLED_QUERIES.name].partitions == plans[SCORED.name].partitions == partitions
+
+
 def test_plan_of_one_node_asks_for_one_copy() -> None:
     plans = {p.name: p for p in planned_topics(Settings.read())}
     assert plans[CHARGED.name].partitions == CHARGED.partitions
@@ -84,6 +94,10 @@ async def test_topics_are_created_once_and_described(kafka: str) -> None:
     assert {name: s.partitions for name, s in states.items()} == {
         p.name: p.partitions for p in planned_topics(settings)
     }
+    assert states[SETTLED_QUERIES.name].retention_ms == -1
+    async with connected(kafka) as cluster:
+        found = await cluster.insist(lambda: cluster.configs(names, ["cleanup.policy"]))
+    assert {name for name, one in found.items() if one["cleanup.policy"] == "compact"} == {SETTLED_QUERIES.name}
     assert states[QUERIES.name].retention_ms == 7 * 24 * 3600 * 1000
     assert states[QUERIES.name].max_message_bytes == QUERIES.max_message_bytes
     assert states[QUERIES.dead_letters].max_message_bytes == DEAD_LETTER_MAX_BYTES

@@ -1,7 +1,7 @@
 """What a bus is: it carries records between topics and runs stages on them. Two of them: `memory.py` and `kafka.py`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -38,12 +38,18 @@ class Bus(Protocol):
       record has exactly one result, in the order of the input per partition: its events, or one dead letter.
     * Workers run outside any transaction, at most `stage.in_flight` at once per partition.
     * An error that is not the record's fault ends `run` with that error, and nothing of that record is published.
+    * Of a stage that remembers, one record for each id is worked on: the first in the order of the input that is not
+      refused. A record of another auction with that id is a dead letter, DUPLICATE_QUERY, also in a later run.
     * `run` ends without an error when `stop` is set.
+    * `stored` gives what the topics hold when it is asked, committed records only, in order per partition, and ends.
     """
 
     async def publish(self, records: Sequence[Outgoing]) -> None: ...
 
     def read(self, topics: Sequence[str]) -> AbstractAsyncContextManager[Reader]:
         """What is published from now on; the moment is when the context is entered."""
+
+    def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
+        """From the first record to the last, older timestamps first; with a key only the partitions it belongs to."""
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None: ...

@@ -1,9 +1,9 @@
 """The bus on Kafka: consumer groups, one actor per input partition, exactly-once by transactions."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,18 +16,19 @@ from workers.errors import BrokerError
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.bus import Observer
-from workers.stream.cluster import LATEST, Cluster, Partition, connected
+from workers.stream.cluster import EARLIEST, LATEST
+from workers.stream.history import History
 from workers.stream.partition import PartitionActor, WorkerFailed
-from workers.stream.writer import REQUEST_TIMEOUT_MS
+from workers.stream.reading import as_record, edges, reader, started
+from workers.stream.recollection import check_partitions
+from workers.stream.writer import REQUEST_TIMEOUT_MS, place
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 200
 RECORDS_PER_POLL = 500
-START_TIMEOUT_S = 30.0
 PUBLISH_TIMEOUT_S = 30.0
 LET_GO_S = 4.0
-STOP_TIMEOUT_S = 10.0
 HEARTBEATS_PER_SESSION = 4
 MILLISECONDS = 1_000
 
@@ -46,7 +47,7 @@ class KafkaBus:
             max_request_size=DEAD_LETTER_MAX_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
-        async with _started(producer, self._settings):
+        async with started(producer, self._settings):
             sent = [
                 await producer.send(record.topic, record.value, key=record.key, headers=list(record.headers))
                 for record in records
@@ -55,18 +56,18 @@ class KafkaBus:
 
     @asynccontextmanager
     async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
-        ends = await _ends(self._settings, topics)
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-        )
-        async with _started(consumer, self._settings):
-            consumer.assign(list(ends))
-            for partition, offset in ends.items():
-                consumer.seek(partition, offset)
+        async with reader(self._settings, await edges(self._settings, topics, LATEST)) as consumer:
             yield _committed_records(consumer)
+
+    async def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
+        begins = await edges(self._settings, topics, EARLIEST)
+        ends = {at: end for at, end in (await edges(self._settings, topics, LATEST)).items() if end > begins[at]}
+        if key is not None:
+            counts = Counter(partition.topic for partition in begins)
+            ends = {at: end for at, end in ends.items() if place(key, counts[at.topic]) == at.partition}
+        async with reader(self._settings, {partition: begins[partition] for partition in ends}) as consumer:
+            async for record in History(consumer, ends).records():
+                yield as_record(record)
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
         loops = [StageLoop(self._settings, stage, self._observer) for stage in stages]
@@ -92,9 +93,9 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._consumer = self._new_consumer()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop` is set; raises what an actor failed with, and BrokerError for a topic that is not there."""
-        async with _started(self._consumer, self._settings):
-            await _ends(self._settings, [self.stage.spec.consumes.name])
+        """Poll until `stop` is set; raises what an actor failed with, and BrokerError for topics that do not fit."""
+        async with started(self._consumer, self._settings):
+            await check_partitions(self._settings, self.stage.spec)
             self._consumer.subscribe([self.stage.spec.consumes.name], listener=self)
             try:
                 while not stop.is_set() and self._failure is None:
@@ -116,7 +117,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             if epochs.get(partition) != actor.epoch:
                 actor.seek()  # these records may have been fetched after the actor's own seek: fetch them again
             else:
-                actor.deliver([_record(record) for record in records])
+                actor.deliver([as_record(record) for record in records])
         self._observer.in_flight(self.stage.spec.name, sum(actor.in_flight for actor in self._actors.values()))
         self._observer.assigned(self.stage.spec.name, self._is_ready())
 
@@ -172,50 +173,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         )
 
 
-@asynccontextmanager
-async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
-    """The client, started and in the end stopped, each within a limit; BrokerError where no broker answers."""
-    try:
-        await asyncio.wait_for(client.start(), START_TIMEOUT_S)
-    except (KafkaError, OSError, TimeoutError) as error:
-        await _stop(client)
-        raise BrokerError(
-            f"no Kafka broker answers at {settings.bootstrap_servers} (TESSERA_BOOTSTRAP_SERVERS): {error}. "
-            "`tessera broker start` starts one on this machine"
-        ) from error
-    try:
-        yield
-    finally:
-        await _stop(client)
-
-
-async def _stop(client: Any) -> None:
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
-        await asyncio.wait_for(client.stop(), STOP_TIMEOUT_S)
-
-
-async def _ends(settings: Settings, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    """The offset behind the last record of every partition; BrokerError for a topic that does not exist."""
-    async with connected(settings.bootstrap_servers) as cluster:
-        known = await cluster.insist(cluster.partitions)
-        if missing := set(topics) - set(known):
-            raise BrokerError(f"Kafka has no topic {min(missing)}: run `tessera topics create`")
-        found = {topic: await _latest(cluster, topic, known[topic]) for topic in topics}
-    return {TopicPartition(topic, number): at for topic, offsets in found.items() for number, at in offsets.items()}
-
-
-async def _latest(cluster: Cluster, topic: str, partitions: Sequence[Partition]) -> dict[int, int]:
-    return await cluster.insist(lambda: cluster.offsets(topic, partitions, LATEST))
-
-
 async def _committed_records(consumer: Any) -> AsyncIterator[Record]:
     while True:
         for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).values():
             for record in records:
-                yield _record(record)
-
-
-def _record(record: Any) -> Record:
-    return Record(
-        record.topic, record.key, record.value, tuple(record.headers), record.partition, record.offset, record.timestamp
-    )
+                yield as_record(record)

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from schemas.record import Outgoing, Record
 from workers.pipeline import Stage
 from workers.stream.bus import Observer
+from workers.stream.once import Once
 from workers.stream.step import process, report
 
 
@@ -31,6 +32,11 @@ class MemoryBus:
     @asynccontextmanager
     async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
         yield self._follow({topic: len(self._logs[topic]) for topic in topics})
+
+    async def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
+        held = [record for topic in topics for record in self._logs[topic]]
+        for record in sorted(held, key=lambda record: record.timestamp_ms):
+            yield record
 
     async def _follow(self, positions: dict[str, int]) -> AsyncIterator[Record]:
         while True:
@@ -56,27 +62,40 @@ class MemoryBus:
 
     async def _run_stage(self, stage: Stage) -> None:
         """Up to `in_flight` records at once; results are published in the order of the input."""
-        limit = asyncio.Semaphore(stage.in_flight)
+        limit, once = asyncio.Semaphore(stage.in_flight), self._recollect(stage)
         previous: asyncio.Task[None] | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 async for record in self._follow({stage.spec.consumes.name: 0}):
                     await limit.acquire()
-                    previous = group.create_task(self._work(stage, record, previous, limit))
+                    previous = group.create_task(self._work(stage, record, previous, limit, once))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
+    def _recollect(self, stage: Stage) -> Once:
+        """The memory of the stage, from what it published before."""
+        once = Once(stage.spec.remembers)
+        if stage.spec.remembers is not None:
+            for record in self._logs[stage.spec.remembers.name]:
+                once.recall(record)
+        return once
+
     async def _work(
-        self, stage: Stage, record: Record, previous: asyncio.Task[None] | None, limit: asyncio.Semaphore
+        self,
+        stage: Stage,
+        record: Record,
+        previous: asyncio.Task[None] | None,
+        limit: asyncio.Semaphore,
+        once: Once,
     ) -> None:
-        work = asyncio.create_task(process(stage, record, self._observer))
+        work = asyncio.create_task(process(stage, record, self._observer, once))
         try:
             await asyncio.wait([work])
             if previous is not None:
                 await previous  # what was finished before a failure is published
             result = work.result()
             began = time.perf_counter()
-            await self.publish(result.outgoing)
+            await self.publish(list(result.outgoing))
             self._observer.transaction(stage.spec.name, "committed", time.perf_counter() - began, 1)
             report(result, stage.spec.name, self._observer)
         finally:

@@ -1,7 +1,8 @@
 """The actor of one input partition: it owns the partition's transactional id, its position and its work in flight.
 
 1. open: pause the partition, start a producer with the partition's id (this fences every earlier owner and settles its
-   transaction), and only then read the committed offset: it is the only truth, all else is a cache of it. Seek, resume.
+   transaction), and only then read the committed offset: it is the only truth, all else is a cache of it. So is what a
+   stage remembers, which is read anew. Seek, resume.
 2. deliver: records from the poll loop; up to `in_flight` of them are worked on at once, outside any transaction.
 3. process: take the results that are finished, in the order of the input; publish them and the next offset in one
    transaction; only then tell the observer.
@@ -18,18 +19,20 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from schemas.record import Record
+from schemas.record import Outgoing, Record
 from workers.errors import BrokerError
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.bus import Observer
 from workers.stream.cluster import connected
+from workers.stream.once import Once
+from workers.stream.recollection import recollect
 from workers.stream.step import Result, process, report
 from workers.stream.writer import TransactionalWriter, WriterLost
 
@@ -68,6 +71,7 @@ class PartitionActor:
         self._settings, self._stage, self._consumer, self._observer = settings, stage, consumer, observer
         self._is_owner = is_owner
         self._writer: TransactionalWriter | None = None
+        self._once = Once(None)
         self._waiting: deque[Record] = deque()
         self._working: deque[asyncio.Task[Result]] = deque()
         self._delivered = asyncio.Event()
@@ -123,6 +127,7 @@ class PartitionActor:
         self._writer = TransactionalWriter(self._settings, f"{group}.{topic}.{self.partition.partition}")
         await self._writer.start()
         offset = await self._read_committed(group, topic)
+        self._once = await recollect(self._settings, self._stage.spec, self.partition.partition)
         self._check_owner()
         self.next_offset = self._committed_offset = offset
         self.seek()
@@ -167,9 +172,9 @@ class PartitionActor:
     async def _commit(self, results: Sequence[Result]) -> None:
         """One transaction: everything the results publish, and the offset behind them."""
         stage, began = self._stage.spec.name, time.monotonic()
-        outgoing = [record for result in results for record in result.outgoing]
+        outgoing = (record for result in results for record in result.outgoing)
         try:
-            await self._write(outgoing, results[-1].record.offset + 1)
+            await self._write(outgoing, results[-1].offset + 1)
         except WriterLost:
             self._observer.transaction(stage, "aborted", time.monotonic() - began, len(results))
             raise
@@ -182,7 +187,7 @@ class PartitionActor:
             raise WriterLost("an answer was lost; a late duplicate must meet a newer producer")
         self._start_work()
 
-    async def _write(self, outgoing: Sequence[Any], offset: int) -> None:
+    async def _write(self, outgoing: Iterable[Outgoing], offset: int) -> None:
         writer = self._writer
         self._check_owner()
         if writer is None:
@@ -207,7 +212,7 @@ class PartitionActor:
         """Begin work on waiting records while there is room; hold the fetcher back when too many wait."""
         while self._waiting and len(self._working) < self._stage.in_flight:
             record = self._waiting.popleft()
-            self._working.append(asyncio.create_task(process(self._stage, record, self._observer)))
+            self._working.append(asyncio.create_task(process(self._stage, record, self._observer, self._once)))
         self._hold_back()
 
     def _hold_back(self) -> None:

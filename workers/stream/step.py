@@ -1,7 +1,7 @@
 """One record through one stage: decode, handle, encode; a record that cannot be worked on becomes a dead letter."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -12,6 +12,7 @@ from schemas.record import Headers, Outgoing, Record
 from workers.errors import Refused
 from workers.pipeline import Stage
 from workers.stream.bus import Observer
+from workers.stream.once import Once
 
 DEAD_LETTER_VERSION = "1"
 MAX_MESSAGE_BYTES = 1_000
@@ -19,23 +20,37 @@ MAX_MESSAGE_BYTES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one input record leads to: events, or one dead letter and its reason."""
+    """What the input record at `offset` leads to: events, or one dead letter and its reason."""
 
-    record: Record
-    outgoing: tuple[Outgoing, ...]
+    offset: int
     events: Sequence[Event[Payload]] = ()
+    letter: Outgoing | None = None
     refusal: DeadLetterReason | None = None
 
+    @property
+    def outgoing(self) -> Iterator[Outgoing]:
+        """What is to be published, made as it is sent: thousands of results wait for their transaction."""
+        if self.letter is not None:
+            yield self.letter
+        for event in self.events:
+            yield event.to_record()
 
-async def process(stage: Stage, record: Record, observer: Observer) -> Result:
-    """The result of `record`; whatever is not the record's own fault propagates."""
+
+async def process(stage: Stage, record: Record, observer: Observer, once: Once) -> Result:
+    """The result of `record`; whatever is not the record's own fault propagates.
+
+    Tasks of this must be created in the order of the input: the event loop begins them in that order, and `once` is
+    asked before anything is awaited.
+    """
     began = time.perf_counter()
     try:
-        events = await stage.worker.handle(from_record(record, stage.spec.consumes))
-        return Result(record, tuple(event.to_record() for event in events), events)
+        events = await once.work(from_record(record, stage.spec.consumes), stage.worker.handle)
+        return Result(record.offset, events)
     except (BadRecord, Refused) as refusal:
+        if stage.spec.watches:
+            return Result(record.offset)
         letter = dead_letter(record, stage.spec.name, refusal.reason, str(refusal))
-        return Result(record, (letter,), (), refusal.reason)
+        return Result(record.offset, (), letter, refusal.reason)
     finally:
         observer.handled(stage.spec.name, time.perf_counter() - began)
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
-from schemas.auction import ReplySettled
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event, from_record
 from schemas.record import Record
+from schemas.reply import ReplySettled
 from schemas.topics import BY_NAME, CHARGED, DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED, SETTLED
 
 TERMINAL_TOPICS = (SETTLED.name, CHARGED.name, *(topic.dead_letters for topic in (QUERIES, GENERATED, SCORED)))

@@ -136,7 +136,7 @@ class DevelopmentBroker:
         if (log / "meta.properties").exists():
             return
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        step = [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)]
+        step = [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self.properties)]
         try:
             subprocess.run(step, check=True, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S)  # noqa: S603
         except BaseException as error:

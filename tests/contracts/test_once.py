@@ -1,0 +1,227 @@
+"""What any bus must do for a stage that remembers: one record of each id is worked on, in memory and on Kafka."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from schemas.envelope import Event
+from schemas.reasons import DeadLetterReason
+from schemas.record import Outgoing, Record
+from schemas.settled import QuerySettled
+from schemas.topics import FOR_EVER, MEBIBYTE, Topic
+from tests.contracts.test_bus import WAIT_S, Answerer, Asked, Rig, numbers, rig_with
+from workers.errors import BrokerError
+from workers.stream.cluster import TopicPlan, connected
+from workers.stream.writer import TransactionalWriter, WriterLost
+
+BUSES = ["memory", pytest.param("kafka", marks=pytest.mark.kafka)]
+KAFKA = [pytest.param("kafka", marks=pytest.mark.kafka)]
+
+
+@dataclass
+class Settler(Answerer):
+    """It answers, and says that the id is used."""
+
+    remembers: type[QuerySettled] = QuerySettled
+
+    async def handle(self, event: Event[Asked]) -> Sequence[Event[Any]]:
+        (answer,) = await super().handle(event)
+        data, auction_id = event.data, event.data.auction_id
+        used = self.remembers(query_id=data.query_id, auction_id=auction_id, settled_sha256=answer.digest)
+        return answer, event.follow(used, source="test", auction_id=auction_id, time=event.time)
+
+
+@pytest.fixture(params=BUSES)
+async def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """A rig whose stage remembers."""
+    named = type("Used", (QuerySettled,), {"event_type": f"test.{uuid.uuid4().hex}.used", "__module__": __name__})
+    memory = Topic(named, "query_id", FOR_EVER, 1, MEBIBYTE, cleanup="compact")
+    return await rig_with(request, monkeypatch, Settler(remembers=named), memory)
+
+
+def memory_of(rig: Rig) -> Topic:
+    assert rig.stage.spec.remembers
+    return rig.stage.spec.remembers
+
+
+async def ask(rig: Rig, *asked: tuple[str, int]) -> None:
+    """Query id and number of each, in one batch."""
+    name = rig.stage.spec.consumes.name
+    values = [(id_.encode(), Asked(query_id=id_, number=number).encode()) for id_, number in asked]
+    await rig.bus.publish([Outgoing(name, key, value) for key, value in values])
+
+
+def split(records: Sequence[Record]) -> tuple[list[int], list[int]]:
+    """The numbers that were answered, and those that became dead letters as duplicates."""
+    letters = [record for record in records if record.topic.endswith(".dlq")]
+    for letter in letters:
+        assert dict(letter.headers)["dlq.reason"] == b"DUPLICATE_QUERY"
+        assert dict(letter.headers)["dlq.code"] == b"7"
+    return numbers(record for record in records if record not in letters), numbers(letters)
+
+
+async def remembered(rig: Rig) -> list[tuple[str, str]]:
+    """What the memory's topic holds."""
+    payload = memory_of(rig).payload
+    found: list[Any] = [payload.decode(record.value) async for record in rig.bus.stored([memory_of(rig).name])]
+    return [(one.query_id, one.auction_id) for one in found]
+
+
+async def test_an_id_that_was_used_before_is_a_dead_letter(rig: Rig) -> None:
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("a", 1))
+        first = await take(1)
+        await ask(rig, ("a", 2))
+        again = await take(1)
+        await ask(rig, ("a", 3), ("b", 4))
+        last = await take(2)
+        while len(rig.journal.committed_numbers) + len(rig.journal.refusals) < 4:
+            await asyncio.sleep(0.01)
+
+    assert split([*first, *again, *last]) == ([1, 4], [2, 3])
+    # Then the worker never saw the duplicates, the observer counts them, and the memory names the first auctions
+    assert rig.answerer.heard == [1, 4]
+    assert rig.journal.refusals == [(rig.stage.spec.name, DeadLetterReason.DUPLICATE_QUERY)] * 2
+    assert await remembered(rig) == [(id_, Asked(query_id=id_, number=n).auction_id) for id_, n in (("a", 1), ("b", 4))]
+
+
+async def test_of_two_in_one_batch_the_first_counts_though_it_takes_longer(rig: Rig) -> None:
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("a", 0), ("a", 6), ("b", 7), ("b", 13), ("a", 20))  # 0 and 7 take longest, 6 and 13 shortest
+        records = await take(5)
+
+    assert split(records) == ([0, 7], [6, 13, 20])
+    assert rig.answerer.heard == [0, 7]
+
+
+async def test_other_ids_are_worked_on_at_once_and_in_order(rig: Rig) -> None:
+    async with rig.reading() as take, rig.running():
+        await ask(rig, *((f"q{number}", number) for number in range(60)))
+        assert split(await take(60)) == (list(range(60)), [])
+    assert rig.answerer.most_working > 1
+
+
+async def test_a_refused_record_does_not_use_its_id(rig: Rig) -> None:
+    # Given a first record that is refused, in the same batch and before
+    rig.answerer.refuses = lambda number: number in (0, 7)
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("a", 0), ("a", 1), ("a", 2))
+        together = await take(3)
+        await ask(rig, ("b", 7))
+        alone = await take(1)
+        await ask(rig, ("b", 8))
+        after = await take(1)
+
+    letters = {
+        number: dict(record.headers)["dlq.reason"]
+        for record in [*together, *alone, *after]
+        if record.topic.endswith(".dlq")
+        for number in numbers([record])
+    }
+    assert letters == {0: b"EXPIRED", 2: b"DUPLICATE_QUERY", 7: b"EXPIRED"}
+    assert rig.answerer.heard == [0, 1, 7, 8]
+
+
+async def test_a_record_that_cannot_be_decoded_does_not_use_its_key(rig: Rig) -> None:
+    async with rig.reading() as take, rig.running():
+        await rig.bus.publish([Outgoing(rig.stage.spec.consumes.name, b"a", b"nonsense")])
+        await ask(rig, ("a", 1), ("a", 2))
+        records = await take(3)
+    letters = [record for record in records if record.topic.endswith(".dlq")]
+    assert [dict(letter.headers)["dlq.reason"] for letter in letters] == [b"BAD_JSON", b"DUPLICATE_QUERY"]
+    assert numbers(record for record in records if record not in letters) == [1]
+
+
+async def test_a_new_run_knows_what_the_last_one_used(rig: Rig) -> None:
+    async with rig.reading() as take:
+        async with rig.running():
+            await ask(rig, *((f"q{number}", number) for number in range(20)))
+            await take(20)
+        rig.journal.ready.clear()
+        async with rig.running():
+            await ask(rig, ("q7", 107), ("new", 108), ("q19", 119))
+            records = await take(3 if rig.kafka else 23)  # in memory a run begins at the first record: a replay
+
+    # Then the duplicates are refused; records that are seen again are the same auctions, not duplicates of themselves
+    answered, refused = split(records)
+    assert refused == [107, 119]
+    assert answered == [*([] if rig.kafka else range(20)), 108]
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_a_record_is_no_duplicate_of_itself_after_an_aborted_transaction(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given transactions that fail when everything is sent, the first one without and the second one with its commit
+    commit, commits = TransactionalWriter.commit, []
+
+    async def unsteady(writer: TransactionalWriter, *position: Any) -> None:
+        commits.append(position)
+        if len(commits) == 1:
+            raise WriterLost("before the commit")
+        await commit(writer, *position)
+        if len(commits) == 2:
+            raise WriterLost("behind the commit")
+
+    monkeypatch.setattr(TransactionalWriter, "commit", unsteady)
+    async with rig.reading() as take, rig.running():
+        # When records are worked on again
+        await ask(rig, ("a", 1), ("b", 2), ("a", 3))
+        records = await take(3)
+        await ask(rig, ("b", 4), ("c", 5))
+        records += await take(2)
+
+    # Then each has its one end
+    assert len(commits) >= 3 and rig.answerer.heard.count(1) >= 2
+    assert split(records) == ([1, 2, 5], [3, 4])
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_what_a_predecessor_commits_until_it_is_fenced_is_known(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a predecessor whose last commit is settled by the start of its successor's producer
+    start = TransactionalWriter.start
+    used = memory_of(rig).payload(query_id="a", auction_id="a" * 64, settled_sha256="b" * 64)
+
+    async def fencing(writer: TransactionalWriter) -> None:
+        await rig.bus.publish([Outgoing(memory_of(rig).name, b"a", used.encode())])
+        await start(writer)
+
+    monkeypatch.setattr(TransactionalWriter, "start", fencing)
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("a", 1), ("b", 2))
+        assert split(await take(2)) == ([2], [1])
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_a_memory_cut_up_otherwise_than_its_input_does_not_start(rig: Rig, kafka: str) -> None:
+    wrong = Topic(memory_of(rig).payload, "query_id", FOR_EVER, 1, MEBIBYTE)
+    named = type("Used", (QuerySettled,), {"event_type": f"{wrong.name}.of.three"})
+    other = Topic(named, "query_id", FOR_EVER, 3, MEBIBYTE)
+    async with connected(kafka) as cluster:
+        await cluster.create([TopicPlan(other.name, 3, 1, {})])
+    object.__setattr__(rig.stage.spec, "remembers", other)  # a frozen row of the table, as a cluster has spoilt it
+
+    with pytest.raises(BrokerError, match=rf"{rig.stage.spec.consumes.name} has 1 and {other.name} has 3 partitions"):
+        await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_a_missing_memory_names_the_command(rig: Rig) -> None:
+    missing = type("Used", (QuerySettled,), {"event_type": f"test.{uuid.uuid4().hex}"})
+    object.__setattr__(rig.stage.spec, "remembers", Topic(missing, "query_id", FOR_EVER, 1, MEBIBYTE))
+
+    with pytest.raises(BrokerError, match="run `tessera topics create`"):
+        await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
+
+
+async def test_a_memory_with_a_strangers_record_does_not_start(rig: Rig) -> None:
+    await rig.bus.publish([Outgoing(memory_of(rig).name, b"a", b"nonsense")])
+
+    with pytest.raises(BrokerError, match="BAD_JSON"):
+        await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)

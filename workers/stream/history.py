@@ -1,0 +1,61 @@
+"""What Kafka stores of some topics, from the first record to the last, merged in the order of their timestamps."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from workers.errors import BrokerError
+
+POLL_MS = 200
+RECORDS_PER_POLL = 500
+SILENCE_S = 30.0  # the longest wait for a partition that has more
+
+
+class History:
+    """Committed records of partitions up to the given ends; memory holds one fetch of each partition.
+
+    Records of one partition keep their order; between partitions the older timestamp goes first, so that what belongs
+    together arrives close together.
+    """
+
+    def __init__(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> None:
+        self._consumer, self._ends = consumer, ends
+        self._fetched: dict[TopicPartition, deque[Any]] = {partition: deque() for partition in ends}
+        self._heads: list[tuple[int, int, TopicPartition]] = []
+        self._turn = 0
+
+    async def records(self) -> AsyncIterator[Any]:
+        """aiokafka's records. BrokerError when a partition falls silent before its end."""
+        await self._refill(list(self._ends))
+        while self._heads:
+            _, _, partition = heapq.heappop(self._heads)
+            yield self._fetched[partition].popleft()
+            await self._refill([partition])
+
+    async def _refill(self, partitions: Sequence[TopicPartition]) -> None:
+        """Fetch until each of them has a record or is at its end, then let them compete for the next turn."""
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                while starving := [one for one in partitions if not self._fetched[one] and not await self._ended(one)]:
+                    await self._fetch(starving)
+        except TimeoutError:
+            raise BrokerError(
+                f"Kafka has had no committed record of {starving[0].topic} partition {starving[0].partition} for "
+                f"{SILENCE_S:g} s although its end is not reached: a transaction is open there; try again when it ended"
+            ) from None
+        for partition in partitions:
+            if self._fetched[partition]:
+                self._turn += 1
+                heapq.heappush(self._heads, (self._fetched[partition][0].timestamp, self._turn, partition))
+
+    async def _ended(self, partition: TopicPartition) -> bool:
+        return bool(await self._consumer.position(partition) >= self._ends[partition])
+
+    async def _fetch(self, partitions: Sequence[TopicPartition]) -> None:
+        found = await self._consumer.getmany(*partitions, timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
+        for partition, records in found.items():
+            self._fetched[partition].extend(record for record in records if record.offset < self._ends[partition])

@@ -1,0 +1,73 @@
+"""One record for each id: what a stage that remembers has worked on, and the refusal of what comes after it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+from schemas.envelope import Event
+from schemas.payload import BadRecord, Payload
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from schemas.topics import Topic
+from workers.errors import BrokerError, Refused
+from workers.stream.known_ids import KnownIds
+
+Handle = Callable[[Event[Any]], Awaitable[Sequence[Event[Payload]]]]
+
+
+class Once:
+    """The memory of one input partition, for as long as one owner holds it without a doubt.
+
+    An id is known once an event of the topic `remembers` names it: read from there, or returned by the worker, though
+    its transaction may still be open. If that transaction is aborted this memory is thrown away with it. Without a
+    topic nothing is remembered and nothing refused.
+    """
+
+    def __init__(self, remembers: Topic | None) -> None:
+        self._topic = remembers
+        self._known = KnownIds()
+        self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        """How many ids are known."""
+        return len(self._known)
+
+    def recall(self, record: Record) -> None:
+        """Take in a record of the topic. BrokerError: it is none of the topic's events."""
+        if self._topic is not None:
+            try:
+                self._remember(self._topic.payload.decode(record.value))  # millions of them: headers are passed over
+            except BadRecord as error:
+                where = f"{record.topic} partition {record.partition} offset {record.offset}"
+                raise BrokerError(
+                    f"{where}: {error.reason.name}: {error}. Somebody else wrote it: without this topic nobody knows "
+                    "which queries have been settled, so settlement does not start"
+                ) from None
+
+    async def work(self, event: Event[Any], handle: Handle) -> Sequence[Event[Payload]]:
+        """What `handle` makes of the event. Refused: DUPLICATE_QUERY, when another auction of its id came before it.
+
+        Calls must begin in the order of the input: of two events with one id, the second waits for the first. It is a
+        duplicate unless that one was refused.
+        """
+        if self._topic is None:
+            return await handle(event)
+        id_, auction_id = event.data.query_id, event.data.auction_id
+        line = self._lines.setdefault(id_, asyncio.Lock())  # fair: whoever waits first goes on first
+        async with line:
+            if self._known.has_another(id_, auction_id):
+                raise Refused(
+                    DeadLetterReason.DUPLICATE_QUERY,
+                    f"query id {id_} was used before, and settled by another auction than {auction_id}: that one's "
+                    "reply and bills stand",
+                )
+            events = await handle(event)
+            for published in events:
+                if published.type == self._topic.name:
+                    self._remember(published.data)
+        return events
+
+    def _remember(self, used: Any) -> None:
+        """Take in an event's data: a query id, and the auction that has it."""
+        self._known.add(used.query_id, used.auction_id)
