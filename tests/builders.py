@@ -7,7 +7,7 @@ test shows only what it is about.
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from schemas.auction import (
@@ -19,16 +19,20 @@ from schemas.auction import (
     Engine,
     QuerySubmitted,
     Question,
-    ReplySettled,
     Sampling,
 )
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
 from schemas.identity import derive
+from schemas.incentive import Gap, IncentiveMeasured
 from schemas.payload import Payload
 from schemas.record import Headers, Record
+from schemas.reply import ReplySettled
+from schemas.settled import QuerySettled
 from schemas.topics import QUERIES, Topic, topic_of
-from workers.settlement import Settlement
+from workers.key_ring import commitment
+from workers.mechanism.epochs import EpochKey, epoch_key, epoch_of
+from workers.settlement import Settled, settle_event
 
 T = TypeVar("T")
 
@@ -106,22 +110,52 @@ def make_scored(
         "tau_micros_per_nat": TAU_MICROS_PER_NAT,
         "currency": "USD",
         "payment_rule": "offset",
+        "draw_epoch": epoch_of(SUBMITTED_AT),
         "scoring_duration_s": 0.125,
     }
     return envelop(CandidatesScored(**(fields | scores | changes)))
 
 
+class Keys:
+    """Keys of the draw without a topic to commit to them on; each is derived once, as in production."""
+
+    def __init__(self) -> None:
+        self._derive = lru_cache(partial(epoch_key, DRAW_KEY))
+
+    async def key(self, epoch: str | None) -> EpochKey:
+        return self._derive(epoch)
+
+
+def settle(scored: Event[CandidatesScored], secret: bytes = DRAW_KEY) -> Sequence[Settled]:
+    """The scored event settled under the key of its epoch."""
+    return settle_event(scored, epoch_key(secret, scored.data.draw_epoch))
+
+
 def make_settled(scored: Event[CandidatesScored]) -> tuple[Event[ReplySettled], list[Event[AdvertiserCharged]]]:
     """What settlement makes of a scored event under the tests' key: the reply, and the bills."""
-    reply, *bills = Settlement(DRAW_KEY).settle(scored)
+    reply, *bills = settle(scored)
     return reply, bills  # type: ignore[return-value]  # the first is the reply, the others are bills
 
 
 def make_events(seed: int = 0) -> list[Event[Payload]]:
-    """One event of every type, of one auction."""
+    """One event of every type, of one auction: the commitment to its draw, lies that did not pay, its id's memory."""
     scored = make_scored(seed)
     reply, bills = make_settled(scored)
-    return [make_query(seed), make_generated(seed), scored, reply, bills[0]]
+    key = commitment(epoch_key(DRAW_KEY, scored.data.draw_epoch), SUBMITTED_AT)
+    gap = Gap(advertiser_id="advertiser-00", gap_micros=-2.5, gap_billed_micros=-3.0, lie="scaled")
+    measured = IncentiveMeasured(
+        query_id=scored.data.query_id,
+        auction_id=scored.data.auction_id,
+        scored_sha256=scored.digest,
+        submitted_at=scored.data.submitted_at,
+        payment_rule="offset",
+        currency="USD",
+        lies_tried=160,
+        gaps=(gap,),
+        largest_gap_micros=-2.5,
+    )
+    used = QuerySettled(query_id=scored.data.query_id, auction_id=scored.data.auction_id, settled_sha256=reply.digest)
+    return [make_query(seed), make_generated(seed), scored, reply, bills[0], key, envelop(measured), envelop(used)]
 
 
 def envelop(data: Payload, *, origin: tuple[str, ...] = (), **changes: Any) -> Event[Any]:

@@ -3,13 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.auction import Abstention, Candidate, CandidatesGenerated, CandidatesScored, Engine, Question, ReplySettled
+from schemas.auction import Abstention, Candidate, CandidatesGenerated, CandidatesScored, Engine, Question
 from schemas.auction import Sampling as SamplingUsed
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
 from schemas.identity import derive
+from schemas.incentive import Gap, IncentiveMeasured
 from schemas.payload import Payload
 from schemas.reasons import AbstentionReason, VoidReason
+from schemas.reply import ReplySettled
 from schemas.topics import topic_of
 
 SUBMITTED_AT = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -92,6 +94,27 @@ def charged(
             scored_sha256=derive("scored", query_id),
             settled_sha256=derive("settled", query_id),
             submitted_at=SUBMITTED_AT,
+        )
+    )
+
+
+def measured(query_id: str, *gaps_micros: float) -> Event[Payload]:
+    """What a search for lies found, one bidder after the other."""
+    gaps = [
+        Gap(advertiser_id=f"advertiser-{place:02}", gap_micros=gap, gap_billed_micros=gap, lie="scaled")
+        for place, gap in enumerate(gaps_micros)
+    ]
+    return event_of(
+        IncentiveMeasured(
+            query_id=query_id,
+            auction_id=derive("auction", query_id),
+            scored_sha256=derive("scored", query_id),
+            submitted_at=SUBMITTED_AT,
+            payment_rule="offset",
+            currency="USD",
+            lies_tried=160,
+            gaps=tuple(gaps),
+            largest_gap_micros=max(gaps_micros),
         )
     )
 

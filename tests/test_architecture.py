@@ -18,15 +18,18 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 ARROW = (
     ("schemas",),
     ("workers.mechanism", "workers.errors"),
+    ("workers.audit",),
     ("workers.prompts",),
     ("workers.engines",),
     ("workers.rewards",),
-    ("workers.generation", "workers.scoring", "workers.settlement"),
+    ("workers.generation", "workers.scoring", "workers.settlement", "workers.key_ring"),
+    ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
     ("workers.settings",),
     ("workers.pipeline",),
     ("workers.stream", "workers.metrics"),
     ("workers.health",),
     ("workers.monitor",),
+    ("workers.experiments",),
     ("workers.cli",),
     ("workers.__main__",),
 )
@@ -36,8 +39,20 @@ HEIGHTS = {layer: height for height, row in enumerate(ARROW) for layer in row}
 ONLY = {
     "schemas": {"schemas"},
     "workers.mechanism": {"workers.mechanism", "schemas.identity"},
+    "workers.audit": {"workers.audit", "workers.errors", "schemas"},  # nothing of what it audits
     "workers.settings": {"workers.errors", "schemas"},
+    "workers.experiments": {"workers.experiments", "workers.mechanism"},
     "workers.settlement": {"workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
+    "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},
+    "workers.letters": {"workers.errors", "schemas"},  # no clock, no Kafka
+    "workers.receipts": {  # no model, no clock, no Kafka
+        "workers.receipts",
+        "workers.mechanism",
+        "workers.settlement",
+        "workers.key_ring",
+        "workers.errors",
+        "schemas",
+    },
 }
 
 #: Where a library may be imported; nowhere when the list is empty.
@@ -46,7 +61,17 @@ HOMES: dict[str, tuple[str, ...]] = {
     "ctranslate2": ("workers.engines.embedded",),
     "tokenizers": ("workers.engines.embedded",),
     "prometheus_client": ("workers.metrics", "workers.health"),
-    "numpy": ("workers.mechanism", "workers.engines", "workers.rewards", "workers.scoring", "workers.settlement"),
+    "numpy": (
+        "workers.mechanism",
+        "workers.engines",
+        "workers.rewards",
+        "workers.scoring",
+        "workers.settlement",
+        "workers.incentives",
+        "workers.receipts",
+        "workers.experiments",
+        "workers.splitting",
+    ),
     "click": ("workers.cli",),
     "rich": ("workers.cli",),
     "pydantic": ("schemas", "workers.settings"),
@@ -158,6 +183,15 @@ def test_tessera_settle_loads_without_kafka_and_without_a_model() -> None:
     loaded = loads_without(("aiokafka", "ctranslate2", "tokenizers", "faust", "vllm"), ("workers.cli.settle",))
 
     assert "workers.settlement" in loaded
+
+
+def test_the_audit_loads_without_the_mechanism_and_without_numpy() -> None:
+    modules = tuple(name for name in FILES if is_in(name, "workers.audit"))
+    audited = ("workers.mechanism", "workers.settlement", "workers.key_ring", "numpy")
+
+    loaded = loads_without((*BLOCKED, *audited), modules)
+
+    assert set(modules) <= set(loaded)
 
 
 def test_blocking_a_library_works() -> None:

@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 
 from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
-from tests.committed_events import SUBMITTED_AT, abstention, charged, generated, not_sold, scored, sold
+from tests.committed_events import SUBMITTED_AT, abstention, charged, generated, measured, not_sold, scored, sold
 from tests.prometheus_server import get, poll
 from workers.errors import SettingsError
 from workers.health import Health, MonitoringServer, keep_beating
@@ -52,6 +52,15 @@ def test_revenue_is_the_sum_of_the_committed_charges(metrics: Metrics) -> None:
     assert sample(metrics, "auction_revenue_micros_total", currency="USD") == 1_234_567 * (0 + 1 + 2 + 3 + 4)
     assert sample(metrics, "auction_charge_micros_count") == 5
     assert sample(metrics, "auction_charge_micros_bucket", le="0.0") == 1  # the zero charge is one of them
+
+
+def test_the_incentive_gap_of_every_bidder_is_counted_and_one_that_pays_stands_out(metrics: Metrics) -> None:
+    metrics.committed([measured("query-1", -3.0, 2e-9), measured("query-2", 1.5)])
+
+    buckets = {
+        le: sample(metrics, "auction_incentive_gap_micros_bucket", le=le) for le in ("-1.0", "0.0", "1.0", "10.0")
+    }
+    assert buckets == {"-1.0": 1, "0.0": 1, "1.0": 2, "10.0": 3}
 
 
 def test_revenue_is_exact_up_to_nine_thousand_million_units(metrics: Metrics) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DATA = (".json", ".jsonl", ".bin", ".safetensors", ".jinja", ".xml", ".properties", ".typed")
+DATA = (".json", ".jsonl", ".bin", ".safetensors", ".jinja", ".xml", ".properties", ".typed", ".html", ".css", ".js")
 TIMEOUT_S = 300
 
 

@@ -8,6 +8,7 @@ TesseraError
 │   ├── EngineUnavailable   the engine is down or gone; the input is not at fault
 │   └── EngineTimeout       no answer within the time allowed
 ├── SettingsError       a setting is missing or wrong; the message names the variable
+├── ReceiptError        a query has no receipt, or its events do not fit together
 ├── MissingProgram      something that must be installed is not; the message says how to get it
 └── BrokerError         Kafka cannot be reached, or is not set up for the workers
 """
@@ -53,6 +54,10 @@ class EngineTimeout(EngineError):
 
 class SettingsError(TesseraError):
     """A setting is missing or has a value that cannot be used."""
+
+
+class ReceiptError(TesseraError):
+    """A query has no receipt, or its events do not fit together."""
 
 
 class MissingProgram(TesseraError):

@@ -8,11 +8,13 @@ from typing import Any, Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import make_wsgi_app
 
-from schemas.auction import CandidatesGenerated, ReplySettled
+from schemas.auction import CandidatesGenerated
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
+from schemas.incentive import IncentiveMeasured
 from schemas.payload import Payload
 from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
+from schemas.reply import ReplySettled
 
 DISTRIBUTION = "tessera-auction"
 REFUSED = "refused"
@@ -23,6 +25,7 @@ LATENCY_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20
 CANDIDATE_BUCKETS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 256)
 RATIO_BUCKETS: Final = (0.05, *(tenth / 10 for tenth in range(1, 11)))
 CHARGE_BUCKETS_MICROS: Final = (0, *(step * 10**power for power in range(9) for step in (1, 2, 5)))
+GAP_BUCKETS_MICROS: Final = (-1_000, -100, -10, -1, -0.1, -0.01, 0, 0.000001, 0.001, 0.1, 1, 10, 100, 1_000)
 AUCTION_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096)
 
 
@@ -57,6 +60,7 @@ class Metrics:
             CandidatesGenerated: self._generated,
             ReplySettled: self._settled,
             AdvertiserCharged: self._charged,
+            IncentiveMeasured: self._incentive,
         }
 
     # Verbs: what happened
@@ -123,6 +127,10 @@ class Metrics:
         self._revenue.labels(charged.currency).inc(charged.charge_micros)
         self._charge.observe(charged.charge_micros)
 
+    def _incentive(self, measured: IncentiveMeasured) -> None:
+        for gap in measured.gaps:
+            self._incentive_gap.observe(gap.gap_micros)
+
     # The families: names, help and labels
 
     def _declare_business(self) -> None:
@@ -136,6 +144,9 @@ class Metrics:
         )
         self._revenue = self._counter("revenue_micros", "Sum of all published charges, micros.", "currency")
         self._charge = self._histogram("charge_micros", "One published charge, micros.", CHARGE_BUCKETS_MICROS)
+        self._incentive_gap = self._histogram(
+            "incentive_gap_micros", "Best lie found minus truth, for one bidder of one auction.", GAP_BUCKETS_MICROS
+        )
         self._abstentions = self._counter("abstentions", "Advertisers without influence on an auction.", "reason")
         self._voids = self._counter("voids", "Settled auctions that were not held.", "reason")
 

@@ -3,25 +3,36 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from schemas import topics
 from schemas.envelope import Event
 from schemas.payload import Payload
 from schemas.topics import Topic
 from workers.engines.base import Engine
-from workers.errors import SettingsError
 from workers.generation import Generation, Policy
+from workers.incentives import Incentives
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms
 from workers.settings import Settings
-from workers.settlement import Settlement
+from workers.settlement import KeySource, Settlement
+
+T = TypeVar("T")
 
 
 class Worker(Protocol):
     """What a stage does with one event. It raises Refused, or lets a bug or a dead engine propagate."""
 
     async def handle(self, event: Event[Any]) -> Sequence[Event[Payload]]: ...
+
+
+@dataclass(frozen=True)
+class Means:
+    """What workers are built from; a stage takes what it needs, and the others' may be missing."""
+
+    settings: Settings
+    engine: Engine | None = None
+    keys: KeySource | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,14 @@ class StageSpec:
     consumes: Topic
     publishes: tuple[Topic, ...]
     needs_engine: bool
-    build: Callable[[Settings, Engine | None], Worker]
+    build: Callable[["Means"], Worker]
+
+    #: Only watches: a record it cannot work on is another stage's to refuse, so that it has one dead letter.
+    watches: bool = False
+
+    #: Where it writes which ids it has worked on, if one record of each id is all it may work on. The bus gives it that
+    #: memory: a second record of an id becomes a dead letter. As many partitions as `consumes`, and the same key.
+    remembers: Topic | None = None
 
     @property
     def group(self) -> str:
@@ -54,7 +72,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _generation(settings: Settings, engine: Engine | None) -> Worker:
+def _generation(means: Means) -> Worker:
+    settings = means.settings
     policy = Policy(
         proposal=settings.proposal,
         candidates=settings.candidates,
@@ -63,31 +82,31 @@ def _generation(settings: Settings, engine: Engine | None) -> Worker:
         reward_limit_nats=settings.reward_limit_nats,
         sampling_key=settings.sampling_key.get_secret_value().encode(),
     )
-    return Generation(_required(engine), policy, now)
+    return Generation(_required(means.engine), policy, now)
 
 
-def _scoring(settings: Settings, engine: Engine | None) -> Worker:
-    terms = Terms(settings.tau_micros_per_nat, settings.currency, settings.payment_rule)
-    return Scoring(_required(engine), LogRatio(_required(engine)), terms, now)
+def _scoring(means: Means) -> Worker:
+    settings, engine = means.settings, _required(means.engine)
+    terms = Terms(
+        tau_micros_per_nat=settings.tau_micros_per_nat,
+        currency=settings.currency,
+        payment_rule=settings.payment_rule,
+    )
+    return Scoring(engine, LogRatio(engine), terms, now)
 
 
-def _settlement(settings: Settings, engine: Engine | None) -> Worker:
-    return Settlement(_draw_key(settings))
+def _settlement(means: Means) -> Worker:
+    return Settlement(_required(means.keys))
 
 
-def _draw_key(settings: Settings) -> bytes:
-    if settings.draw_key is None:
-        raise SettingsError(
-            "TESSERA_DRAW_KEY is not set: settlement draws each reply with this secret. "
-            'Make one with: python3 -c "import secrets; print(secrets.token_hex(32))"'
-        )
-    return settings.draw_key.get_secret_value().encode()
+def _incentives(means: Means) -> Worker:
+    return Incentives(means.settings.incentive_sample)
 
 
-def _required(engine: Engine | None) -> Engine:
-    if engine is None:
-        raise ValueError("this stage needs a language model")
-    return engine
+def _required(part: T | None) -> T:
+    if part is None:
+        raise ValueError("a part that this stage needs was not given")
+    return part
 
 
 STAGES = {
@@ -95,30 +114,46 @@ STAGES = {
     for spec in (
         StageSpec("generation", topics.QUERIES, (topics.GENERATED,), True, _generation),
         StageSpec("scoring", topics.GENERATED, (topics.SCORED,), True, _scoring),
-        StageSpec("settlement", topics.SCORED, (topics.SETTLED, topics.CHARGED), False, _settlement),
+        StageSpec(
+            "settlement",
+            topics.SCORED,
+            (topics.SETTLED, topics.CHARGED, topics.SETTLED_QUERIES),
+            False,
+            _settlement,
+            remembers=topics.SETTLED_QUERIES,
+        ),
+        StageSpec("incentives", topics.SCORED, (topics.INCENTIVES,), False, _incentives, watches=True),
     )
 }
 
+
+#: What a query passes on its way to its reply.
+PATH = tuple(spec.name for spec in STAGES.values() if not spec.watches)
 
 #: What each consumer group reads.
 GROUPS = {spec.group: spec.consumes.name for spec in STAGES.values()}
 
 
-def build_stages(names: Iterable[str], settings: Settings, engine: Engine | None) -> tuple[Stage, ...]:
-    """The named stages with their workers; they share `engine`. SettingsError when a setting they need is missing."""
-    return tuple(_stage(STAGES[name], settings, engine) for name in names)
+def build_stages(names: Iterable[str], means: Means) -> tuple[Stage, ...]:
+    """The named stages with their workers; they share the means."""
+    return tuple(_stage(STAGES[name], means) for name in names)
 
 
-def _stage(spec: StageSpec, settings: Settings, engine: Engine | None) -> Stage:
+def _stage(spec: StageSpec, means: Means) -> Stage:
     # Without a model a record costs microseconds: one transaction's worth is settled while another is written.
-    in_flight = settings.in_flight if spec.needs_engine else 2 * settings.transaction_auctions
-    return Stage(spec, spec.build(settings, engine), in_flight)
+    in_flight = means.settings.in_flight if spec.needs_engine else 2 * means.settings.transaction_auctions
+    return Stage(spec, spec.build(means), in_flight)
 
 
 def check_settings(names: Iterable[str], settings: Settings) -> None:
     """SettingsError for a setting that these stages need and that is missing; asked before a model is loaded."""
-    if "settlement" in names:
-        _draw_key(settings)
+    if needs_keys(names):
+        _ = settings.draw_secrets
+
+
+def needs_keys(names: Iterable[str]) -> bool:
+    """Whether any of the stages draws replies."""
+    return "settlement" in names
 
 
 def needs_engine(names: Iterable[str]) -> bool:

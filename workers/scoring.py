@@ -14,6 +14,7 @@ from schemas.reasons import AbstentionReason, VoidReason
 from workers.engines.base import Engine, Reply
 from workers.engines.deadline import within
 from workers.errors import AuctionVoid, EngineError, EngineRejected, EngineTimeout
+from workers.mechanism.epochs import epoch_of
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates, RewardSource
 
@@ -69,6 +70,7 @@ class Scoring:
             tau_micros_per_nat=self.terms.tau_micros_per_nat,
             currency=self.terms.currency,
             payment_rule=self.terms.payment_rule,
+            draw_epoch=epoch_of(finished),
             void_reason=scores.void_reason,
             scoring_duration_s=max(0.0, (finished - began).total_seconds()),
         )

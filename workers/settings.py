@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     draw_key: SecretStr | None = Field(
         None, description="Secret of the draw, at least 32 characters; settlement does not start without it."
     )
+    draw_key_previous: SecretStr | None = Field(
+        None, description="The secret before it, while it is rotated: days that are committed to it keep it."
+    )
+    incentive_sample: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="Share of auctions in which the stage `incentives` searches for a lie that would have paid."
+    )
     sampling_key: SecretStr = Field(
         SecretStr(""), description="Secret of the sampling seeds; without it they follow from the auction id alone."
     )
@@ -75,7 +81,7 @@ class Settings(BaseSettings):
         10.0, description="Seconds without a heartbeat after which another worker takes over a partition."
     )
 
-    @field_validator("draw_key")
+    @field_validator("draw_key", "draw_key_previous")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < MIN_KEY_CHARACTERS:
@@ -91,6 +97,15 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+
+    @property
+    def draw_secrets(self) -> tuple[bytes, ...]:
+        """The secrets of the draw, the current one first; SettingsError without one."""
+        if self.draw_key is None:
+            raise SettingsError(
+                "TESSERA_DRAW_KEY is not set: settlement draws each reply with this secret. Make one: tessera keys new"
+            )
+        return tuple(key.get_secret_value().encode() for key in (self.draw_key, self.draw_key_previous) if key)
 
 
 #: Draw key of demonstrations: public, so that anyone can repeat a demo's draws. Never one for real money.

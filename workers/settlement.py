@@ -3,18 +3,22 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
+from typing import Protocol
 
 import numpy as np
 
-from schemas.auction import Bidder, CandidatesScored, Draw, ReplySettled, Sponsor
+from schemas.auction import Bidder, CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
 from schemas.identity import derive
+from schemas.reply import Draw, ReplySettled, Sponsor
+from schemas.settled import QuerySettled
+from workers.mechanism.allocation import Numbers
 from workers.mechanism.draw import ALGORITHM
+from workers.mechanism.epochs import EpochKey
+from workers.mechanism.groups import Grouped, group
 from workers.mechanism.outcome import Auction, Outcome, settle
-from workers.mechanism.payments import charge_bound
+from workers.mechanism.payments import billable, charge_bound
 
 SOURCE = "settlement"
 LINE = "influence"  # the line of the bill: part of the charge's id
@@ -22,59 +26,74 @@ LINE = "influence"  # the line of the bill: part of the charge's id
 Settled = Event[ReplySettled] | Event[AdvertiserCharged]
 
 
+class KeySource(Protocol):
+    """Where the key of an epoch comes from; whoever hands it out has published its commitment."""
+
+    async def key(self, epoch: str | None) -> EpochKey: ...
+
+
 @dataclass(frozen=True)
 class Settlement:
-    """CandidatesScored -> ReplySettled, then one AdvertiserCharged for each advertiser that took part."""
+    """CandidatesScored -> ReplySettled, one AdvertiserCharged for each advertiser that took part, QuerySettled."""
 
-    draw_key: bytes
+    keys: KeySource
 
-    @cached_property
-    def key_digest(self) -> str:
-        """SHA-256 of the draw's key: names it without giving it away."""
-        return sha256(self.draw_key).hexdigest()
+    async def handle(self, event: Event[CandidatesScored]) -> Sequence[Settled | Event[QuerySettled]]:
+        if event.data.is_held:
+            settled = settle_event(event, await self.keys.key(event.data.draw_epoch))
+        else:
+            settled = (_follow(event, _without_auction(event.data)),)
+        return *settled, _query_settled(event, settled[0].digest)
 
-    async def handle(self, event: Event[CandidatesScored]) -> Sequence[Settled]:
-        return self.settle(event)
 
-    def settle(self, event: Event[CandidatesScored]) -> Sequence[Settled]:
-        """The events of one auction. A replay gives the same bytes.
+def settle_event(event: Event[CandidatesScored], key: EpochKey) -> Sequence[Settled]:
+    """The events of one auction under the key of its epoch. A replay gives the same bytes.
 
-        Another kind of processor may round a probability's last digit differently; charges are whole micros, far above.
-        """
-        scored = event.data
-        bidders = [advertiser for advertiser in scored.advertisers if advertiser.advertiser_id in scored.rewards_micros]
-        if scored.void_reason is not None or not bidders:
-            return (_follow(event, _without_auction(scored)),)
-        outcome = settle(_auction(event, bidders), self.draw_key)
-        sponsors = _sponsors(bidders, outcome)
-        settled = _follow(event, self._reply(event, outcome, sponsors))
-        return settled, *_charges(event, settled, bidders, outcome)
+    Another kind of processor may round a probability's last digit differently; charges are whole micros, far above.
+    """
+    scored = event.data
+    if not scored.is_held:
+        return (_follow(event, _without_auction(scored)),)
+    bidders, grouped = bids(scored)
+    auction = Auction(scored.auction_id, event.digest, numbers(scored, grouped), scored.payment_rule)
+    outcome = settle(auction, key.key)
+    shares = _shares(bidders, grouped, outcome)
+    sponsors = _sponsors(shares)
+    settled = _follow(event, _reply(event, outcome, sponsors, key))
+    return settled, *_charges(event, settled, shares)
 
-    def _reply(self, event: Event[CandidatesScored], outcome: Outcome, sponsors: Sequence[Sponsor]) -> ReplySettled:
-        scored, choice = event.data, outcome.choice
-        return ReplySettled(
-            query_id=scored.query_id,
-            auction_id=scored.auction_id,
-            submitted_at=scored.submitted_at,
-            outcome="sold",
-            reply=scored.candidates[choice.index].text,
-            language=scored.question.language,
-            category=scored.question.category,
-            sponsored=True,
-            disclosure=disclosure(sponsors),
-            chosen_index=choice.index,
-            weights=choice.weights,
-            probabilities=tuple(outcome.allocation.pi.tolist()),
-            effective_sample_size=outcome.allocation.effective_sample_size,
-            draw=Draw(
-                algorithm=ALGORITHM, key_sha256=self.key_digest, scored_sha256=event.digest, u=f"{choice.u:032x}"
-            ),
-            sponsors=tuple(sponsors),
-            abstentions=scored.abstentions,
-            charge_ids=tuple(charge_id(scored.auction_id, sponsor.advertiser_id) for sponsor in sponsors),
-            total_charge_micros=sum(outcome.charges),
-            currency=scored.currency,
-        )
+
+def _reply(
+    event: Event[CandidatesScored], outcome: Outcome, sponsors: Sequence[Sponsor], key: EpochKey
+) -> ReplySettled:
+    scored, choice = event.data, outcome.choice
+    return ReplySettled(
+        query_id=scored.query_id,
+        auction_id=scored.auction_id,
+        submitted_at=scored.submitted_at,
+        outcome="sold",
+        reply=scored.candidates[choice.index].text,
+        language=scored.question.language,
+        category=scored.question.category,
+        sponsored=True,
+        disclosure=disclosure(sponsors),
+        chosen_index=choice.index,
+        weights=choice.weights,
+        probabilities=tuple(outcome.allocation.pi.tolist()),
+        effective_sample_size=outcome.allocation.effective_sample_size,
+        draw=Draw(
+            algorithm=ALGORITHM,
+            epoch=key.epoch,
+            key_sha256=key.sha256,
+            scored_sha256=event.digest,
+            u=f"{choice.u:032x}",
+        ),
+        sponsors=tuple(sponsors),
+        abstentions=scored.abstentions,
+        charge_ids=tuple(charge_id(scored.auction_id, sponsor.advertiser_id) for sponsor in sponsors),
+        total_charge_micros=sum(outcome.charges),
+        currency=scored.currency,
+    )
 
 
 def charge_id(auction_id: str, advertiser_id: str) -> str:
@@ -94,6 +113,13 @@ def disclosure(sponsors: Sequence[Sponsor]) -> str:
 
 def _follow(event: Event[CandidatesScored], data: ReplySettled) -> Event[ReplySettled]:
     return event.follow(data, source=SOURCE, auction_id=data.auction_id, time=event.time)
+
+
+def _query_settled(event: Event[CandidatesScored], settled_sha256: str) -> Event[QuerySettled]:
+    """The query's id is used from now on, also where nobody took part or the auction was void."""
+    scored = event.data
+    data = QuerySettled(query_id=scored.query_id, auction_id=scored.auction_id, settled_sha256=settled_sha256)
+    return event.follow(data, source=SOURCE, auction_id=scored.auction_id, time=event.time)
 
 
 def _without_auction(scored: CandidatesScored) -> ReplySettled:
@@ -121,57 +147,91 @@ def _without_auction(scored: CandidatesScored) -> ReplySettled:
     )
 
 
-def _auction(event: Event[CandidatesScored], bidders: Sequence[Bidder]) -> Auction:
-    scored = event.data
-    return Auction(
-        auction_id=scored.auction_id,
-        scored_digest=event.digest,
+def bids(scored: CandidatesScored) -> tuple[Sequence[Bidder], Grouped]:
+    """Who bids, in the event's order, and the bids of their parties."""
+    bidders = [advertiser for advertiser in scored.advertisers if advertiser.advertiser_id in scored.rewards_micros]
+    rewards = np.array([scored.rewards_micros[bidder.advertiser_id] for bidder in bidders])
+    return bidders, group(rewards, [_party(bidder) for bidder in bidders])
+
+
+def _party(bidder: Bidder) -> tuple[str, ...]:
+    """What tells parties apart; no link group has the name of somebody outside it."""
+    return (bidder.advertiser_id,) if bidder.link_group is None else ("group", bidder.link_group)
+
+
+def numbers(scored: CandidatesScored, grouped: Grouped) -> Numbers:
+    """What the mechanism is given: the candidates' weights and the parties' bids."""
+    return Numbers(
         log_q=np.array([candidate.log_q for candidate in scored.candidates]),
         log_ref=np.array(scored.log_ref),
-        rewards=np.array([scored.rewards_micros[bidder.advertiser_id] for bidder in bidders]),
+        rewards=grouped.rewards,
         tau=scored.tau_micros_per_nat,
-        payment_rule=scored.payment_rule,
     )
 
 
-def _sponsors(bidders: Sequence[Bidder], outcome: Outcome) -> tuple[Sponsor, ...]:
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One bidder's part in the outcome of its party."""
+
+    bidder: Bidder
+    probability_with: float
+    probability_without: float
+    charge: int  # micros; the first member of a party carries all of it
+    range_micros: tuple[int, int]  # what the charge is bound by: the party's range, nothing for the other members
+
+
+def _shares(bidders: Sequence[Bidder], grouped: Grouped, outcome: Outcome) -> list[_Share]:
+    """A share for each bidder, in their order."""
     chosen = outcome.choice.index
     with_all = float(outcome.allocation.pi[chosen])
-    without = [min(1.0, math.exp(log_p)) for log_p in outcome.allocation.log_pi_without[:, chosen].tolist()]
+    log_without = outcome.allocation.log_pi_without[:, chosen].tolist()
+    shares: dict[int, _Share] = {}
+    for members, log_p, charge in zip(grouped.members, log_without, outcome.charges, strict=True):
+        ranges = [bidders[place].reward_range_micros for place in members]
+        owed = charge, (sum(least for least, _ in ranges), sum(largest for _, largest in ranges))
+        for place in members:
+            shares[place] = _Share(bidders[place], with_all, min(1.0, math.exp(log_p)), *owed)
+            owed = 0, (0, 0)
+    return [shares[place] for place in range(len(bidders))]
+
+
+def _sponsors(shares: Sequence[_Share]) -> tuple[Sponsor, ...]:
     return tuple(
         Sponsor(
-            advertiser_id=bidder.advertiser_id,
-            name=bidder.name,
-            probability_with=with_all,
-            probability_without=probability,
+            advertiser_id=share.bidder.advertiser_id,
+            name=share.bidder.name,
+            probability_with=share.probability_with,
+            probability_without=share.probability_without,
         )
-        for bidder, probability in zip(bidders, without, strict=True)
+        for share in shares
     )
 
 
 def _charges(
-    event: Event[CandidatesScored], settled: Event[ReplySettled], bidders: Sequence[Bidder], outcome: Outcome
+    event: Event[CandidatesScored], settled: Event[ReplySettled], shares: Sequence[_Share]
 ) -> list[Event[AdvertiserCharged]]:
     """One charge for each sponsor of the settled reply, in its order."""
-    scored, reply = event.data, settled.data
+    scored, rule = event.data, billable(event.data.payment_rule)
     charges = (
         AdvertiserCharged(
             charge_id=id_,
             query_id=scored.query_id,
             auction_id=scored.auction_id,
-            advertiser_id=bidder.advertiser_id,
-            name=bidder.name,
-            charge_micros=charge,
+            advertiser_id=share.bidder.advertiser_id,
+            name=share.bidder.name,
+            link_group=share.bidder.link_group,
+            charge_micros=share.charge,
             currency=scored.currency,
             payment_rule=scored.payment_rule,
+            payment_rule_version=rule.version,
             tau_micros_per_nat=scored.tau_micros_per_nat,
-            bound_micros=charge_bound(*bidder.reward_range_micros, scored.tau_micros_per_nat),
-            probability_with=sponsor.probability_with,
-            probability_without=sponsor.probability_without,
+            bound_micros=charge_bound(*share.range_micros, scored.tau_micros_per_nat),
+            probability_with=share.probability_with,
+            probability_without=share.probability_without,
             scored_sha256=event.digest,
             settled_sha256=settled.digest,
             submitted_at=scored.submitted_at,
         )
-        for bidder, sponsor, id_, charge in zip(bidders, reply.sponsors, reply.charge_ids, outcome.charges, strict=True)
+        for share, id_ in zip(shares, settled.data.charge_ids, strict=True)
     )
     return [event.follow(charge, source=SOURCE, auction_id=scored.auction_id, time=event.time) for charge in charges]

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from schemas.auction import Abstention, CandidatesScored
+from schemas.auction import Abstention, Bidder, CandidatesScored
 from schemas.identity import derive
 from schemas.reasons import AbstentionReason, VoidReason
-from tests.builders import DRAW_KEY, make_bidder, make_scored, make_settled
+from schemas.settled import QuerySettled
+from tests.builders import DRAW_KEY, Keys, make_bidder, make_scored, make_settled, settle
+from workers.mechanism.epochs import epoch_key
 from workers.mechanism.payments import charge_bound
 from workers.settlement import Settlement, disclosure
 
@@ -60,7 +62,7 @@ def test_bills_name_the_events_they_follow_from() -> None:
         assert bill.causation_id == reply.causation_id == scored.id
     assert reply.data.draw is not None
     assert reply.data.draw.scored_sha256 == scored.digest
-    assert reply.data.draw.key_sha256 == sha256(DRAW_KEY).hexdigest()
+    assert reply.data.draw.key_sha256 == epoch_key(DRAW_KEY, "2026-11-23").sha256
     assert DRAW_KEY.decode() not in reply.value.decode()
 
 
@@ -76,7 +78,7 @@ def test_the_bound_is_that_of_the_declared_range() -> None:
 def test_settling_twice_gives_the_same_bytes() -> None:
     scored = make_scored(2, candidates=9, advertisers=4)
 
-    first, again = Settlement(DRAW_KEY).settle(scored), Settlement(DRAW_KEY).settle(scored)
+    first, again = settle(scored), settle(scored)
 
     assert [event.value for event in first] == [event.value for event in again]
     assert [event.to_record() for event in first] == [event.to_record() for event in again]
@@ -85,14 +87,34 @@ def test_settling_twice_gives_the_same_bytes() -> None:
 async def test_the_worker_is_the_function() -> None:
     scored = make_scored(2)
 
-    assert list(await Settlement(DRAW_KEY).handle(scored)) == list(Settlement(DRAW_KEY).settle(scored))
+    assert list(await Settlement(Keys()).handle(scored))[:-1] == list(settle(scored))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "changes"),
+    [
+        ("sold", {}),
+        ("no_advertisers", {"advertisers": 0, "log_ref": (), "rewards_micros": {}}),
+        ("void", {"void_reason": VoidReason.DEADLINE_PASSED}),
+    ],
+)
+async def test_the_query_is_settled_whatever_the_outcome(outcome: str, changes: dict[str, Any]) -> None:
+    scored = make_scored(2, **changes)
+
+    reply, *_, used = await Settlement(Keys()).handle(scored)
+
+    assert getattr(reply.data, "outcome", None) == outcome
+    assert used.data == QuerySettled(
+        query_id="query-2", auction_id=scored.data.auction_id, settled_sha256=sha256(reply.value).hexdigest()
+    )
+    assert (used.subject, used.correlation_id, used.causation_id) == ("query-2", "query-2", scored.id)
 
 
 def test_no_clock_no_chance_no_hash_order() -> None:
     """Another process, with another hash seed, settles to the same bytes."""
     program = (
         "from tests.builders import *\n"
-        "print(*(e.value.decode() for e in Settlement(DRAW_KEY).settle(make_scored(2, advertisers=5))), sep='\\n')"
+        "print(*(e.value.decode() for e in settle(make_scored(2, advertisers=5))), sep='\\n')"
     )
     outputs = {
         subprocess.run(
@@ -113,7 +135,7 @@ def test_the_key_decides_the_draw_and_nothing_else() -> None:
     scored = make_scored(3, candidates=8)
     keys = [f"another key of thirty-two characters {number}".encode() for number in range(40)]
 
-    results = [Settlement(key).settle(scored) for key in keys]
+    results = [settle(scored, key) for key in keys]
 
     assert len({result[0].data.chosen_index for result in results}) > 2
     assert len({result[0].data.weights for result in results}) == 1
@@ -221,3 +243,85 @@ def test_the_largest_auction_settles_and_can_be_read() -> None:
     assert len(bills) == 64
     assert type(reply.data).decode(reply.value) == reply.data
     assert sum(bill.data.charge_micros for bill in bills) == reply.data.total_charge_micros
+
+
+# Link groups: one party, one bid, one charge
+
+
+def linked(*groups: str | None) -> tuple[Bidder, ...]:
+    return tuple(make_bidder(index, link_group=name) for index, name in enumerate(groups))
+
+
+def test_a_link_group_bids_as_one_and_its_first_member_pays() -> None:
+    # Given an auction of three, the first and the third of which are one party
+    alone = make_scored(5, candidates=6, advertisers=linked(None, None, None))
+    rewards = alone.data.rewards_micros
+    together = make_scored(5, candidates=6, advertisers=linked("acme", None, "acme"))
+    # and the same auction in which that party is one advertiser with the sum of the bids
+    summed = tuple(a + b for a, b in zip(rewards["advertiser-00"], rewards["advertiser-02"], strict=True))
+    merged = make_scored(
+        5,
+        candidates=6,
+        advertisers=linked(None, None),
+        rewards_micros={"advertiser-00": summed, "advertiser-01": rewards["advertiser-01"]},
+    )
+
+    reply, bills = make_settled(together)
+    one_reply, one_bills = make_settled(merged)
+
+    # Then the odds are those of the sum, whoever is linked, and the party pays as that one advertiser does
+    assert reply.data.probabilities == pytest.approx(one_reply.data.probabilities, abs=1e-14)
+    assert [bill.data.charge_micros for bill in bills] == [
+        one_bills[0].data.charge_micros,
+        one_bills[1].data.charge_micros,
+        0,
+    ]
+    # which is not what its members would have paid apart
+    apart = make_settled(alone)[1]
+    assert bills[0].data.charge_micros != apart[0].data.charge_micros + apart[2].data.charge_micros
+    assert [bill.data.link_group for bill in bills] == ["acme", None, "acme"]
+    # and every member is disclosed with the party's odds
+    first, _, third = reply.data.sponsors
+    assert (first.probability_with, first.probability_without) == (third.probability_with, third.probability_without)
+
+
+def test_the_bound_of_a_link_group_is_that_of_its_ranges_together() -> None:
+    bidders = tuple(
+        make_bidder(index, link_group="acme", reward_range_micros=(-2_000 * (index + 1), 1_000)) for index in range(2)
+    )
+
+    _, bills = make_settled(make_scored(1, advertisers=bidders))
+
+    assert [bill.data.bound_micros for bill in bills] == [charge_bound(-6_000, 2_000, 1_000), 0]
+    assert all(bill.data.charge_micros <= bill.data.bound_micros for bill in bills)
+
+
+def test_a_group_of_one_and_a_group_named_like_an_advertiser_change_nothing() -> None:
+    plain = make_settled(make_scored(4, advertisers=linked(None, None)))[1]
+    named = make_settled(make_scored(4, advertisers=linked("advertiser-01", None)))[1]
+
+    assert [bill.data.charge_micros for bill in named] == [bill.data.charge_micros for bill in plain]
+
+
+def test_the_largest_bids_of_a_whole_auction_in_one_party_still_have_a_bill() -> None:
+    # Given 64 advertisers of one party with the widest ranges an event can hold, and bids that fill them
+    bidders = tuple(
+        make_bidder(index, link_group="acme", reward_range_micros=(-5 * 10**14, 5 * 10**14)) for index in range(64)
+    )
+    rewards = {bidder.advertiser_id: (5e14, -5e14) for bidder in bidders}
+
+    reply, bills = make_settled(make_scored(1, candidates=2, advertisers=bidders, rewards_micros=rewards))
+
+    assert bills[0].data.bound_micros == 64 * 10**15
+    assert reply.data.total_charge_micros == bills[0].data.charge_micros < 2_000  # τ·ln(1/π₋) at the most
+
+
+def test_the_largest_opposed_bids_still_have_a_total() -> None:
+    bidders = tuple(make_bidder(index, reward_range_micros=(-5 * 10**14, 5 * 10**14)) for index in range(64))
+    rewards = {
+        bidder.advertiser_id: (5e14, -5e14) if index % 2 else (-5e14, 5e14) for index, bidder in enumerate(bidders)
+    }
+
+    reply, bills = make_settled(make_scored(1, candidates=2, advertisers=bidders, rewards_micros=rewards))
+
+    assert reply.data.total_charge_micros == sum(bill.data.charge_micros for bill in bills) > 10**15

@@ -1,0 +1,174 @@
+"""Epoch keys and their commitments: told before use, kept when the secret is replaced, never another's."""
+
+import hmac
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import pytest
+
+from schemas.draw import DrawCommitment
+from schemas.envelope import Event, from_record
+from schemas.payload import BadRecord
+from schemas.reasons import DeadLetterReason
+from schemas.topics import COMMITMENTS
+from tests.builders import make_record
+from workers.errors import Refused, SettingsError
+from workers.key_ring import Committed, KeyRing, commitment, commitments
+from workers.mechanism.epochs import epoch_key, epoch_of, next_epoch
+
+OLD, NEW = b"the old secret of thirty-two characters", b"the new secret of thirty-two characters"
+AT = datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC)
+TODAY, TOMORROW = "2026-11-24", "2026-11-25"
+
+
+class Topic:
+    """A commitment topic that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Event[DrawCommitment]] = []
+
+    async def publish(self, event: Event[DrawCommitment]) -> None:
+        self.events.append(event)
+
+    async def read(self) -> dict[str, Committed]:
+        return commitments(self.events)
+
+    def ring(self, *secrets: bytes, at: datetime = AT) -> KeyRing:
+        return KeyRing(secrets, self.publish, self.read, lambda: at)
+
+
+def test_a_key_is_the_hmac_anyone_can_write_down() -> None:
+    message = b"13:draw-epoch-v1,10:2026-11-24,"
+
+    key = epoch_key(OLD, TODAY)
+
+    assert key.key == hmac.new(OLD, message, "sha256").digest()
+    assert key.sha256 == sha256(key.key).hexdigest()
+    assert OLD.hex() not in repr(key) and key.key.hex() not in repr(key)
+
+
+def test_days_have_keys_of_their_own_and_a_day_is_one_of_utc() -> None:
+    assert epoch_key(OLD, TODAY).key != epoch_key(OLD, TOMORROW).key
+    assert epoch_of(datetime.fromisoformat("2026-11-25T00:30:00+02:00")) == TODAY
+    assert next_epoch("2028-02-28") == "2028-02-29" and next_epoch("2026-12-31") == "2027-01-01"
+
+
+async def test_a_key_is_handed_out_when_its_commitment_and_the_next_ones_are_published() -> None:
+    topic = Topic()
+
+    key = await topic.ring(OLD).key(TODAY)
+
+    assert [(event.data.epoch, event.data.key_sha256, event.data.key) for event in topic.events] == [
+        (TODAY, key.sha256, None),
+        (TOMORROW, epoch_key(OLD, TOMORROW).sha256, None),
+    ]
+    assert key == epoch_key(OLD, TODAY)
+
+
+async def test_a_commitment_that_cannot_be_published_gives_no_key() -> None:
+    async def fail(event: Event[DrawCommitment]) -> None:
+        raise OSError("no broker")
+
+    ring = KeyRing([OLD], fail, Topic().read, lambda: AT)
+
+    for _ in range(2):  # nor does it the second time
+        with pytest.raises(OSError, match="no broker"):
+            await ring.key(TODAY)
+
+
+async def test_what_is_committed_to_is_not_said_twice() -> None:
+    topic = Topic()
+    await topic.ring(OLD).key(TODAY)
+
+    ring = topic.ring(OLD, at=AT + timedelta(days=1))
+    await ring.key(TODAY)
+    await ring.key(TOMORROW)
+
+    assert [event.data.epoch for event in topic.events] == [TODAY, TOMORROW, "2026-11-26"]
+
+
+async def test_a_new_secret_counts_from_the_first_day_that_is_not_committed_to() -> None:
+    topic = Topic()
+    await topic.ring(OLD).key(TODAY)
+
+    ring = topic.ring(NEW, OLD, at=AT + timedelta(days=2))
+
+    assert await ring.key(TODAY) == epoch_key(OLD, TODAY)
+    assert await ring.key(TOMORROW) == epoch_key(OLD, TOMORROW)
+    assert await ring.key("2026-11-26") == epoch_key(NEW, "2026-11-26")
+
+
+async def test_another_secret_alone_is_refused() -> None:
+    topic = Topic()
+    await topic.ring(OLD).key(TODAY)
+
+    with pytest.raises(SettingsError, match=r"2026-11-24 are committed to another key.*TESSERA_DRAW_KEY_PREVIOUS"):
+        await topic.ring(NEW).key(TODAY)
+
+
+@pytest.mark.parametrize("epoch", [None, "2026-11-26", "9999-12-30"])
+async def test_only_a_day_that_has_begun_is_drawn_on(epoch: str | None) -> None:
+    topic = Topic()
+
+    with pytest.raises(Refused) as caught:
+        await topic.ring(OLD).key(epoch)
+
+    assert caught.value.reason is DeadLetterReason.BAD_EPOCH
+    assert topic.events == []  # and nothing is committed to
+
+
+async def test_scorings_clock_may_be_a_little_ahead() -> None:
+    assert await Topic().ring(OLD).key(TOMORROW) == epoch_key(OLD, TOMORROW)  # AT is a second before midnight
+
+
+async def test_a_day_whose_key_is_revealed_is_not_drawn_on() -> None:
+    topic = Topic()
+    key = await topic.ring(OLD).key(TODAY)
+    await topic.publish(commitment(key, AT, reveal=True))
+
+    with pytest.raises(Refused, match="is revealed"):
+        await topic.ring(OLD).key(TODAY)
+
+
+async def test_a_ring_whose_commitment_came_second_finds_out_before_it_draws() -> None:
+    topic = Topic()
+
+    async def late(event: Event[DrawCommitment]) -> None:
+        if not topic.events:
+            await topic.publish(commitment(epoch_key(OLD, TODAY), AT))
+        await topic.publish(event)
+
+    with pytest.raises(SettingsError, match="committed to another key"):
+        await KeyRing((NEW,), late, topic.read, lambda: AT).key(TODAY)
+
+
+def test_the_first_commitment_binds_and_only_its_own_reveal_counts() -> None:
+    mine, other = epoch_key(OLD, TODAY), epoch_key(NEW, TODAY)
+    events = [
+        commitment(mine, AT),
+        commitment(other, AT),
+        commitment(other, AT, reveal=True),
+        commitment(mine, AT, reveal=True),
+    ]
+
+    (found,) = commitments(events).values()
+
+    assert (found.key_sha256, found.key) == (mine.sha256, mine.key.hex())
+
+
+def test_a_reveal_must_be_the_key_that_was_committed_to() -> None:
+    key = epoch_key(OLD, TODAY)
+    fields = commitment(key, AT, reveal=True).data.model_dump() | {"key": epoch_key(NEW, TODAY).key.hex()}
+
+    with pytest.raises(ValueError, match="SHA-256 is not key_sha256"):
+        DrawCommitment(**fields)
+
+
+def test_a_commitment_travels_as_every_event() -> None:
+    event = commitment(epoch_key(OLD, TODAY), AT)
+
+    read = from_record(make_record(event), COMMITMENTS)
+
+    assert (read.data, read.id, read.subject, read.time) == (event.data, event.id, TODAY, AT)
+    with pytest.raises(BadRecord):
+        from_record(make_record(event.value, COMMITMENTS, key=b"2026-11-25"), COMMITMENTS)

@@ -1,0 +1,107 @@
+"""The keys settlement draws with: an epoch's key is handed out only once its commitment is published."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from schemas.draw import DrawCommitment
+from schemas.envelope import Event
+from schemas.identity import derive
+from schemas.reasons import DeadLetterReason
+from workers.errors import Refused, SettingsError
+from workers.mechanism.epochs import EpochKey, committed_key, epoch_key, epoch_of, next_epoch
+
+SOURCE = "urn:tessera:keys"
+CLOCKS_MAY_DIFFER = timedelta(minutes=10)  # of scoring and settlement
+
+Publish = Callable[[Event[DrawCommitment]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the commitment topic says of one epoch. `key` is hexadecimal, once it is revealed."""
+
+    epoch: str
+    key_sha256: str
+    committed_at: datetime
+    key: str | None = None
+    revealed_at: datetime | None = None
+
+
+def commitments(events: Iterable[Event[DrawCommitment]]) -> dict[str, Committed]:
+    """Epochs in order of their first commitment, which is the one that binds; a reveal counts if it fits it."""
+    found: dict[str, Committed] = {}
+    for event in events:
+        said = event.data
+        first = found.setdefault(said.epoch, Committed(said.epoch, said.key_sha256, event.time))
+        if said.key is not None and said.key_sha256 == first.key_sha256 and first.key is None:
+            found[said.epoch] = replace(first, key=said.key, revealed_at=event.time)
+    return found
+
+
+def commitment(key: EpochKey, at: datetime, *, reveal: bool = False) -> Event[DrawCommitment]:
+    """The event that commits to a key, or reveals it; saying the same twice gives the same id."""
+    said = DrawCommitment(epoch=str(key.epoch), key_sha256=key.sha256, key=key.key.hex() if reveal else None)
+    return Event(
+        data=said,
+        value=said.encode(),
+        id=derive("event", said.event_type, said.epoch, said.key_sha256, "reveal" if reveal else "commit"),
+        source=SOURCE,
+        subject=said.epoch,
+        time=at,
+        correlation_id=said.epoch,
+    )
+
+
+@dataclass
+class KeyRing:
+    """Keys under one secret, or two while it is rotated.
+
+    `read` gives what the commitment topic holds. What binds is its first record of a day: a ring reads it again after
+    its own commitment, so that of two rings with different secrets one finds out before it draws.
+    """
+
+    secrets: Sequence[bytes]  # the current one first, then the previous one
+    publish: Publish
+    read: Callable[[], Awaitable[Mapping[str, Committed]]]
+    now: Callable[[], datetime]
+    _committed: Mapping[str, Committed] = field(default_factory=dict)
+    _keys: dict[str, EpochKey] = field(default_factory=dict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def key(self, epoch: str | None) -> EpochKey:
+        """The epoch's key, committed to, and the next one too.
+
+        Refused: no day to draw on. SettingsError: the day is committed to another secret's key.
+        """
+        if epoch is None or epoch > epoch_of(self.now() + CLOCKS_MAY_DIFFER):
+            raise Refused(DeadLetterReason.BAD_EPOCH, f"the day of the draw, {epoch}, is none that has begun")
+        if epoch not in self._keys:
+            async with self._lock:
+                self._keys[epoch] = await self._key(epoch)
+        return self._keys[epoch]
+
+    async def commit(self, epoch: str) -> EpochKey:
+        """Commit to the key of a day, today's or a later one, unless that is done. SettingsError as for `key`."""
+        self._committed = await self.read()
+        if epoch not in self._committed:
+            await self.publish(commitment(epoch_key(self.secrets[0], epoch), self.now()))
+            self._committed = await self.read()
+        return self._bound_key(self._committed[epoch])
+
+    async def _key(self, epoch: str) -> EpochKey:
+        key = await self.commit(epoch)
+        if self._committed[epoch].key is not None:
+            raise Refused(DeadLetterReason.BAD_EPOCH, f"the key of {epoch} is revealed: a draw could be foretold")
+        await self.commit(next_epoch(epoch))
+        return key
+
+    def _bound_key(self, bound: Committed) -> EpochKey:
+        if (key := committed_key(self.secrets, bound.epoch, bound.key_sha256)) is not None:
+            return key
+        raise SettingsError(
+            f"the draws of {bound.epoch} are committed to another key than TESSERA_DRAW_KEY gives. While a secret is "
+            "replaced, TESSERA_DRAW_KEY_PREVIOUS names the old one; the new one counts from the first day that is not "
+            "committed to"
+        )

@@ -1,0 +1,226 @@
+"""Dead letters read back: what was refused, where and why, and the record that goes out again when one is redriven."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+
+from schemas.envelope import from_record, timestamp
+from schemas.payload import BadRecord
+from schemas.reasons import DeadLetterReason
+from schemas.record import Headers, Outgoing, Record
+from schemas.topics import DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED
+from workers.errors import TesseraError
+
+PREFIX = "dlq."
+REDRIVEN = "dlq.redriven"  # the letter that a redriven record comes from
+REDRIVES = "dlq.redrives"  # how often this record, and those it was redriven from, went out again
+MOST_REDRIVES = 3
+MOST_SEARCHED_BYTES = 1024 * 1024  # a larger value is not searched for its query id
+
+#: The topic that each dead-letter topic belongs to.
+SOURCES = {topic.dead_letters: topic for topic in (QUERIES, GENERATED, SCORED)}
+
+#: What is wrong lies in the bytes, and they go out unchanged: also an id that has its reply, and a day of the draw.
+HOPELESS = frozenset(
+    reason.name
+    for reason in (
+        DeadLetterReason.BAD_JSON,
+        DeadLetterReason.BAD_SCHEMA,
+        DeadLetterReason.TOO_LARGE,
+        DeadLetterReason.BAD_NUMBER,
+        DeadLetterReason.BAD_HEADERS,
+        DeadLetterReason.BAD_KEY,
+        DeadLetterReason.BAD_EPOCH,
+        DeadLetterReason.DUPLICATE_QUERY,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record lies; written `TOPIC/PARTITION/OFFSET`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def check_topic(topic: str) -> str:
+    """The name of a dead-letter topic. TesseraError: it is none, or nobody's."""
+    if topic in SOURCES:
+        return topic
+    if topic + DEAD_LETTER_SUFFIX in SOURCES:
+        raise TesseraError(f"{topic} holds no dead letters; those of its readers are in {topic}{DEAD_LETTER_SUFFIX}")
+    raise TesseraError(f"there is no dead-letter topic {topic!r}; there are {', '.join(SOURCES)}")
+
+
+def parse_place(text: str) -> Place:
+    """The place of a dead letter as `tessera dlq list` prints it. TesseraError: malformed, or no dead-letter topic."""
+    topic, _, rest = text.partition("/")
+    partition, _, offset = rest.partition("/")
+    if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in (partition, offset)):
+        raise TesseraError(
+            f"{text!r} is no place of a dead letter: expected TOPIC/PARTITION/OFFSET, as `tessera dlq list` prints it"
+        )
+    return Place(check_topic(topic), int(partition), int(offset))
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A record of a dead-letter topic. Whatever its headers do not say is empty, None or 0: strangers can write there.
+
+    A worker's headers stand behind those of the refused record, so the last one of a name counts.
+    """
+
+    record: Record
+
+    @property
+    def place(self) -> Place:
+        return Place(self.record.topic, self.record.partition, self.record.offset)
+
+    @property
+    def reason(self) -> str:
+        return self._said("dlq.reason")
+
+    @property
+    def code(self) -> str:
+        return self._said("dlq.code")
+
+    @property
+    def message(self) -> str:
+        return self._said("dlq.message")
+
+    @property
+    def stage(self) -> str:
+        return self._said("dlq.stage")
+
+    @property
+    def redriven(self) -> str:
+        """The letter that the refused record was redriven from."""
+        return self._said(REDRIVEN)
+
+    @property
+    def redrives(self) -> int:
+        return self._number(REDRIVES) or 0
+
+    @property
+    def source(self) -> Place | None:
+        """Where the refused record lies, or lay."""
+        partition, offset = self._number("dlq.partition"), self._number("dlq.offset")
+        if not self._said("dlq.topic") or partition is None or offset is None:
+            return None
+        return Place(self._said("dlq.topic"), partition, offset)
+
+    @property
+    def original_headers(self) -> Headers:
+        return tuple(pair for pair in self.record.headers if not pair[0].startswith(PREFIX))
+
+    @property
+    def query_id(self) -> str | None:
+        """The record's key, or else the id in its value, where either can be read."""
+        if self.record.key is not None:
+            return self.record.key.decode(errors="replace")
+        value = self.record.value or b""
+        try:
+            found = json.loads(value) if len(value) <= MOST_SEARCHED_BYTES else None
+        except (ValueError, RecursionError):
+            return None
+        named = found.get("query_id") if isinstance(found, dict) else None
+        return named if isinstance(named, str) else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value has the SHA-256 it had when it was refused."""
+        return sha256(self.record.value or b"").hexdigest() == self._said("dlq.value.sha256")
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        return {name: (value or b"").decode(errors="replace") for name, value in self.record.headers}
+
+    def _said(self, name: str) -> str:
+        return self._headers.get(name, "")
+
+    def _number(self, name: str) -> int | None:
+        text = self._said(name)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def redriven(letter: Letter) -> Outgoing:
+    """The refused record to be written once more: the same key, value and headers, and where it comes from."""
+    record = letter.record
+    added = ((REDRIVEN, str(letter.place).encode()), (REDRIVES, str(letter.redrives + 1).encode()))
+    return Outgoing(SOURCES[record.topic].name, record.key, record.value, (*letter.original_headers, *added))
+
+
+def why_not(letter: Letter, at: datetime, force: bool) -> str | None:
+    """Why `letter` is not to be redriven at this moment; None for one that may succeed.
+
+    `force` overrules what is pointless, never what would write something else than the record that was refused.
+    """
+    return _why_impossible(letter) or (None if force else _why_pointless(letter, at))
+
+
+def _why_impossible(letter: Letter) -> str | None:
+    source, topic = letter.source, SOURCES[letter.record.topic].name
+    if source is None:
+        return "its headers do not say where it comes from: no worker wrote it"
+    if source.topic != topic:
+        return f"it says that it comes from {source.topic}, and the letters of this topic come from {topic}"
+    if not letter.is_whole:
+        return "its value is not the one that was refused: the SHA-256 differs"
+    return None
+
+
+def _why_pointless(letter: Letter, at: datetime) -> str | None:
+    if letter.reason in HOPELESS:
+        return f"{letter.reason} lies in its bytes, which would be refused again; correct the query and produce it anew"
+    if letter.redrives >= MOST_REDRIVES:
+        return f"it was redriven {letter.redrives} times already and refused each time"
+    if letter.record.topic == QUERIES.dead_letters:
+        return _why_late(letter, at)
+    return None  # later stages answer a late auction, too: without adverts
+
+
+def _why_late(letter: Letter, at: datetime) -> str | None:
+    record = letter.record
+    query = Record(QUERIES.name, record.key, record.value, letter.original_headers, record.partition, record.offset)
+    try:
+        deadline = from_record(query, QUERIES).expiry_time
+    except BadRecord as error:
+        return f"it would be refused again: {error.reason.name}: {error}"
+    if deadline is not None and deadline <= at:
+        return f"the deadline that it states, {timestamp(deadline)}, has passed: it would expire again"
+    return None
+
+
+async def find(letters: AsyncIterator[Letter], places: Sequence[Place]) -> list[Letter]:
+    """The letters at these places, in this order, out of all those of their topics. TesseraError: one is not there."""
+    found: dict[Place, Letter] = {}
+    edges: dict[tuple[str, int], tuple[int, int]] = {}  # first and last offset of each partition
+    async for letter in letters:
+        place = letter.place
+        first, _ = edges.setdefault((place.topic, place.partition), (place.offset, place.offset))
+        edges[place.topic, place.partition] = first, place.offset
+        if place in places:
+            found[place] = letter
+    for place in places:
+        if place not in found:
+            raise TesseraError(_why_missing(place, edges.get((place.topic, place.partition))))
+    return [found[place] for place in places]
+
+
+def _why_missing(place: Place, edges: tuple[int, int] | None) -> str:
+    if edges is None:
+        return f"there is no dead letter {place}: partition {place.partition} of {place.topic} holds none"
+    first, last = edges
+    if place.offset < first:
+        return f"there is no dead letter {place} any more: the oldest that Kafka still keeps there is at offset {first}"
+    if place.offset > last:
+        return f"there is no dead letter {place} yet: the newest there is at offset {last}"
+    return f"there is no dead letter {place}: that offset holds none (Kafka marks transactions there)"
