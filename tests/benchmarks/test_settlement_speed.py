@@ -9,10 +9,11 @@ import pytest
 
 from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import report
-from tests.builders import DRAW_KEY
-from workers.mechanism.allocation import allocate
-from workers.mechanism.payments import offset
-from workers.settlement import Settlement
+from tests.builders import settle
+from workers.mechanism.allocation import Floats, Numbers
+from workers.mechanism.misreports import one_by_one, price_reports
+from workers.mechanism.payments import offset, whole_micros
+from workers.mechanism.rule import as_billed
 
 pytestmark = pytest.mark.benchmark
 
@@ -26,10 +27,14 @@ def best_s(work: Callable[[], object], number: int) -> float:
 
 async def test_handle() -> None:
     (event,) = await scored_auctions(1)
-    settlement = Settlement(DRAW_KEY)
-    seconds = best_s(lambda: settlement.settle(event), 200)
+    seconds = best_s(lambda: settle(event), 200)
     row = {"M": CANDIDATES, "N": 2, "microseconds": seconds * 1e6, "auctions/s per core": 1 / seconds}
     report("settlement-handle", [row])
+
+
+def charge(log_q: Floats, log_ref: Floats, rewards: Floats, tau: float) -> tuple[int, ...]:
+    numbers = Numbers(log_q, log_ref, rewards, tau)
+    return whole_micros(offset(numbers, numbers.solve(), 0))
 
 
 def test_mechanism() -> None:
@@ -37,7 +42,19 @@ def test_mechanism() -> None:
     for candidates, advertisers in SIZES:
         log_q, log_ref = -rng.gamma(5, 5, candidates), -rng.gamma(5, 5, candidates)
         rewards = rng.normal(0, 1_000, (advertisers, candidates))
-        seconds = best_s(lambda: offset(allocate(log_q, log_ref, rewards, 1_000.0), 1_000.0), 200)  # noqa: B023
+        seconds = best_s(lambda: charge(log_q, log_ref, rewards, 1_000.0), 200)  # noqa: B023
         per_cell = seconds * 1e9 / (candidates * advertisers)
         rows.append({"M": candidates, "N": advertisers, "microseconds": seconds * 1e6, "ns per cell": per_cell})
     report("mechanism", rows)
+
+
+def test_misreports() -> None:
+    """A batch of lies against as many auctions, one for each lie."""
+    rng, count = np.random.default_rng(0), 100
+    numbers = Numbers(-rng.gamma(5, 5, 20), -rng.gamma(5, 5, 20), rng.normal(0, 1_000, (2, 20)), 1_000.0)
+    reports = rng.normal(0, 1_000, (count, 20))
+    batch, single = (
+        best_s(lambda: price(numbers, 0, reports), 10) * 1e6 / count  # noqa: B023  # called before the next turn
+        for price in (price_reports, one_by_one(as_billed))
+    )
+    report("misreports", [{"M": 20, "N": 2, "lies": count, "microseconds each": batch, "one by one": single}])

@@ -1,6 +1,7 @@
 """The commands as a user meets them: help, wrong input, exit codes, output for machines."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import CHARGED, SCORED, SETTLED
+from schemas.topics import CHARGED, COMMITMENTS, INCENTIVES, SCORED, SETTLED
+from tests.builders import make_events
 from tests.integration.conftest import topics  # noqa: F401  # a fixture
 from tests.worker_process import environment, tessera, worker
 from workers.cli import COMMANDS
+from workers.cli.render import lies
 
 QUERIES = [{"text": f"How do I do {number}?", "advertisers": []} for number in range(3)]
 
@@ -48,7 +51,9 @@ def test_help_is_fast_and_loads_no_library_it_does_not_need() -> None:
 def test_demo_prints_each_event_as_a_line() -> None:
     lines = demo_lines("--limit", "3")
     types = [line["type"] for line in lines]
-    assert {kind: types.count(kind) for kind in set(types)} == {SCORED.name: 3, SETTLED.name: 3, CHARGED.name: 6}
+    published = {COMMITMENTS.name: 2, SCORED.name: 3, SETTLED.name: 3, CHARGED.name: 6}
+    assert {kind: types.count(kind) for kind in set(types)} == published
+    assert types[:2] == [COMMITMENTS.name] * 2  # before anything is drawn
     assert all({"specversion", "id", "source", "subject", "time", "data"} <= set(line) for line in lines)
 
 
@@ -61,6 +66,17 @@ def test_demo_for_people_ends_with_a_revenue_that_is_the_sum_of_its_charges() ->
     paid = [line.rsplit("pays ", 1)[1].strip() for line in output.splitlines() if "pays " in line]
     micros = sum(round(float(amount.removesuffix(" USD")) * 1e6) for amount in paid)
     assert f"= {micros} micros, the sum of 8 charges" in output
+    honesty = " ".join(output[output.index("honesty:") :].split())
+    assert re.fullmatch(
+        r"honesty: of about 1,280 other bids tried in 4 auctions, none would have gained a micro", honesty
+    )
+
+
+@pytest.mark.parametrize(("gap_micros", "says"), [(0.0, "none would have gained a micro"), (2.5, "2.500 micros: the")])
+def test_the_demo_says_so_when_a_lie_pays(gap_micros: float, says: str) -> None:
+    (measured,) = [event.data for event in make_events() if event.type == INCENTIVES.name]
+
+    assert says in lies([measured.model_copy(update={"largest_gap_micros": gap_micros})]).plain  # type: ignore[list-item]
 
 
 def test_demo_takes_ones_own_queries(tmp_path: Path) -> None:
@@ -75,7 +91,7 @@ def test_demo_shows_a_refused_query_as_refused(tmp_path: Path) -> None:
     mine.write_text(json.dumps({**QUERIES[0], "deadline": "2020-01-01T00:00:00Z"}))
     done = tessera("demo", "--queries", str(mine))
     assert "refused: EXPIRED" in done.stdout.decode()
-    (line,) = demo_lines("--queries", str(mine))
+    *_, line = demo_lines("--queries", str(mine))
     assert (line["dlqreason"], line["dlqcode"]) == ("EXPIRED", "8")
 
 
@@ -95,7 +111,8 @@ def test_demo_says_what_is_wrong_with_a_file(tmp_path: Path, content: str, says:
 
 def test_demo_settled_again_gives_the_same_events() -> None:
     done = tessera("demo", "--json", "--limit", "3")
-    published = [line for line in done.stdout.splitlines() if b'"type":"auction.candidates.scored.v1"' not in line]
+    kinds = (SETTLED.name, CHARGED.name)
+    published = [line for line in done.stdout.splitlines() if json.loads(line)["type"] in kinds]
     again = tessera("settle", "-", given=done.stdout)
     assert sorted(again.stdout.splitlines()) == sorted(published)
 
@@ -120,6 +137,7 @@ def test_settle_says_what_is_wrong_with_its_input(given: bytes, says: str) -> No
     [
         ({"candidates": 300}, "TESSERA_CANDIDATES: Input should be less than or equal to 256"),
         ({"engine": "gpt"}, "TESSERA_ENGINE: no engine is called 'gpt'"),
+        ({"payment_rule": "no_offset"}, "TESSERA_PAYMENT_RULE: Input should be 'offset' (it is 'no_offset')"),
         ({"candidate": 3}, "TESSERA_CANDIDATE, which is not a setting; did you mean TESSERA_CANDIDATES?"),
         ({"draw_key": "short"}, "TESSERA_DRAW_KEY: Value error, a key has at least 32 characters"),
     ],
@@ -197,3 +215,45 @@ def test_run_stops_on_sigterm_with_0_and_starts_again(topics: str, tmp_path: Pat
             assert process.stop() == 0
             assert time.monotonic() - began < 15
     assert "Traceback" not in process.output()
+
+
+@pytest.mark.parametrize(
+    "arguments", ["demo --json --limit 3", "prove --json --auctions 60", "experiment decoding --json"]
+)
+def test_a_reader_that_has_had_enough_is_no_finding(arguments: str) -> None:
+    """`... | head -1`: exit code 1 is kept for what a command found."""
+    command = f"{sys.executable} -m workers {arguments} | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}"
+
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment("127.0.0.1:1"), capture_output=True, text=True, timeout=120
+    )
+
+    assert done.stdout.strip() in ("0", "141")  # 0: all was written before the reader went
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_command_says_so() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers", "prove", "--auctions", "1000000"],
+        env=environment("127.0.0.1:1"),
+        stderr=subprocess.PIPE,
+    ) as process:
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+
+    assert (process.returncode, said.decode().splitlines()[-1]) == (130, "tessera: interrupted")
+
+
+def test_a_full_disk_is_no_finding() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "workers", "experiment", "decoding"],
+            env=environment("127.0.0.1:1"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+        )
+
+    assert (done.returncode, done.stderr.decode().strip()) == (2, "tessera: No space left on device")

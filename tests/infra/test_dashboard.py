@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
-from tests.committed_events import abstention, charged, generated, not_sold, sold
+from tests.committed_events import abstention, charged, generated, measured, not_sold, sold
 from tests.prometheus_server import PrometheusServer, poll, require, running_prometheus
 from workers.health import Health, MonitoringServer
 from workers.metrics import Metrics, utc_now
@@ -95,6 +95,7 @@ def some_auctions(metrics: Metrics, number: int) -> int:
     metrics.committed([sold(names[0], **now), sold(names[1], effective_sample_size=1.0, **now), *bills])
     metrics.committed([not_sold(names[2], abstentions=(abstention(AbstentionReason.NO_CONSENT),), **now)])
     metrics.committed([not_sold(names[3], void_reason=VoidReason.DEADLINE_PASSED, **now)])
+    metrics.committed([measured(names[0], 0.0, -1e-7)])
     metrics.refused("generation", DeadLetterReason.EXPIRED)
     for stage in STAGES:
         metrics.handled(stage, 0.02)

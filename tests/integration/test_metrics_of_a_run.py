@@ -2,14 +2,16 @@
 
 import json
 import uuid
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Message
 
-from schemas.topics import CHARGED, SETTLED
+from schemas.topics import CHARGED, INCENTIVES, SETTLED
 from tests.integration.test_kill import query
-from tests.kafka_client import Reader, of, produce
+from tests.kafka_client import EVERYTHING, Reader, of, produce
 from tests.prometheus_server import poll, running_prometheus
 from tests.worker_process import worker
 
@@ -18,15 +20,22 @@ pytestmark = [pytest.mark.kafka, pytest.mark.prometheus]
 QUERIES = 20
 
 
+def keys_of(messages: Iterable[Message], topic: str) -> set[str]:
+    return {(message.key() or b"").decode() for message in of(messages, topic)}
+
+
 def test_revenue_in_promql_is_the_sum_of_the_bills(topics: str, tmp_path: Path) -> None:
     # Given a worker that is scraped
-    with worker(["generation", "scoring", "settlement"], topics, tmp_path / "log") as process:
+    stages = ["generation", "scoring", "settlement", "incentives"]
+    with worker(stages, topics, tmp_path / "log", incentive_sample=1) as process:
         target = process.url().removeprefix("http://")
-        with Reader(topics) as reader, running_prometheus([target], tmp_path) as prometheus:
+        read = (*EVERYTHING, INCENTIVES.name)
+        with Reader(topics, read) as reader, running_prometheus([target], tmp_path) as prometheus:
             # When auctions are held, and a query is refused
             ids = [f"metrics-{uuid.uuid4()}" for _ in range(QUERIES)]
             produce(topics, [(id_.encode(), query(id_), ()) for id_ in ids] + [(None, b"no query", ())])
-            messages = reader.until(lambda found: len(of(found, CHARGED.name)) == 2 * QUERIES)
+            reader.until(lambda found: len(of(found, CHARGED.name)) == 2 * QUERIES)
+            messages = reader.until(lambda found: set(ids) <= keys_of(found, INCENTIVES.name))
             bills = sum(json.loads(message.value())["charge_micros"] for message in of(messages, CHARGED.name))
 
             # Then Prometheus counts what consumers of the topics count
@@ -40,4 +49,8 @@ def test_revenue_in_promql_is_the_sum_of_the_bills(topics: str, tmp_path: Path) 
             for expression, value in expected.items():
                 is_there = partial(lambda query, wanted: prometheus.value(query) == wanted, expression, value)
                 poll(is_there, within_s=30, what=f"{expression} = {value}")
+            # and no lie that was tried on any of them would have paid more than rounding can
+            gaps, small = "auction_incentive_gap_micros_count", 'auction_incentive_gap_micros_bucket{le="1.0"}'
+            poll(lambda: (prometheus.value(f"sum({gaps})") or 0) >= 2 * QUERIES, within_s=30, what="gaps")
+            assert prometheus.value(f"sum({gaps}) - sum({small})") == 0
             assert prometheus.value('sum(auction_transactions_total{result="committed"})')

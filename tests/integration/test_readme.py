@@ -13,7 +13,7 @@ import pytest
 from infra.readme import generated
 from schemas.topics import CHARGED, SETTLED
 from tests.kafka_client import Reader, of
-from tests.worker_process import worker
+from tests.worker_process import environment, worker
 from workers.stream.broker.jars import fetch_jars, find_java
 
 README = Path(__file__).parents[2] / "README.md"
@@ -89,3 +89,23 @@ def test_the_python_producer_and_the_python_consumer(stages: str) -> None:
     (bill,) = [bill for bill in bills if bill["query_id"] == query_id]
     line = f"{bill['charge_id']} {bill['advertiser_id']} {bill['charge_micros']} {bill['currency']}"
     assert line in printed
+
+
+def test_the_proof_of_a_demo(tmp_path: Path) -> None:
+    """The three lines one after the other, as a user pastes them."""
+    tessera = f"{sys.executable} -m workers"
+    script = "set -e\n" + re.sub(r"^tessera ", f"{tessera} ", block("proof"), flags=re.MULTILINE)
+
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**environment("127.0.0.1:1", engine="embedded"), "PYTHONPATH": str(README.parent)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "50 auctions: everything is right" in done.stdout
+    assert (tmp_path / "receipt.html").stat().st_size > 10_000

@@ -1,6 +1,7 @@
 """The command line. Each command is a module of this folder, imported only when it is used."""
 
 import importlib
+import os
 import sys
 
 import click
@@ -12,9 +13,16 @@ COMMANDS = {
     "demo": "workers.cli.demo:demo",
     "run": "workers.cli.run:run",
     "ask": "workers.cli.ask:ask",
-    "topics": "workers.cli.topics:topics",
-    "broker": "workers.cli.broker:broker",
+    "explain": "workers.cli.explain:explain",
+    "audit": "workers.cli.audit:audit",
     "settle": "workers.cli.settle:settle",
+    "prove": "workers.cli.prove:prove",
+    "experiment": "workers.cli.experiment:experiment",
+    "splitting": "workers.cli.splitting:splitting",
+    "keys": "workers.cli.keys:keys",
+    "topics": "workers.cli.topics:topics",
+    "dlq": "workers.cli.dlq:dlq",
+    "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",
 }
 
@@ -40,14 +48,36 @@ def cli() -> None:
 
     Start with `tessera demo`: fifty auctions on the bundled model, no Kafka needed. For the real thing:
     `tessera broker start`, `tessera topics create`, `tessera run generation scoring settlement`, `tessera ask`.
+    Nothing of it has to be believed: `tessera audit` recomputes a log, `tessera prove` looks for a lie that pays.
     Settings are TESSERA_ variables; `tessera run --help` lists them.
     """
 
 
+INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell says of a program that a signal ended
+
+
 def main() -> None:
-    """Entry point: errors meant for the user are one line and exit code 2."""
+    """Entry point: errors meant for the user are one line and exit code 2; 1 is left to what a command found.
+
+    Not `cli()`: click ends an interrupted program and one whose reader is gone with 1 as well.
+    """
     try:
-        cli()
+        with cli.make_context("tessera", sys.argv[1:]) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
     except (TesseraError, BadRecord) as error:
         click.echo(f"tessera: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("tessera: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+        sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        click.echo(f"tessera: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
         sys.exit(2)

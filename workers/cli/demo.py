@@ -4,8 +4,10 @@ import asyncio
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,17 +17,19 @@ from schemas.envelope import from_record
 from schemas.lines import dead_letter_line, to_line
 from schemas.payload import BadRecord
 from schemas.record import Outgoing, Record
-from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, QUERIES, SCORED
+from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTER_SUFFIX, INCENTIVES, QUERIES, SCORED
 from workers.cli import options, render
 from workers.cli.session import Session, monitor_of, stages_running
 from workers.errors import SettingsError
-from workers.pipeline import GROUPS, STAGES
+from workers.pipeline import GROUPS, PATH
 from workers.settings import DEMO_DRAW_KEY, Settings
 from workers.stream.admin import create_topics, initialise_offsets
 from workers.stream.terminals import TERMINAL_TOPICS, Collector, Terminal, terminals
 
 MOST_QUERIES = 10_000
 MOST_CHARGE_ROWS = 10
+LONGEST_SEARCH_S = 10.0
+SEARCH_POLL_S = 0.05
 SILENCE_S = 120.0  # the longest wait for the next record
 BUNDLED = files("workers.cli") / "demo_queries.jsonl"
 
@@ -55,8 +59,9 @@ def demo(limit: int | None, queries: Path | None, kafka: bool, as_json: bool, **
     """Run auctions on the bundled model and show replies, sponsors and charges.
 
     The whole pipeline runs in this process: generation, scoring and settlement, with two fictitious advertisers in
-    each query. Without TESSERA_DRAW_KEY draws use a public key, so that anyone can repeat them. With --json every
-    scored, settled and charged event and every dead letter is a CloudEvents line, ready for `tessera settle -`.
+    each query. Without TESSERA_DRAW_KEY draws use a public key, so that anyone can repeat them. With --json the
+    commitments to the draws, every scored, settled and charged event and every dead letter are CloudEvents lines,
+    ready for `tessera settle -` and `tessera audit -`.
 
     With --kafka this process joins the stages' consumer groups: workers that run already take their share, and may
     draw with another key. Do not point it at a cluster that serves real queries.
@@ -68,7 +73,7 @@ def demo(limit: int | None, queries: Path | None, kafka: bool, as_json: bool, **
       tessera broker start && tessera demo --kafka
     """
     settings = Settings.read(**given)
-    settings = settings.model_copy(update={"draw_key": settings.draw_key or DEMO_DRAW_KEY})
+    settings = settings.model_copy(update={"draw_key": settings.draw_key or DEMO_DRAW_KEY, "incentive_sample": 1.0})
     asyncio.run(_demo(settings, _load(queries, limit), kafka=kafka, as_json=as_json))
 
 
@@ -92,7 +97,7 @@ def _parse(line: bytes, where: str) -> QuerySubmitted:
 
 
 async def _demo(settings: Settings, queries: Sequence[QuerySubmitted], *, kafka: bool, as_json: bool) -> None:
-    names = list(STAGES)
+    names = list(PATH) if kafka or as_json else [*PATH, "incentives"]
     if kafka:
         await create_topics(settings)
         await initialise_offsets(settings, GROUPS)
@@ -100,7 +105,7 @@ async def _demo(settings: Settings, queries: Sequence[QuerySubmitted], *, kafka:
     async with stages_running(names, settings, monitor_of(names, settings), kafka=kafka) as session:
         if kafka:
             await session.until_ready()
-        await (_print_lines(session, asked) if as_json else _show(session, asked))
+        await (_print_lines(session, asked) if as_json else _show(session, asked, searched="incentives" in names))
 
 
 def _named(queries: Sequence[QuerySubmitted], run: str) -> dict[str, QuerySubmitted]:
@@ -112,8 +117,11 @@ def _named(queries: Sequence[QuerySubmitted], run: str) -> dict[str, QuerySubmit
 
 
 async def _print_lines(session: Session, asked: Mapping[str, QuerySubmitted]) -> None:
-    """Every scored, settled and charged event and every dead letter, as it is published."""
+    """The commitments to the draws, then every scored, settled and charged event and dead letter as it is published."""
     collector, missing = Collector(asked.keys()), set(asked)
+    async with aclosing(session.bus.stored([COMMITMENTS.name])) as records:
+        async for record in records:
+            click.echo(to_line(from_record(record, COMMITMENTS)))
     async with session.bus.read([SCORED.name, *TERMINAL_TOPICS]) as records:
         await session.bus.publish(_records(asked))
         async for record in session.watch(aiter(records), SILENCE_S):
@@ -133,8 +141,8 @@ def _line(record: Record, expected: Collection[str]) -> bytes | None:
     return to_line(event) if event.correlation_id in expected else None
 
 
-async def _show(session: Session, asked: Mapping[str, QuerySubmitted]) -> None:
-    """Replies as they come, a progress bar below them, totals in the end."""
+async def _show(session: Session, asked: Mapping[str, QuerySubmitted], *, searched: bool) -> None:
+    """Replies as they come, a progress bar below them, totals in the end, and whether any lie would have paid."""
     console, began = render.console(), time.perf_counter()
     found: list[Terminal] = []
     columns = (TextColumn("auctions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -149,6 +157,20 @@ async def _show(session: Session, asked: Mapping[str, QuerySubmitted]) -> None:
     charges = [charge.data for terminal in found for charge in terminal.charges]
     console.print(render.charges_table(charges, MOST_CHARGE_ROWS))
     console.print(render.totals(found, time.perf_counter() - began))
+    if searched and any(terminal.charges for terminal in found):
+        sold = sum(bool(terminal.charges) for terminal in found)
+        console.print(render.lies(await _measured(session, sold)))
+
+
+async def _measured(session: Session, auctions: int) -> list[Any]:
+    """What the search for lies found in so many auctions, or in fewer when it takes too long."""
+    measured: list[Any] = []
+    deadline_s = time.monotonic() + LONGEST_SEARCH_S
+    while len(measured) < auctions and time.monotonic() < deadline_s:
+        await asyncio.sleep(SEARCH_POLL_S)
+        stored = session.bus.stored([INCENTIVES.name])
+        measured = [from_record(record, INCENTIVES).data async for record in stored]
+    return measured
 
 
 def _records(asked: Mapping[str, QuerySubmitted]) -> list[Outgoing]:

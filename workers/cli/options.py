@@ -2,6 +2,8 @@
 
 import click
 
+from schemas.reasons import DeadLetterReason
+
 bootstrap_servers = click.option(
     "--bootstrap-servers",
     metavar="HOST:PORT[,...]",
@@ -20,4 +22,11 @@ proposal = click.option(
     "--proposal",
     type=click.Choice(["context_aware", "reference"]),
     help="Where candidates are drawn from; see TESSERA_PROPOSAL. [default: context_aware]",
+)
+
+dead_letter_reason = click.option(
+    "--reason",
+    type=click.Choice([reason.name for reason in DeadLetterReason]),
+    metavar="REASON",
+    help=f"Only those refused for this reason: {', '.join(reason.name for reason in DeadLetterReason)}.",
 )

@@ -7,10 +7,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from schemas.auction import ReplySettled
 from schemas.billing import AdvertiserCharged
+from schemas.incentive import IncentiveMeasured
 from schemas.reasons import VoidReason
 from schemas.record import Record
+from schemas.reply import ReplySettled
 from workers.stream.terminals import Terminal
 
 MICROS = 1_000_000
@@ -91,6 +92,16 @@ def totals(found: Sequence[Terminal], duration_s: float) -> Text:
         micros = sum(charge.charge_micros for charge in charges if charge.currency == currency)
         lines.append(f"revenue {money(micros, currency)} = {micros} micros, the sum of {len(charges)} charges")
     return Text("\n" + "\n".join(lines))
+
+
+def lies(measured: Sequence[IncentiveMeasured]) -> Text:
+    """Whether anybody could have gained by another bid than the true one."""
+    tried = sum(found.lies_tried * len(found.gaps) for found in measured)
+    best = max((found.largest_gap_micros for found in measured), default=0.0)
+    said = f"honesty: of about {tried:,} other bids tried in {len(measured)} auctions, "
+    if best > 1.0:
+        return Text(f"{said}the best would have gained {best:.3f} micros: the mechanism is broken", style="bold red")
+    return Text(f"{said}none would have gained a micro", style="green")
 
 
 def console(*, stderr: bool = False) -> Console:

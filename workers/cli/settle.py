@@ -1,18 +1,14 @@
 """`tessera settle`: the settlement of logged auctions, again, by anyone."""
 
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import click
 
-from schemas.auction import CandidatesScored
-from schemas.envelope import Event
-from schemas.lines import read_event, to_line
-from schemas.payload import BadRecord
-from schemas.topics import SCORED
-from workers.errors import TesseraError
+from schemas.lines import to_line
+from workers.cli.scored import scored_events
+from workers.mechanism.epochs import epoch_key
 from workers.settings import DEMO_DRAW_KEY, Settings
-from workers.settlement import Settlement
+from workers.settlement import settle_event
 
 
 @click.command()
@@ -30,23 +26,7 @@ def settle(file: BinaryIO) -> None:
       tessera demo --json --limit 1 | tessera settle -
       tessera settle scored.jsonl
     """
-    key = Settings.read().draw_key or DEMO_DRAW_KEY
-    settlement, found = Settlement(key.get_secret_value().encode()), False
-    for event in _scored(file):
-        found = True
-        for settled in settlement.settle(event):
+    secret = (Settings.read().draw_key or DEMO_DRAW_KEY).get_secret_value().encode()
+    for event in scored_events(file):
+        for settled in settle_event(event, epoch_key(secret, event.data.draw_epoch)):
             click.echo(to_line(settled))
-    if not found:
-        raise TesseraError(f"{file.name} has no {SCORED.name} event in it")
-
-
-def _scored(file: BinaryIO) -> Iterator[Event[CandidatesScored]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            event = read_event(line, SCORED)
-        except BadRecord as error:
-            raise TesseraError(f"{file.name}, line {number}: {error.reason.name}: {error}") from None
-        if event is not None:
-            yield event  # type: ignore[misc]  # an event of SCORED holds CandidatesScored

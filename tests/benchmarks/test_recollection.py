@@ -1,0 +1,136 @@
+"""What settlement's memory costs: seconds to read it when a partition is opened, bytes in memory and in the log."""
+
+import math
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from schemas.auction import CandidatesScored
+from schemas.envelope import Event
+from schemas.record import Record
+from schemas.settled import QuerySettled
+from schemas.topics import FOR_EVER, MEBIBYTE, SCORED, SETTLED_QUERIES, Topic
+from tests.benchmarks.auctions import scored_auctions
+from tests.benchmarks.report import report
+from tests.builders import Keys, make_record, make_scored
+from workers.monitor import Monitor
+from workers.pipeline import STAGES, Stage, StageSpec
+from workers.settings import Settings
+from workers.settlement import Settlement, settle_event
+from workers.stream.cluster import TopicPlan, connected
+from workers.stream.known_ids import KnownIds
+from workers.stream.once import Once
+from workers.stream.recollection import recollect
+from workers.stream.step import process
+
+pytestmark = pytest.mark.benchmark
+
+IDS_IN_KAFKA = 200_000
+IDS_IN_MEMORY = 1_000_000
+DISTINCT = 100
+ROUNDS = 10
+
+
+def used(payload: type[QuerySettled], number: int) -> QuerySettled:
+    digest = sha256(str(number).encode()).hexdigest()
+    return payload(query_id=f"{digest[:8]}-{digest[8:12]}-{digest[12:24]}", auction_id=digest, settled_sha256=digest)
+
+
+async def fill(kafka: str, payload: type[QuerySettled]) -> int:
+    """Events with all their headers; bytes of keys, values and headers."""
+    scored, size = make_scored(), 0
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=5, max_batch_size=256 * 1024)
+    await producer.start()
+    try:
+        (*_, like) = await Settlement(Keys()).handle(scored)
+        headers = list(like.to_record().headers)
+        for number in range(IDS_IN_KAFKA):
+            data = used(payload, number)
+            value, key = data.encode(), data.query_id.encode()
+            own = [(name, payload.event_type.encode() if name == "ce_type" else held) for name, held in headers]
+            size += len(value) + len(key) + sum(len(name) + len(held or b"") for name, held in own)
+            await producer.send(payload.event_type, value, key=key, headers=own)
+    finally:
+        await producer.stop()
+    return size
+
+
+@pytest.mark.kafka
+async def test_opening_a_partition(kafka: str) -> None:
+    payload = type("Used", (QuerySettled,), {"event_type": f"test.{uuid.uuid4().hex}", "__module__": __name__})
+    topic = Topic(payload, "query_id", FOR_EVER, 1, MEBIBYTE, cleanup="compact")
+    asked = Topic(
+        type("Asked", (SCORED.payload,), {"event_type": f"{topic.name}.asked"}), "query_id", FOR_EVER, 1, MEBIBYTE
+    )
+    async with connected(kafka) as cluster:
+        await cluster.create([TopicPlan(each.name, 1, 1, {}) for each in (topic, asked)])
+    spec = StageSpec("benchmark", asked, (), False, lambda means: Settlement(Keys()), remembers=topic)
+    settings = Settings.read(bootstrap_servers=kafka)
+
+    began = time.perf_counter()
+    await recollect(settings, spec, 0)
+    empty_s = time.perf_counter() - began
+    size = await fill(kafka, payload)
+    began = time.perf_counter()
+    once = await recollect(settings, spec, 0)
+    full_s = time.perf_counter() - began
+
+    assert len(once) == IDS_IN_KAFKA
+    row = {
+        "ids": IDS_IN_KAFKA,
+        "opening, empty, s": empty_s,
+        "opening, s": full_s,
+        "ids/s": IDS_IN_KAFKA / full_s,
+        "bytes per record": size / IDS_IN_KAFKA,
+    }
+    report("recollection", [row])
+
+
+@dataclass(frozen=True)
+class Forgetful(Settlement):
+    """Settlement that does not say which query it has settled."""
+
+    async def handle(self, event: Event[CandidatesScored]) -> Sequence[Event[Any]]:
+        return settle_event(event, await self.keys.key(event.data.draw_epoch))
+
+
+async def cpu_s(worker: Settlement, remembers: Topic | None, records: Sequence[Record]) -> float:
+    """Seconds of CPU from one record to the records it leads to: the least of ROUNDS."""
+    monitor = Monitor(stages=("settlement",), currency="USD", engine="none")
+    stage, least = Stage(STAGES["settlement"], worker, 1), math.inf
+    for _ in range(ROUNDS):
+        once, began = Once(remembers), time.process_time()
+        for record in records:
+            list((await process(stage, record, monitor, once)).outgoing)  # encoded as it is sent
+        least = min(least, time.process_time() - began)
+    return least / len(records)
+
+
+async def test_one_auction() -> None:
+    records = [make_record(event) for event in await scored_auctions(DISTINCT)]
+    without_s = await cpu_s(Forgetful(Keys()), None, records)
+    with_s = await cpu_s(Settlement(Keys()), SETTLED_QUERIES, records)
+    report("once", [{"without memory, µs": 1e6 * without_s, "with memory, µs": 1e6 * with_s}])
+
+
+def test_the_table_of_ids() -> None:
+    known = KnownIds()
+    began = time.perf_counter()
+    slowest_s = 0.0
+    for number in range(IDS_IN_MEMORY):
+        one_began = time.perf_counter()
+        known.add(f"query-{number}", "auction")
+        slowest_s = max(slowest_s, time.perf_counter() - one_began)
+    row = {
+        "ids": IDS_IN_MEMORY,
+        "adding, µs": 1e6 * (time.perf_counter() - began) / IDS_IN_MEMORY,
+        "slowest, ms": 1e3 * slowest_s,
+        "bytes per id": known.bytes_held / IDS_IN_MEMORY,
+    }
+    report("known-ids", [row])

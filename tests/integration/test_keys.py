@@ -1,0 +1,93 @@
+"""Commitments on a real Kafka: told by settlement itself, listed, and revealed when the day is over."""
+
+import json
+import uuid
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.topics import COMMITMENTS, SETTLED
+from tests.kafka_client import Reader, of, produce
+from tests.worker_process import tessera, worker
+from workers.key_ring import commitment
+from workers.mechanism.epochs import epoch_key, epoch_of
+from workers.monitor import Monitor
+from workers.pipeline import now
+from workers.settings import DEMO_DRAW_KEY, Settings
+from workers.stream.kafka import KafkaBus
+
+pytestmark = pytest.mark.kafka
+
+SECRET = DEMO_DRAW_KEY.get_secret_value().encode()
+
+
+def rows(*arguments: str, kafka: str, **settings: object) -> list[dict[str, Any]]:
+    done = tessera(*arguments, "--json", kafka=kafka, **settings)
+    assert done.returncode == 0, done.stderr.decode()
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_settlement_commits_before_it_draws(topics: str, tmp_path: Path) -> None:
+    query_id = f"keys-{uuid.uuid4()}"
+    bidder = {"advertiser_id": "a", "name": "A", "description": "selling things", "value_micros_per_nat": 1_000}
+    query = json.dumps({"query_id": query_id, "text": "How?", "advertisers": [bidder]}).encode()
+    stages = ["generation", "scoring", "settlement"]
+    with Reader(topics) as reader, worker(stages, topics, tmp_path / "log", candidates=4):
+        # When a query is settled
+        produce(topics, [(query_id.encode(), query, ())])
+        messages = reader.until(lambda found: any(one.key() == query_id.encode() for one in of(found, SETTLED.name)))
+    settled = json.loads(of(messages, SETTLED.name)[-1].value())
+
+    # Then the key it was drawn with is the one that the topic had been told of
+    listed = {row["epoch"]: row for row in rows("keys", "list", kafka=topics)}
+    assert listed[settled["draw"]["epoch"]]["key_sha256"] == settled["draw"]["key_sha256"]
+    assert listed[settled["draw"]["epoch"]]["committed_at"] < str(now())
+
+
+def test_another_secret_does_not_start(topics: str) -> None:
+    rows("keys", "commit", "--days", "1", kafka=topics)
+
+    done = tessera("run", "settlement", kafka=topics, draw_key="another secret of thirty-two characters!")
+
+    assert done.returncode == 2
+    assert b"committed to another key" in done.stderr and b"another secret" not in done.stderr
+
+
+def test_commit_is_for_the_days_asked_for_and_changes_nothing_twice(topics: str) -> None:
+    first = rows("keys", "commit", "--days", "3", kafka=topics)
+
+    assert rows("keys", "commit", "--days", "3", kafka=topics) == first
+    assert {epoch_of(now() + timedelta(days=day)) for day in range(3)} <= {row["epoch"] for row in first}
+
+
+def test_today_is_not_revealed_and_an_unknown_day_neither(topics: str) -> None:
+    rows("keys", "commit", "--days", "1", kafka=topics)
+
+    for epoch, says in ((epoch_of(now()), b"is not over"), ("1999-12-31", b"is not committed to")):
+        done = tessera("keys", "reveal", "--epoch", epoch, kafka=topics)
+        assert done.returncode == 2 and says in done.stderr
+
+
+async def test_a_day_that_is_over_is_revealed_once(topics: str) -> None:
+    # Given a day long ago that was committed to
+    key = epoch_key(SECRET, "2020-02-29")
+    bus = KafkaBus(Settings.read(bootstrap_servers=topics), Monitor(stages=(), currency="USD", engine="none"))
+    await bus.publish([commitment(key, now()).to_record()])
+
+    # When everything that is over is revealed, twice
+    first, again = (rows("keys", "reveal", kafka=topics) for _ in range(2))
+
+    # Then its key is there for anybody, and was published once
+    assert [row["key"] for row in first if row["epoch"] == key.epoch] == [key.key.hex()]
+    assert again == first
+    stored = [record async for record in bus.stored([COMMITMENTS.name]) if record.key == b"2020-02-29"]
+    assert len([record for record in stored if key.key.hex().encode() in (record.value or b"")]) == 1
+
+
+def test_keys_new_makes_a_secret_that_is_long_enough() -> None:
+    made = tessera("keys", "new").stdout.decode().strip()
+
+    assert len(bytes.fromhex(made)) == 32
+    assert Settings(draw_key=made).draw_secrets == (made.encode(),)  # type: ignore[arg-type]  # as the variable has it

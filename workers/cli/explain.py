@@ -1,0 +1,104 @@
+"""`tessera explain`: the receipt of one query: who moved what, what it cost and how the reply was drawn."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from schemas.receipt import Receipt
+from workers.cli import options, receipt_view, render
+from workers.cli.documents import insist_writable, write_whole
+from workers.cli.query_log import QueryLog, read_kafka, read_lines
+from workers.monitor import Monitor
+from workers.receipts.build import advertiser_receipt, auditor_receipt
+from workers.receipts.page import page
+from workers.receipts.recheck import recheck
+from workers.settings import Settings
+from workers.stream.kafka import KafkaBus
+
+
+@click.command()
+@click.argument("query_id")
+@click.option("--advertiser", "advertiser_id", metavar="ID", help="The receipt of this advertiser, not the auditor's.")
+@click.option(
+    "--from",
+    "file",
+    type=click.File("rb"),
+    metavar="FILE|-",
+    help="CloudEvents lines, as `tessera demo --json` prints them, instead of Kafka.",
+)
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the receipt as one self-contained page.",
+)
+@options.bootstrap_servers
+@options.as_json
+def explain(
+    query_id: str,
+    advertiser_id: str | None,
+    file: BinaryIO | None,
+    html: Path | None,
+    bootstrap_servers: str | None,
+    as_json: bool,
+) -> None:
+    """Explain one query: who moved the reply, what that cost them, and how the reply was drawn.
+
+    The receipt is recomputed from the logged events: every probability with and without each advertiser, every
+    charge term by term, and the draw, if its key is revealed, is the one of `tessera demo`, or follows from
+    TESSERA_DRAW_KEY. Without --advertiser it is the auditor's and holds everything. With it, it holds what that
+    advertiser may see: its own rewards, the two probabilities of each candidate, its charge and the draw.
+
+    Exit code 1: the receipt was made but does not recompute, for instance because a bill is not the charge that
+    follows from the logged numbers; standard error says what does not fit. Exit code 2: there is no receipt.
+
+    \b
+    Examples:
+      tessera demo --json > log.jsonl
+      tessera explain demo-memory-003 --from log.jsonl
+      tessera explain demo-memory-003 --from log.jsonl --html receipt.html
+      tessera explain demo-memory-003 --from log.jsonl --advertiser irontable --json
+    """
+    if html:
+        insist_writable(html)
+    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+    log = read_lines(file, query_id, file.name) if file else asyncio.run(_from_kafka(settings, query_id))
+    if log.unreadable:
+        click.echo(
+            f"tessera: {log.unreadable:,} unreadable records that do not name {query_id} were skipped; "
+            f"the first: {log.first_unreadable}",
+            err=True,
+        )
+    sale = log.sale(settings.draw_secrets if settings.draw_key else ())
+    receipt = advertiser_receipt(sale, advertiser_id) if advertiser_id else auditor_receipt(sale)
+    problems = recheck(receipt)
+    if html:
+        write_whole(html, page(receipt, problems))
+    _print(receipt, problems, html, as_json)
+    if problems:
+        _complain(receipt, problems)
+        raise SystemExit(1)
+
+
+async def _from_kafka(settings: Settings, query_id: str) -> QueryLog:
+    bus = KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine="none"))
+    return await read_kafka(bus, query_id, f"Kafka at {settings.bootstrap_servers}")
+
+
+def _print(receipt: Receipt, problems: Sequence[str], html: Path | None, as_json: bool) -> None:
+    if as_json:
+        click.echo(receipt.model_dump_json())
+    elif html:
+        click.echo(f"{html}: the {receipt.kind}'s receipt of {receipt.query_id}")
+    else:
+        render.console().print(receipt_view.receipt(receipt, problems))
+
+
+def _complain(receipt: Receipt, problems: Sequence[str]) -> None:
+    """What does not recompute, on standard error: machines read the other one."""
+    click.echo(f"tessera: the {receipt.kind}'s receipt of {receipt.query_id} does not recompute:", err=True)
+    for problem in problems:
+        click.echo(f"  {problem}", err=True)

@@ -1,0 +1,187 @@
+"""`tessera keys`: the secret of the draw, the commitments to its daily keys, and their reveal."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import click
+
+from schemas.draw import a_day
+from schemas.topics import SCORED
+from workers.cli import options
+from workers.errors import TesseraError
+from workers.key_ring import Committed, commitment
+from workers.mechanism.epochs import EpochKey, committed_key, epoch_of
+from workers.monitor import Monitor
+from workers.pipeline import STAGES, now
+from workers.settings import Settings
+from workers.stream.admin import describe_topics
+from workers.stream.kafka import KafkaBus
+from workers.stream.keys import open_key_ring, read_commitments
+
+SECRET_BYTES = 32
+REST = timedelta(hours=1)  # after midnight, before a day's key is shown: its last auctions are drawn by then
+MOST_DAYS = 90
+
+
+@click.group()
+def keys() -> None:
+    """Make the secret of the draw, commit to its daily keys, reveal them.
+
+    Each day (UTC) has a key of its own, derived from TESSERA_DRAW_KEY. Its SHA-256 goes to the topic
+    auction.draw.commitment.v1 before the first reply is drawn with it; `tessera run settlement` sees to that by
+    itself, a day ahead. When the day is over, `tessera keys reveal` publishes the key: from then on anyone can repeat
+    its draws.
+
+    To replace the secret, set TESSERA_DRAW_KEY_PREVIOUS to the old one for a few days: days that are committed to it
+    keep it, the new one counts from the first day that is not.
+    """
+
+
+@keys.command()
+def new() -> None:
+    """Print a new secret for TESSERA_DRAW_KEY. It is stored nowhere.
+
+    \b
+    Example:
+      export TESSERA_DRAW_KEY=$(tessera keys new)
+    """
+    click.echo(secrets.token_hex(SECRET_BYTES))
+
+
+@keys.command("list")
+@options.bootstrap_servers
+@options.as_json
+def list_(bootstrap_servers: str | None, as_json: bool) -> None:
+    """Show the days that are committed to, and which of them are revealed.
+
+    \b
+    Example:
+      tessera keys list --json | jq -r 'select(.key == null) | .epoch'
+    """
+    known = asyncio.run(read_commitments(_bus(Settings.read(bootstrap_servers=bootstrap_servers))))
+    _show(known.values(), as_json)
+
+
+@keys.command()
+@click.option(
+    "--days",
+    type=click.IntRange(1, MOST_DAYS),
+    default=7,
+    show_default=True,
+    help="Days from today on, today included.",
+)
+@options.bootstrap_servers
+@options.as_json
+def commit(days: int, bootstrap_servers: str | None, as_json: bool) -> None:
+    """Commit to the keys of the coming days now. What is committed to stays as it is.
+
+    \b
+    Example:
+      tessera keys commit --days 30
+    """
+    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+    _show(asyncio.run(_commit(settings, days)), as_json)
+
+
+@keys.command()
+@click.option("--epoch", metavar="YYYY-MM-DD", help="Only this day. [default: every day that is over]")
+@options.bootstrap_servers
+@options.as_json
+def reveal(epoch: str | None, bootstrap_servers: str | None, as_json: bool) -> None:
+    """Publish the keys of the days that are over, so that anyone can repeat their draws.
+
+    A day is over an hour after its midnight in UTC. A key once published cannot be taken back; it gives no other day's
+    key away.
+
+    \b
+    Examples:
+      tessera keys reveal
+      tessera keys reveal --epoch 2026-11-23
+    """
+    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+    at = now()
+    first = f"nothing to reveal yet: the key of {epoch_of(at - REST)} can be shown from an hour after its midnight on"
+    _show(asyncio.run(_reveal(settings, epoch, at)), as_json, first)
+
+
+def _bus(settings: Settings) -> KafkaBus:
+    return KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine="none"))
+
+
+async def _commit(settings: Settings, days: int) -> list[Committed]:
+    bus, today = _bus(settings), now()
+    ring = await open_key_ring(bus, settings.draw_secrets, now)
+    for day in range(days):
+        await ring.commit(epoch_of(today + timedelta(days=day)))
+    return [one for one in (await read_commitments(bus)).values() if one.epoch >= epoch_of(today)]
+
+
+async def _reveal(settings: Settings, epoch: str | None, at: datetime) -> list[Committed]:
+    """What is revealed by now. TesseraError: the day is not over or not committed to, or the secret is another one."""
+    bus = _bus(settings)
+    known = await read_commitments(bus)
+    last = epoch_of(at - REST - timedelta(days=1))
+    if epoch is not None:
+        _check_over(epoch, last, known)
+    await _check_drawn(settings)
+    wanted = [one for one in known.values() if one.key is None and (one.epoch == epoch if epoch else one.epoch <= last)]
+    found = [_key_of(one, settings.draw_secrets) for one in wanted]
+    await bus.publish([commitment(key, at, reveal=True).to_record() for key in found])
+    return [one for one in (await read_commitments(bus)).values() if one.key is not None]
+
+
+async def _check_drawn(settings: Settings) -> None:
+    """TesseraError while settlement is behind: it would have to refuse auctions of a day whose key is shown.
+
+    A worker that was stopped leaves one transaction's marker in each partition behind it, which is no auction.
+    """
+    topics = await describe_topics(settings, {STAGES["settlement"].group: SCORED.name})
+    for topic in topics:
+        for group in topic.groups:
+            if group.lag_records is None or group.lag_records > topic.partitions:
+                raise TesseraError(
+                    f"settlement is {group.lag_records} records behind; auctions of the days to reveal may be among "
+                    "them. Reveal when `tessera topics describe` shows that it has caught up"
+                )
+
+
+def _check_over(epoch: str, last: str, known: dict[str, Committed]) -> None:
+    try:
+        a_day(epoch)
+    except ValueError:
+        raise TesseraError(f"{epoch!r} is no day; one is written as in 2026-11-23") from None
+    if epoch not in known:
+        raise TesseraError(f"{epoch} is not committed to; `tessera keys list` shows the days that are")
+    if epoch > last:
+        raise TesseraError(
+            f"{epoch} is not over: whoever knew its key could foretell its draws. It can be revealed an hour after its "
+            "midnight in UTC"
+        )
+
+
+def _key_of(committed: Committed, known: Sequence[bytes]) -> EpochKey:
+    if (key := committed_key(known, committed.epoch, committed.key_sha256)) is not None:
+        return key
+    raise TesseraError(
+        f"the key of {committed.epoch} was derived from another secret than TESSERA_DRAW_KEY; set it, or "
+        "TESSERA_DRAW_KEY_PREVIOUS, to the secret of that day"
+    )
+
+
+def _show(found: Iterable[Committed], as_json: bool, nothing: str = "no day is committed to") -> None:
+    rows = sorted(found, key=lambda one: one.epoch)
+    if as_json:
+        for one in rows:
+            click.echo(json.dumps(asdict(one), default=str))
+        return
+    for one in rows:
+        click.echo(f"{one.epoch}  committed to at {one.committed_at:%Y-%m-%d %H:%M:%S} UTC")
+        click.echo(f"  SHA-256  {one.key_sha256}")
+        revealed = f"{one.key} (revealed at {one.revealed_at:%Y-%m-%d %H:%M:%S} UTC)" if one.key else "not revealed"
+        click.echo(f"  key      {revealed}")
+    if not rows:
+        click.echo(nothing)

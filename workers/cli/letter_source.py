@@ -1,0 +1,31 @@
+"""Dead letters for a command: read from Kafka, and counted where somebody watches."""
+
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime
+
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from workers.cli import render
+from workers.letters import Letter
+from workers.monitor import Monitor
+from workers.settings import Settings
+from workers.stream.kafka import KafkaBus
+from workers.stream.letters import read_letters
+
+
+def bus_of(settings: Settings) -> KafkaBus:
+    """A bus without stages."""
+    return KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine="none"))
+
+
+async def stored_letters(
+    settings: Settings, topics: Collection[str], reason: str | None = None, since: datetime | None = None
+) -> AsyncIterator[Letter]:
+    """The dead letters of these topics, older ones first, counted on standard error while they are read."""
+    console = render.console(stderr=True)
+    columns = (TextColumn("dead letters: {task.completed:,.0f}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=None)
+        async for letter in read_letters(bus_of(settings), topics, reason, since):
+            progress.advance(bar)
+            yield letter

@@ -1,0 +1,165 @@
+"""`tessera dlq redrive`: refused records published once more, unchanged, to the topic they came from."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from workers.cli import options
+from workers.cli.letter_source import bus_of, stored_letters
+from workers.cli.letter_view import visible
+from workers.errors import TesseraError
+from workers.letters import MOST_REDRIVES, SOURCES, Letter, find, parse_place, redriven, why_not
+from workers.pipeline import now
+from workers.settings import Settings
+from workers.stream.letters import republish
+
+MOST_BYTES = 256 * 1024 * 1024  # of all values redriven at once: they are held until the question is answered
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A letter, and why it is left out, if it is."""
+
+    letter: Letter
+    why_not: str | None
+
+
+@click.command()
+@click.argument("places", nargs=-1, metavar="[TOPIC/PARTITION/OFFSET]...")
+@options.dead_letter_reason
+@click.option("--all", "every", is_flag=True, help="Every dead letter of the three topics, or with --reason of those.")
+@click.option("--force", is_flag=True, help="Also those that would be refused again, or were redriven too often.")
+@click.option("--dry-run", is_flag=True, help="Say what would be published, and publish nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.bootstrap_servers
+@options.as_json
+def redrive(
+    places: tuple[str, ...],
+    reason: str | None,
+    every: bool,
+    force: bool,
+    dry_run: bool,
+    yes: bool,
+    bootstrap_servers: str | None,
+    as_json: bool,
+) -> None:
+    """Publish refused records once more, to the topic they came from.
+
+    Key, value and headers go out unchanged, but for headers dlq.*; dlq.redriven names the letter, and dlq.redrives
+    counts. The letter itself stays where it is. Before anything is published you are told how many records go where,
+    and asked.
+
+    A query that has been settled is not settled again: what is redriven once too often becomes a DUPLICATE_QUERY.
+    Only a query with neither key nor query_id gets a new id with each redrive, and so an auction and bills of its own.
+
+    Refused unless --force: reasons that lie in the bytes themselves (BAD_JSON, BAD_SCHEMA, BAD_NUMBER, TOO_LARGE,
+    BAD_HEADERS, BAD_KEY, BAD_EPOCH, DUPLICATE_QUERY), queries whose stated deadline has passed, and records that were
+    redriven three times. A letter that is refused among those named stops the command; with --all it is left out.
+
+    \b
+    Examples:
+      tessera dlq redrive auction.query.submitted.v1.dlq/0/17
+      tessera dlq redrive --all --reason ENGINE_REJECTED --dry-run
+      tessera dlq redrive --all --reason ENGINE_REJECTED --yes --json
+    """
+    if bool(places) == every:
+        raise TesseraError("name the dead letters to redrive, as `tessera dlq list` prints them, or give --all")
+    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+    letters = asyncio.run(_chosen(settings, places, reason))
+    choices = [Choice(letter, why_not(letter, now(), force)) for letter in letters]
+    _check(choices, every)
+    _announce(choices)
+    wanted = [choice.letter for choice in choices if choice.why_not is None]
+    if not dry_run:
+        if not yes and not click.confirm("publish?", err=True):
+            click.echo("nothing is published", err=True)
+            raise SystemExit(1)
+        asyncio.run(republish(bus_of(settings), [redriven(letter) for letter in wanted]))
+    _report(choices, dry_run, as_json)
+
+
+async def _chosen(settings: Settings, places: Sequence[str], reason: str | None) -> list[Letter]:
+    """The letters named, or all of them; of a reason, if one is given. TesseraError: there is none."""
+    if places:
+        wanted = list(dict.fromkeys(parse_place(place) for place in places))
+        found = await find(stored_letters(settings, {place.topic for place in wanted}), wanted)
+        chosen = [letter for letter in found if reason in (None, letter.reason)]
+    else:
+        chosen = await _all(stored_letters(settings, SOURCES, reason))
+    if not chosen:
+        raise TesseraError("no dead letter matches; `tessera dlq list` shows those that there are")
+    return chosen
+
+
+async def _all(letters: AsyncIterator[Letter]) -> list[Letter]:
+    found: list[Letter] = []
+    size = 0
+    async for letter in letters:
+        found.append(letter)
+        size += len(letter.record.value or b"")
+        if size > MOST_BYTES:
+            raise TesseraError(
+                f"these are more than {MOST_BYTES // 1024**2} MiB, the most that is redriven at once: give a --reason, "
+                "or name the letters"
+            )
+    return found
+
+
+def _check(choices: Sequence[Choice], every: bool) -> None:
+    """TesseraError: a letter that was named cannot be redriven, or none of all can."""
+    out = [choice for choice in choices if choice.why_not is not None]
+    if not out or (every and len(out) < len(choices)):
+        return
+    rest = f" ({len(out) - 1:,} more are refused)" if len(out) > 1 else ""
+    raise TesseraError(f"{out[0].letter.place} is not redriven: {visible(out[0].why_not or '')}{rest}; see --force")
+
+
+def _announce(choices: Sequence[Choice]) -> None:
+    """What is about to happen, on standard error."""
+    for choice in choices:
+        if choice.why_not is not None:
+            click.echo(f"left out: {choice.letter.place}: {visible(choice.why_not)}", err=True)
+        elif choice.letter.redrives:
+            click.echo(
+                f"{choice.letter.place} was redriven before: {choice.letter.redrives} of {MOST_REDRIVES}", err=True
+            )
+    topics = Counter(_target(choice.letter) for choice in choices if choice.why_not is None)
+    for topic, count in topics.items():
+        click.echo(f"{count:,} {_records(count)} to {topic}", err=True)
+
+
+def _report(choices: Sequence[Choice], dry_run: bool, as_json: bool) -> None:
+    """What has happened, on standard output."""
+    done = "would be redriven" if dry_run else "redriven"
+    for choice in choices:
+        if as_json:
+            click.echo(json.dumps(_as_dict(choice, done)))
+    count = sum(choice.why_not is None for choice in choices)
+    if not as_json:
+        rest = f", {len(choices) - count:,} left out" if count < len(choices) else ""
+        click.echo(f"{count:,} {_records(count)} {done}{rest}")
+
+
+def _as_dict(choice: Choice, done: str) -> dict[str, object]:
+    letter, out = choice.letter, choice.why_not is not None
+    return {
+        "letter": str(letter.place),
+        "topic": _target(letter),
+        "query_id": letter.query_id,
+        "reason": letter.reason,
+        "redrives": letter.redrives + (not out),
+        "state": "left out" if out else done,
+        "why": choice.why_not,
+    }
+
+
+def _target(letter: Letter) -> str:
+    return SOURCES[letter.record.topic].name
+
+
+def _records(count: int) -> str:
+    return "record" if count == 1 else "records"

@@ -1,0 +1,107 @@
+"""What an audit found, for people and for machines; findings wait in a temporary file until the log has been read."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from workers.audit.findings import INVARIANT_OF, Finding, Invariant, Tally
+from workers.cli import render
+
+SPOOL_BYTES = 4 * 1024 * 1024
+NOTES = {
+    "in_flight": "auctions in flight, incomplete and younger than the grace period",
+    "past_retention": "auctions older than replies are kept, incomplete",
+    "duplicates": "auctions of query ids that were used before; settlement refused them, and nobody paid",
+    "unreadable": "records on the scored topic that are no event; settlement refuses them as well",
+    "by_decimal": "charges decided in 50-digit decimals",
+    "imprecise": "charges so large against τ that float64 cannot settle them to the micro; right to its precision",
+}
+
+
+class Findings:
+    """The first `limit` discrepancies (None: all), in the order they were met."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit, self._kept = limit, 0
+        self._spool: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(SPOOL_BYTES)
+
+    def keep(self, finding: Finding) -> None:
+        if self._limit is None or self._kept < self._limit:
+            self._kept += 1
+            row = {**asdict(finding), "invariant": INVARIANT_OF[finding.kind].name.lower()}
+            self._spool.write(json.dumps({**row, "sentence": finding.sentence}, ensure_ascii=False).encode() + b"\n")
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self._spool.seek(0)
+        return (json.loads(line) for line in self._spool)
+
+    def close(self) -> None:
+        self._spool.close()
+
+
+def print_json(tally: Tally, findings: Findings, duration_s: float) -> None:
+    """One object for each discrepancy, and a last one with the totals."""
+    for finding in findings:
+        click.echo(json.dumps(finding, ensure_ascii=False))
+    totals = {
+        "auctions": tally.notes["auctions"],
+        "discrepancies": tally.discrepancies,
+        "kinds": dict(tally.kinds),
+        "invariants": {one.name.lower(): _counts(tally, one) for one in Invariant},
+        **{note: tally.notes[note] for note in NOTES},
+        "duration_s": round(duration_s, 3),
+    }
+    click.echo(json.dumps(totals))
+
+
+def _counts(tally: Tally, invariant: Invariant) -> dict[str, int]:
+    counted = {"checked": tally.checked, "wrong": tally.wrong, "not_verifiable": tally.unverifiable}
+    return {name: counts[invariant] for name, counts in counted.items()}
+
+
+def print_verdict(tally: Tally, findings: Findings, duration_s: float) -> None:
+    """A row for each invariant, remarks, the first discrepancies in a sentence each, and the verdict."""
+    console = render.console()
+    table = Table("invariant", box=box.SIMPLE_HEAD)
+    for column in ("checked", "wrong", "not verifiable"):
+        table.add_column(column, justify="right")
+    for invariant in Invariant:
+        checked, wrong, unverifiable = _counts(tally, invariant).values()
+        style = "bold red" if wrong else None
+        table.add_row(invariant.value, f"{checked:,}", f"{wrong:,}", f"{unverifiable:,}", style=style)
+    console.print(table)
+    for note, meaning in NOTES.items():
+        if tally.notes[note]:
+            console.print(Text(f"{tally.notes[note]:,} {meaning}", style="dim"))
+    if tally.unverifiable[Invariant.COMMITMENTS] and not tally.checked[Invariant.COMMITMENTS]:
+        console.print(Text("commitments are not in the input", style="dim"))
+    if tally.unverifiable[Invariant.DRAWS]:
+        console.print(Text("draws are not verifiable before their key is revealed or given", style="dim"))
+    _print_findings(tally, findings)
+    console.print(_summary(tally, duration_s))
+
+
+def _print_findings(tally: Tally, findings: Findings) -> None:
+    console, shown = render.console(), 0
+    for finding in findings:
+        shown += 1
+        console.print(Text(f"{finding['kind']}: {finding['sentence']}"), soft_wrap=True)
+    if (rest := tally.discrepancies - shown) > 0:
+        console.print(Text(f"and {rest:,} more; --limit-findings shows them", style="dim"))
+
+
+def _summary(tally: Tally, duration_s: float) -> Text:
+    auctions, found = tally.notes["auctions"], tally.discrepancies
+    rate = auctions / duration_s if duration_s else 0.0
+    left = sum(tally.unverifiable.values())
+    right = "everything is right" if not left else f"nothing is wrong; {left:,} checks could not be made"
+    verdict = right if not found else f"{found:,} discrepanc{'y' if found == 1 else 'ies'}"
+    style = "bold red" if found else "bold yellow" if left else "bold green"
+    return Text(f"{auctions:,} auctions: {verdict}; {duration_s:.1f} s, {rate:,.0f} auctions/s", style=style)
