@@ -22,6 +22,7 @@ PROGRAMS = {
     "mvn": "maven",
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    "chromium": "chromium",
 }
 CHECKS = (
     ("ruff", "check", "."),
@@ -92,7 +93,7 @@ def get_programs() -> None:
     """What the tests use beside Python. At home a missing one only skips its tests; with CI set they fail."""
     missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
     if missing:
-        get_packages(missing, needed_for="the tests with a real Kafka and a real Prometheus", required=False)
+        get_packages(missing, needed_for="the tests with a real Kafka, Prometheus and browser", required=False)
 
 
 def get_packages(packages: Sequence[str], *, needed_for: str, required: bool = True) -> None:

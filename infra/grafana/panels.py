@@ -140,6 +140,16 @@ BUSINESS = (
                 ((f"{rate('auction_candidates_sum')} / {rate('auction_candidates_count')}", "mean"),),
             ),
             Panel(
+                "Incentive gap",
+                "Best lie that a search found minus the truth, sampled bids, micros. At most 0 but for float dust: "
+                "nobody gains by lying. Above 1, the mechanism is broken.",
+                "short",
+                (
+                    (quantile(0.5, "auction_incentive_gap_micros"), "p50"),
+                    (quantile(1.0, "auction_incentive_gap_micros"), "largest"),
+                ),
+            ),
+            Panel(
                 "Abstentions per minute",
                 "Advertisers that had no influence on a settled auction and paid nothing, by reason.",
                 "short",
