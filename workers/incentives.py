@@ -40,10 +40,10 @@ def measure(event: Event[CandidatesScored], rule: Rule = as_billed) -> Incentive
     """The best lies on the logged numbers under a rule; which lies are tried follows from the auction's id."""
     scored = event.data
     bidders, grouped = bids(scored)
-    rng = np.random.default_rng(int(scored.auction_id, 16))
+    logged, rng = numbers(scored, grouped), np.random.default_rng(int(scored.auction_id, 16))
     chosen = sorted(rng.permutation(len(grouped.members))[:MOST_PARTIES].tolist())
     names = [bidders[grouped.members[party][0]].advertiser_id for party in chosen]
-    found = [find_misreport(numbers(scored, grouped), party, rule, rng, LIES_PER_PARTY) for party in chosen]
+    found = [find_misreport(logged, party, rule, rng, LIES_PER_PARTY) for party in chosen]
     gaps = tuple(_gap(name, lie) for name, lie in zip(names, found, strict=True))
     return IncentiveMeasured(
         query_id=scored.query_id,

@@ -13,12 +13,10 @@ from schemas.lines import dead_letter_line, to_line
 from schemas.record import Outgoing
 from schemas.topics import QUERIES
 from workers.cli import options, render
+from workers.cli.bus import bus_of
 from workers.errors import TesseraError
-from workers.monitor import Monitor
 from workers.pipeline import now
 from workers.settings import Settings
-from workers.stream.bus import Bus
-from workers.stream.kafka import KafkaBus
 from workers.stream.terminals import TERMINAL_TOPICS, Terminal, terminals
 
 DEFAULT_VALUE_MICROS = 1_000
@@ -93,7 +91,7 @@ def _advertiser(given: str, value_micros: int) -> Advertiser:
 
 async def _ask(settings: Settings, query: QuerySubmitted, timeout_s: float) -> Terminal:
     query_id = str(query.query_id)
-    bus: Bus = KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine="none"))
+    bus = bus_of(settings)
     try:
         async with asyncio.timeout(timeout_s), bus.read(TERMINAL_TOPICS) as records:
             await bus.publish([Outgoing(QUERIES.name, query_id.encode(), query.encode())])

@@ -126,10 +126,9 @@ def _read_file(audit: Audit, file: BinaryIO) -> None:
 
 
 async def _read_kafka(audit: Audit, settings: Settings) -> None:
-    from workers.monitor import Monitor  # here: a file needs neither Kafka's client nor metrics
-    from workers.stream.kafka import KafkaBus
+    from workers.cli.bus import bus_of  # here: a file needs neither Kafka's client nor metrics
 
-    bus = KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine=settings.engine))
+    bus = bus_of(settings)
     with _progress() as progress:
         advance = _advancer(progress, audit, None)
         async with aclosing(bus.stored(NAMES)) as records:

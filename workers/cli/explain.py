@@ -9,14 +9,13 @@ import click
 
 from schemas.receipt import Receipt
 from workers.cli import options, receipt_view, render
+from workers.cli.bus import bus_of
 from workers.cli.documents import insist_writable, write_whole
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
-from workers.monitor import Monitor
 from workers.receipts.build import advertiser_receipt, auditor_receipt
 from workers.receipts.page import page
 from workers.receipts.recheck import recheck
 from workers.settings import Settings
-from workers.stream.kafka import KafkaBus
 
 
 @click.command()
@@ -84,7 +83,7 @@ def explain(
 
 
 async def _from_kafka(settings: Settings, query_id: str) -> QueryLog:
-    bus = KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine="none"))
+    bus = bus_of(settings)
     return await read_kafka(bus, query_id, f"Kafka at {settings.bootstrap_servers}")
 
 

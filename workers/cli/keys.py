@@ -12,14 +12,13 @@ import click
 from schemas.draw import a_day
 from schemas.topics import SCORED
 from workers.cli import options
+from workers.cli.bus import bus_of
 from workers.errors import TesseraError
 from workers.key_ring import Committed, commitment
 from workers.mechanism.epochs import EpochKey, committed_key, epoch_of
-from workers.monitor import Monitor
 from workers.pipeline import STAGES, now
 from workers.settings import Settings
 from workers.stream.admin import describe_topics
-from workers.stream.kafka import KafkaBus
 from workers.stream.keys import open_key_ring, read_commitments
 
 SECRET_BYTES = 32
@@ -62,7 +61,7 @@ def list_(bootstrap_servers: str | None, as_json: bool) -> None:
     Example:
       tessera keys list --json | jq -r 'select(.key == null) | .epoch'
     """
-    known = asyncio.run(read_commitments(_bus(Settings.read(bootstrap_servers=bootstrap_servers))))
+    known = asyncio.run(read_commitments(bus_of(Settings.read(bootstrap_servers=bootstrap_servers))))
     _show(known.values(), as_json)
 
 
@@ -108,12 +107,8 @@ def reveal(epoch: str | None, bootstrap_servers: str | None, as_json: bool) -> N
     _show(asyncio.run(_reveal(settings, epoch, at)), as_json, first)
 
 
-def _bus(settings: Settings) -> KafkaBus:
-    return KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine="none"))
-
-
 async def _commit(settings: Settings, days: int) -> list[Committed]:
-    bus, today = _bus(settings), now()
+    bus, today = bus_of(settings), now()
     ring = await open_key_ring(bus, settings.draw_secrets, now)
     for day in range(days):
         await ring.commit(epoch_of(today + timedelta(days=day)))
@@ -122,7 +117,7 @@ async def _commit(settings: Settings, days: int) -> list[Committed]:
 
 async def _reveal(settings: Settings, epoch: str | None, at: datetime) -> list[Committed]:
     """What is revealed by now. TesseraError: the day is not over or not committed to, or the secret is another one."""
-    bus = _bus(settings)
+    bus = bus_of(settings)
     known = await read_commitments(bus)
     last = epoch_of(at - REST - timedelta(days=1))
     if epoch is not None:

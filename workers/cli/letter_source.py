@@ -6,16 +6,10 @@ from datetime import datetime
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from workers.cli import render
+from workers.cli.bus import bus_of
 from workers.letters import Letter
-from workers.monitor import Monitor
 from workers.settings import Settings
-from workers.stream.kafka import KafkaBus
 from workers.stream.letters import read_letters
-
-
-def bus_of(settings: Settings) -> KafkaBus:
-    """A bus without stages."""
-    return KafkaBus(settings, Monitor(stages=(), currency=settings.currency, engine="none"))
 
 
 async def stored_letters(

@@ -1,7 +1,8 @@
 """The events of one query, from Kafka or from CloudEvents lines, put together for its receipt."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,17 +138,21 @@ async def read_kafka(bus: Bus, query_id: str, where: str) -> QueryLog:
     ReceiptError names the record of this query that cannot be read.
     """
     log, key = QueryLog(query_id, where), query_id.encode()
-    async for record in bus.stored([SCORED.name, SETTLED.name, *DEAD_LETTERS], key):
-        _add_record(log, record)
-    async for record in bus.stored([COMMITMENTS.name]):
-        _add_record(log, record)
+    await _add_all(log, bus.stored([SCORED.name, SETTLED.name, *DEAD_LETTERS], key))
+    await _add_all(log, bus.stored([COMMITMENTS.name]))
     scored = log.scored.get(log.settled.data.auction_id) if log.settled else None
     for bidder in scored.data.advertisers if scored else ():
-        bills_key = bidder.advertiser_id.encode()
-        async for record in bus.stored([CHARGED.name], bills_key):
-            if record.key == bills_key:  # others of its partition are read in their own turn
-                _add_record(log, record)
+        bills_key = bidder.advertiser_id.encode()  # others of its partition are read in their own turn
+        await _add_all(log, bus.stored([CHARGED.name], bills_key), only=bills_key)
     return log
+
+
+async def _add_all(log: QueryLog, stored: AsyncGenerator[Record, None], only: bytes | None = None) -> None:
+    """The records, or those with one key; the reader is closed, also when one of them cannot be read."""
+    async with aclosing(stored) as records:
+        async for record in records:
+            if only in (None, record.key):
+                _add_record(log, record)
 
 
 def _add_record(log: QueryLog, record: Record) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import click
 
 from workers.cli import options
-from workers.cli.letter_source import bus_of, stored_letters
+from workers.cli.bus import bus_of
+from workers.cli.letter_source import stored_letters
 from workers.cli.letter_view import visible
 from workers.errors import TesseraError
 from workers.letters import MOST_REDRIVES, SOURCES, Letter, find, parse_place, redriven, why_not

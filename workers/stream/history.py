@@ -9,10 +9,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from workers.errors import BrokerError
-
-POLL_MS = 200
-RECORDS_PER_POLL = 500
-SILENCE_S = 30.0  # the longest wait for a partition that has more
+from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S
 
 
 class History:
@@ -34,7 +31,10 @@ class History:
         while self._heads:
             _, _, partition = heapq.heappop(self._heads)
             yield self._fetched[partition].popleft()
-            await self._refill([partition])
+            if self._fetched[partition]:
+                self._compete(partition)
+            else:
+                await self._refill([partition])
 
     async def _refill(self, partitions: Sequence[TopicPartition]) -> None:
         """Fetch until each of them has a record or is at its end, then let them compete for the next turn."""
@@ -49,8 +49,11 @@ class History:
             ) from None
         for partition in partitions:
             if self._fetched[partition]:
-                self._turn += 1
-                heapq.heappush(self._heads, (self._fetched[partition][0].timestamp, self._turn, partition))
+                self._compete(partition)
+
+    def _compete(self, partition: TopicPartition) -> None:
+        self._turn += 1
+        heapq.heappush(self._heads, (self._fetched[partition][0].timestamp, self._turn, partition))
 
     async def _ended(self, partition: TopicPartition) -> bool:
         return bool(await self._consumer.position(partition) >= self._ends[partition])

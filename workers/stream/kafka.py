@@ -19,14 +19,12 @@ from workers.stream.bus import Observer
 from workers.stream.cluster import EARLIEST, LATEST
 from workers.stream.history import History
 from workers.stream.partition import PartitionActor, WorkerFailed
-from workers.stream.reading import as_record, edges, reader, started
+from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
 from workers.stream.recollection import check_partitions
 from workers.stream.writer import REQUEST_TIMEOUT_MS, place
 
 log = logging.getLogger(__name__)
 
-POLL_MS = 200
-RECORDS_PER_POLL = 500
 PUBLISH_TIMEOUT_S = 30.0
 LET_GO_S = 4.0
 HEARTBEATS_PER_SESSION = 4

@@ -1,6 +1,7 @@
 """Dead letters through a bus: read from their topics, and redriven to the topics they came from."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 from aiokafka.errors import KafkaError
@@ -18,10 +19,11 @@ async def read_letters(
 ) -> AsyncIterator[Letter]:
     """The dead letters that these topics hold, older ones first; only of a `reason`, or stamped at `since` or later."""
     since_ms = since.timestamp() * 1_000 if since else None
-    async for record in bus.stored(sorted(topics)):
-        letter = Letter(record)
-        if reason in (None, letter.reason) and (since_ms is None or record.timestamp_ms >= since_ms):
-            yield letter
+    async with aclosing(bus.stored(sorted(topics))) as records:
+        async for record in records:
+            letter = Letter(record)
+            if reason in (None, letter.reason) and (since_ms is None or record.timestamp_ms >= since_ms):
+                yield letter
 
 
 async def republish(bus: Bus, records: Sequence[Outgoing]) -> None:

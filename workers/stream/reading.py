@@ -14,6 +14,9 @@ from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stream.cluster import Cluster, Partition, connected
 
+POLL_MS = 200
+RECORDS_PER_POLL = 500
+SILENCE_S = 30.0  # the longest wait for a partition that has more
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 

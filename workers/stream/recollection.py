@@ -12,11 +12,7 @@ from workers.pipeline import StageSpec
 from workers.settings import Settings
 from workers.stream.cluster import EARLIEST, LATEST
 from workers.stream.once import Once
-from workers.stream.reading import as_record, edges, reader
-
-POLL_MS = 200
-RECORDS_PER_POLL = 500
-SILENCE_S = 30.0  # the longest wait for a partition that has more
+from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S, as_record, edges, reader
 
 
 async def check_partitions(settings: Settings, spec: StageSpec) -> None:
@@ -43,7 +39,6 @@ async def recollect(settings: Settings, spec: StageSpec, number: int) -> Once:
     once = Once(spec.remembers)
     if spec.remembers is None:
         return once
-    await check_partitions(settings, spec)
     place = TopicPartition(spec.remembers.name, number)
     begin, end = [(await edges(settings, [place.topic], edge))[place] for edge in (EARLIEST, LATEST)]
     if begin < end:
