@@ -59,8 +59,8 @@ class Engine(Protocol):
     * `log_probs` returns float64 [M], nats, in the order given, duplicates included; for the prompt a reply was drawn
       from it equals the reply's `log_q` within 1e-3.
     * An empty, oversize or out-of-vocabulary prompt or reply raises EngineRejected. An engine that is
-      down raises EngineUnavailable, and the call works when it is back; one that never comes back raises EngineGone. One
-      that gives no answer in its own time raises EngineTimeout.
+      down raises EngineUnavailable, and the call works when it is back; one that never comes back raises EngineGone,
+      one that gives no answer in its own time EngineTimeout.
     """
 
     identity: Identity
