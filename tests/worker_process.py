@@ -38,11 +38,13 @@ def environment(kafka: str, **settings: object) -> dict[str, str]:
 class WorkerProcess:
     """Stages in a process of their own."""
 
-    def __init__(self, stages: Sequence[str], kafka: str, log: Path, **settings: object) -> None:
+    def __init__(
+        self, stages: Sequence[str], kafka: str, log: Path, *, module: str = "workers", **settings: object
+    ) -> None:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", "run", *stages],
+                [sys.executable, "-m", module, "run", *stages],
                 env=environment(kafka, **settings),
                 stdout=output,
                 stderr=output,

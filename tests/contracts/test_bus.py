@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from schemas import topics as table
 from schemas.envelope import Event
@@ -17,9 +19,10 @@ from schemas.payload import Identifier, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Outgoing, Record
 from schemas.topics import MEBIBYTE, Topic
-from workers.errors import EngineGone, Refused
+from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused
 from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
+from workers.stream import patience
 from workers.stream.admin import initialise_offsets
 from workers.stream.bus import Bus, Observer
 from workers.stream.clients import Clients
@@ -52,6 +55,7 @@ class Journal:
 
     committed_numbers: list[int] = field(default_factory=list)
     refusals: list[tuple[str, DeadLetterReason]] = field(default_factory=list)
+    down: list[bool] = field(default_factory=list)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def committed(self, events: Iterable[Event[Any]]) -> None:
@@ -69,7 +73,9 @@ class Journal:
     def in_flight(self, stage: str, count: int) -> None: ...
     def rebalanced(self, stage: str) -> None: ...
     def producer_reopened(self, stage: str) -> None: ...
-    def engine_down(self, stage: str, is_down: bool) -> None: ...
+
+    def engine_down(self, stage: str, is_down: bool) -> None:
+        self.down.append(is_down)
 
 
 @dataclass
@@ -78,6 +84,9 @@ class Answerer:
 
     refuses: Callable[[int], bool] = lambda number: False
     breaks_at: int | None = None
+    is_down: bool = False
+    holds: int | None = None  # this one waits until `released`
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     working: int = 0
     most_working: int = 0
     heard: list[int] = field(default_factory=list)
@@ -88,6 +97,10 @@ class Answerer:
         self.working += 1
         self.most_working = max(self.most_working, self.working)
         try:
+            if self.is_down:
+                raise EngineUnavailable("no connection")
+            if number == self.holds:
+                await self.released.wait()
             for _ in range(7 - number % 7):  # the later of seven finish first
                 await asyncio.sleep(0)
         finally:
@@ -288,7 +301,92 @@ async def test_of_an_empty_topic_nothing_is_stored(rig: Rig) -> None:
     assert [record async for record in rig.bus.stored([rig.answered.name])] == []
 
 
-@pytest.mark.parametrize("rig", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+async def test_while_the_engine_is_down_records_wait_and_none_is_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.01)
+    rig.answerer.is_down = True
+    async with rig.reading() as take, rig.running() as run:
+        await rig.publish(range(6))
+        while rig.journal.down != [True] or len(rig.answerer.heard) < 10:
+            await asyncio.sleep(0.01)
+        assert not run.done()
+        rig.answerer.is_down = False
+        assert numbers(await take(6)) == [0, 1, 2, 3, 4, 5]
+    assert (rig.journal.down, rig.journal.refusals) == ([True, False], [])
+
+
+async def test_only_one_record_at_a_time_asks_an_engine_that_is_down(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE_S", 3_600.0)
+    rig.answerer.is_down = True
+    async with rig.running():
+        await rig.publish(range(20))
+        while len(rig.answerer.heard) < IN_FLIGHT:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # were there a second round, it would come at once
+        assert sorted(rig.answerer.heard) == list(range(IN_FLIGHT))
+
+
+KAFKA = [pytest.param("kafka", marks=pytest.mark.kafka)]
+
+
+@pytest.fixture
+def hasty(rig: Rig) -> Rig:
+    """The rig with a stage that commits what is finished, whatever is missing before it."""
+    object.__setattr__(rig.stage.spec, "in_order", False)  # another row of the table
+    return rig
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_what_is_finished_early_is_committed_and_never_repeated(hasty: Rig) -> None:
+    # Given a first record that takes its time
+    hasty.answerer.holds, hasty.answerer.released = 0, asyncio.Event()
+    async with hasty.reading() as take:
+        async with hasty.running():
+            await hasty.publish(range(4))
+
+            # When the others are finished, they are published, and the run is stopped
+            assert sorted(numbers(await take(3))) == [1, 2, 3]
+        hasty.answerer.heard.clear()
+        hasty.journal.ready.clear()
+
+        # Then the next run works on the first one only, and goes on behind the others
+        hasty.answerer.released.set()
+        async with hasty.running():
+            await hasty.publish([4])
+            assert sorted(numbers(await take(2))) == [0, 4]
+    assert sorted(hasty.answerer.heard) == [0, 4]
+    assert sorted(hasty.journal.committed_numbers) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_of_a_stage_in_order_nothing_overtakes(rig: Rig) -> None:
+    rig.answerer.holds, rig.answerer.released = 0, asyncio.Event()
+    async with rig.reading() as take, rig.running():
+        await rig.publish(range(4))
+        while len(rig.answerer.heard) < 4:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        assert rig.journal.committed_numbers == []
+        rig.answerer.released.set()
+        assert numbers(await take(4)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_metadata_that_is_not_ours_stops_the_run(rig: Rig, kafka: str) -> None:
+    spec = rig.stage.spec
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=spec.group, enable_auto_commit=False)
+    await consumer.start()
+    consumer.assign([TopicPartition(spec.consumes.name, 0)])
+    await consumer.commit({TopicPartition(spec.consumes.name, 0): OffsetAndMetadata(0, "1:somebody else")})
+    await consumer.stop()
+
+    with pytest.raises(OffsetLost, match="cannot be read: its checksum is wrong"):
+        await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
 async def test_a_new_run_begins_behind_what_was_committed(rig: Rig) -> None:
     async with rig.reading() as take:
         async with rig.running():

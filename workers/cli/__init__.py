@@ -21,6 +21,7 @@ COMMANDS = {
     "splitting": "workers.cli.splitting:splitting",
     "keys": "workers.cli.keys:keys",
     "topics": "workers.cli.topics:topics",
+    "offsets": "workers.cli.offsets:offsets",
     "dlq": "workers.cli.dlq:dlq",
     "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",

@@ -3,17 +3,19 @@
 import asyncio
 import os
 import signal
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from workers.cli import options
 from workers.cli.session import Session, monitor_of, stages_running
+from workers.errors import OffsetLost, TesseraError
 from workers.health import MonitoringServer, keep_beating
 from workers.pipeline import STAGES
 from workers.settings import Settings, settings_table
 
-EXIT_INTERRUPTED = 130
+EXIT_FAILED, EXIT_INTERRUPTED = 70, 130
 SETTINGS_HELP = "\b\nSettings (environment):\n" + "\n".join(
     f"  {row.variable}  [{row.default}]\n      {row.description}" for row in settings_table()
 )
@@ -30,10 +32,16 @@ SETTINGS_HELP = "\b\nSettings (environment):\n" + "\n".join(
 def run(stages: tuple[str, ...], **given: object) -> None:
     """Run one or more stages: generation, scoring, settlement.
 
-    Stages in one process share one language model. The process runs until SIGTERM or Ctrl-C; it then lets go of
-    what is not committed, leaves its group and exits with 0. A second signal ends it at once. Any other exit is a
-    failure that a supervisor should answer with a restart: nothing is lost, the next owner begins where the last
-    commit was.
+    Stages in one process share one language model. The process runs until SIGTERM or Ctrl-C; it then commits what
+    is finished, lets go of the rest, leaves its groups and ends. A second signal ends it at once. Whatever ends it,
+    nothing is lost or done twice: the next owner begins where the last commit was.
+
+    \b
+    Exit codes:
+      0    told to stop
+      2    somebody must act: a setting, no Kafka at the start, or records that were deleted before they were read
+      70   failed at work (Kafka, the engine, a bug): start it again
+      130  told twice to stop, so it did not wait
 
     \b
     Examples:
@@ -41,11 +49,13 @@ def run(stages: tuple[str, ...], **given: object) -> None:
       tessera run settlement --metrics-port 9465
     """
     settings = Settings.read(**given)
-    asyncio.run(_serve(tuple(dict.fromkeys(stages)), settings))
+    if failure := asyncio.run(_serve(tuple(dict.fromkeys(stages)), settings)):
+        _explain(failure)
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
-async def _serve(stages: Sequence[str], settings: Settings) -> None:
-    """Monitoring first: a probe is answered while the model loads."""
+async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
+    """Monitoring first: a probe is answered while the model loads. Returns what ended the stages at their work."""
     monitor = monitor_of(stages, settings)
     beating = asyncio.create_task(keep_beating(monitor.health, monitor))
     try:
@@ -53,11 +63,27 @@ async def _serve(stages: Sequence[str], settings: Settings) -> None:
             monitor, monitor.health, host=settings.metrics_host, port=settings.metrics_port
         ) as server:
             _announce(stages, settings, server.port)
-            async with stages_running(stages, settings, monitor, kafka=True) as session:
-                _stop_on_signals(session)
-                await session.done
+            session: Session | None = None
+            try:
+                async with stages_running(stages, settings, monitor, kafka=True) as session:
+                    _stop_on_signals(session)
+                    await session.done
+            except OffsetLost:
+                raise
+            except Exception as failure:
+                if session is None:  # not even begun
+                    raise
+                return failure
     finally:
         beating.cancel()
+    return None
+
+
+def _explain(failure: Exception) -> None:
+    """One line for what we know; what is our own mistake with where it happened."""
+    if not isinstance(failure, TesseraError):
+        traceback.print_exception(failure)
+    click.echo(f"tessera: {failure or repr(failure)}; exit code {EXIT_FAILED}: start it again", err=True)
 
 
 def _announce(stages: Sequence[str], settings: Settings, port: int) -> None:

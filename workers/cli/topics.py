@@ -108,7 +108,7 @@ def _print_created(settings: Settings, made: CreatedTopics) -> None:
     table = Table("topic", "partitions", "", box=box.SIMPLE_HEAD)
     for plan in planned_topics(settings):
         table.add_row(plan.name, str(plan.partitions), "created" if plan.name in made.created else "existed")
-    _console().print(table)
+    console().print(table)
 
 
 def _print_offsets(offsets: Iterable[FirstOffsets]) -> None:
@@ -116,7 +116,7 @@ def _print_offsets(offsets: Iterable[FirstOffsets]) -> None:
     for first in offsets:
         done = f"{first.partitions_written} set" if first.partitions_written else "existed"
         table.add_row(first.group, first.topic, done)
-    _console().print(table)
+    console().print(table)
 
 
 def _print_states(states: Iterable[TopicState]) -> None:
@@ -126,7 +126,7 @@ def _print_states(states: Iterable[TopicState]) -> None:
     table.add_column("consumer group")
     for state in states:
         table.add_row(*_cells(state))
-    _console().print(table)
+    console().print(table)
 
 
 def _cells(state: TopicState) -> list[str]:
@@ -138,5 +138,5 @@ def _cells(state: TopicState) -> list[str]:
     return [state.topic, *counts, "\n".join(lags), "\n".join(groups)]
 
 
-def _console() -> Console:
+def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)

@@ -21,7 +21,8 @@ async def read_position(clients: Clients, group: str, at: TopicPartition) -> Com
     except OffsetLost as error:
         raise OffsetLost(
             f"{where}: what was committed at offset {offset} cannot be read: {error}. Where to go on is unknown, and a "
-            "guess would bill twice or lose queries: start the release that wrote it, or `tessera offsets reset`"
+            "guess would bill twice or lose queries: start the release that wrote it, or decide on an offset "
+            "and set it with kafka-consumer-groups.sh --reset-offsets"
         ) from None
     _refuse_lost(where, completion, begin)
     return completion
