@@ -1,5 +1,6 @@
 """Generation: a query becomes M candidate replies and one advert-free reply to fall back on."""
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -172,7 +173,7 @@ def _sampling(plan: Plan) -> auction.Sampling:
 
 def _prompt_digest(prompt: Prompt) -> str:
     """SHA-256 of the token ids, 4 bytes each, big-endian."""
-    return sha256(b"".join(token.to_bytes(4, "big") for token in prompt)).hexdigest()
+    return sha256(struct.pack(f">{len(prompt)}I", *prompt)).hexdigest()
 
 
 def _candidate(index: int, reply: Reply) -> Candidate:
