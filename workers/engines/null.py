@@ -16,7 +16,7 @@ START, END = 1, 2
 FIRST_BYTE = 4
 CONTEXT = 65_536
 CHANCES = 4_096  # of each draw; every token has a whole number of them, so that its probability is exact
-END_CHANCES = 82  # replies of 50 tokens on average
+END_CHANCES = 82  # ± 8, as the prompt says: replies of 50 tokens on average
 SPREAD_NATS = 1.04  # from the least to the most probable token
 CACHED_PROMPTS = 1_024
 
@@ -67,9 +67,9 @@ def _distribution(prompt: Prompt) -> _Distribution:
     digest = shake_128(np.asarray(prompt, np.int64).tobytes()).digest(VOCABULARY)
     weights = _WEIGHTS[np.frombuffer(digest, np.uint8)]
     weights[END] = 0.0
-    edges = np.cumsum(weights)
-    chances = np.diff(np.rint(edges * ((CHANCES - END_CHANCES) / edges[-1])).astype(np.int64), prepend=0)
-    chances[END] = END_CHANCES + digest[END] // 16 - 8  # how long a reply is depends on the prompt, too
+    edges, end_chances = np.cumsum(weights), END_CHANCES + digest[END] // 16 - 8
+    chances = np.diff(np.rint(edges * ((CHANCES - end_chances) / edges[-1])).astype(np.int64), prepend=0)
+    chances[END] = end_chances
     return _Distribution(np.log(chances / CHANCES), np.repeat(np.arange(VOCABULARY), chances))
 
 
