@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from typing import Literal, Protocol
 
 import numpy as np
@@ -92,12 +93,13 @@ def check_sampling(prompt: Prompt, max_tokens: int, limits: Limits) -> None:
 def check_scoring(prompt: Prompt, replies: Sequence[Reply], limits: Limits) -> None:
     """Raise EngineRejected unless every reply can be scored behind the prompt."""
     _check_ids("prompt", prompt, limits)
-    for reply in replies:
-        _check_ids("reply", reply.token_ids, limits)
-        if len(prompt) + len(reply.token_ids) > limits.context:
-            raise EngineRejected(
-                f"a prompt of {len(prompt)} and a reply of {len(reply.token_ids)} tokens exceed {limits.context}"
-            )
+    if not replies:
+        return
+    rows = [reply.token_ids for reply in replies]
+    _check_ids("reply", () if () in rows else tuple(chain.from_iterable(rows)), limits)
+    longest = max(map(len, rows))
+    if len(prompt) + longest > limits.context:
+        raise EngineRejected(f"a prompt of {len(prompt)} and a reply of {longest} tokens exceed {limits.context}")
 
 
 def _check_ids(what: str, ids: Sequence[int], limits: Limits) -> None:

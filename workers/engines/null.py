@@ -16,16 +16,30 @@ START, END = 1, 2
 FIRST_BYTE = 4
 CONTEXT = 65_536
 CHANCES = 4_096  # of each draw; every token has a whole number of them, so that its probability is exact
-END_CHANCES = 82  # ± 8, as the prompt says: replies of 50 tokens on average
-SPREAD_NATS = 1.04  # from the least to the most probable token
+END_CHANCES = 82  # replies of 50 tokens on average
+SPREAD_NATS = 1.04  # from the least to the most probable of the other tokens
 CACHED_PROMPTS = 1_024
 
 _WORDS = tuple(f"w{token}" for token in range(VOCABULARY))
-_WEIGHTS = np.exp(np.linspace(0.0, SPREAD_NATS, 256))
+_OTHERS = np.delete(np.arange(VOCABULARY), END)
+
+
+def _shares() -> NDArray[np.int64]:
+    """[VOCABULARY] chances by rank: the other tokens' from few to many, then those of the end."""
+    edges = np.cumsum(np.exp(np.linspace(0.0, SPREAD_NATS, len(_OTHERS))))
+    others = np.diff(np.rint(edges * ((CHANCES - END_CHANCES) / edges[-1])), prepend=0.0)
+    return np.append(others, END_CHANCES).astype(np.int64)
+
+
+_LOG_SHARES = np.log(_shares() / CHANCES)
+_RANKS = np.repeat(np.arange(VOCABULARY), _shares())  # [CHANCES] whose each chance is
 
 
 class NullEngine:
-    """Every token of a reply comes from one distribution that the prompt's hash fixes; log-probabilities are exact."""
+    """Every token of a reply comes from one distribution; log-probabilities are exact.
+
+    The chances are the same for every prompt; the prompt's hash deals them out to the tokens.
+    """
 
     seed_scope: SeedScope = "reply"
 
@@ -58,25 +72,24 @@ class NullEngine:
 class _Distribution:
     """Of every next token after one prompt."""
 
-    log_probabilities: NDArray[np.float64]  # [VOCABULARY] nats
-    tokens: NDArray[np.int64]  # [CHANCES] the token of each chance
+    tokens: NDArray[np.int64]  # [VOCABULARY] by rank
+    log_probabilities: NDArray[np.float64]  # [VOCABULARY] nats, by token
 
 
 @lru_cache(CACHED_PROMPTS)
 def _distribution(prompt: Prompt) -> _Distribution:
-    digest = shake_128(np.asarray(prompt, np.int64).tobytes()).digest(VOCABULARY)
-    weights = _WEIGHTS[np.frombuffer(digest, np.uint8)]
-    weights[END] = 0.0
-    edges, end_chances = np.cumsum(weights), END_CHANCES + digest[END] // 16 - 8
-    chances = np.diff(np.rint(edges * ((CHANCES - end_chances) / edges[-1])).astype(np.int64), prepend=0)
-    chances[END] = end_chances
-    return _Distribution(np.log(chances / CHANCES), np.repeat(np.arange(VOCABULARY), chances))
+    dealt = shake_128(np.asarray(prompt, np.int64).tobytes()).digest(len(_OTHERS))
+    tokens, log_probabilities = np.full(VOCABULARY, END), np.empty(VOCABULARY)
+    tokens[:-1] = _OTHERS[np.frombuffer(dealt, np.uint8).argsort(kind="stable")]
+    log_probabilities[tokens] = _LOG_SHARES
+    return _Distribution(tokens, log_probabilities)
 
 
 def _draw(distribution: _Distribution, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
     """One reply for each seed, from a stream of 16 random bits for each of its tokens."""
     bits = b"".join([shake_128(seed.to_bytes(8, "big")).digest(2 * max_tokens) for seed in seeds])
-    ids = distribution.tokens[np.frombuffer(bits, np.uint16).reshape(len(seeds), max_tokens) % CHANCES]
+    chances = np.frombuffer(bits, "<u2").reshape(len(seeds), max_tokens) % CHANCES
+    ids = distribution.tokens[_RANKS[chances]]
     ends = ids == END
     finished = ends.any(axis=1)
     lengths = np.where(finished, ends.argmax(axis=1) + 1, max_tokens)
