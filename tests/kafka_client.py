@@ -57,9 +57,9 @@ class Reader:
             self.poll(0.2)
         return self.messages
 
-    def poll(self, timeout_s: float) -> None:
-        """What comes within a moment."""
-        for message in self._consumer.consume(500, timeout_s):
+    def poll(self, timeout_s: float, most: int = 500) -> None:
+        """What comes within a moment, so many records at most."""
+        for message in self._consumer.consume(most, timeout_s):
             if message.error():
                 raise KafkaException(message.error())
             self.messages.append(message)
