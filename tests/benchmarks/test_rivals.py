@@ -18,6 +18,7 @@ from schemas.topics import SCORED, SETTLED
 from tests.benchmarks.auctions import scored_auctions
 from tests.benchmarks.report import report
 from tests.benchmarks.rivals.contenders import CONTENDERS, Contender, Run, running
+from tests.benchmarks.rivals.environments import REQUIREMENTS, python_of
 from tests.benchmarks.stages import cpu_s, prepare
 from tests.kafka_client import Reader
 from workers.stream.broker import DevelopmentBroker
@@ -56,8 +57,9 @@ async def test_rivals(own_broker: DevelopmentBroker, tmp_path: Path) -> None:
     kafka = own_broker.bootstrap_servers
     await prepare(kafka, PARTITIONS)
     await fill(kafka)
-    for contender in CONTENDERS:  # once in vain: environments are made, files are in memory
-        speed(contender, run_of(contender, kafka, 100, tmp_path))
+    for name in REQUIREMENTS:
+        python_of(name)
+    speed(CONTENDERS[0], run_of(CONTENDERS[0], kafka, CRASH_COMMIT, tmp_path))  # the broker's own warm-up
     report(
         "rivals",
         [
