@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256, shake_128
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ END_CHANCES = 82  # replies of 50 tokens on average
 SPREAD_NATS = 1.04  # from the least to the most probable of the other tokens
 CACHED_PROMPTS = 1_024
 
+_OF_BYTE = range(FIRST_BYTE, VOCABULARY).__getitem__
 _WORDS = tuple(f"w{token}" for token in range(VOCABULARY))
 _OTHERS = np.delete(np.arange(VOCABULARY), END)
 
@@ -49,19 +49,17 @@ class NullEngine:
         self.limits = Limits(VOCABULARY, CONTEXT)
 
     def encode(self, turn: str) -> Prompt:
-        return (START, *(FIRST_BYTE + byte for byte in turn.encode()))
+        return (START, *map(_OF_BYTE, turn.encode()))
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
         check_sampling(prompt, max_tokens, self.limits)
         return _draw(_distribution(prompt), seeds, max_tokens)
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
-        check_scoring(prompt, replies, self.limits)
+        ids = check_scoring(prompt, replies, self.limits)
         if not replies:
             return np.zeros(0)
-        lengths = [len(reply.token_ids) for reply in replies]
-        ids = np.fromiter(chain.from_iterable([reply.token_ids for reply in replies]), np.int64, sum(lengths))
-        starts = np.cumsum([0, *lengths[:-1]])
+        starts = np.cumsum([0, *(len(reply.token_ids) for reply in replies[:-1])])
         return np.asarray(np.add.reduceat(_distribution(prompt).log_probabilities[ids], starts))
 
     async def close(self) -> None:
