@@ -12,7 +12,7 @@ from subprocess import Popen
 
 import psutil
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas.topics import SCORED, SETTLED
 from tests.benchmarks.auctions import scored_auctions
@@ -31,6 +31,7 @@ COMMITS = {1: 300, 10: 2_000, 100: RECORDS}  # records a commit: how many record
 CRASH_COMMIT = 100
 FIRST_S, LIMIT_S = 60.0, 120.0
 QUIET_S = 3.0
+GROUP_EMPTY_S = 30.0
 POLL_S = 0.05
 
 
@@ -87,13 +88,25 @@ async def fill(kafka: str) -> None:
 def run_of(contender: Contender, kafka: str, commit: int, folder: Path) -> Run:
     """A run that begins at the topic's first record."""
     group = contender.group or f"rival-{uuid.uuid4().hex[:8]}"
-    offsets = [TopicPartition(SCORED.name, number, 0) for number in range(PARTITIONS)]
+    deadline = time.monotonic() + GROUP_EMPTY_S
+    while not rewound(kafka, group):
+        assert time.monotonic() < deadline, f"the group {group} has members for {GROUP_EMPTY_S:g} s"
+        time.sleep(POLL_S)
+    return Run(kafka, group, commit, folder)
+
+
+def rewound(kafka: str, group: str) -> bool:
+    """Whether the group is at the first record now; not while the member of the last run is remembered."""
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": group})
     try:
-        consumer.commit(offsets=offsets, asynchronous=False)
+        consumer.commit(
+            offsets=[TopicPartition(SCORED.name, number, 0) for number in range(PARTITIONS)], asynchronous=False
+        )
+    except KafkaException:
+        return False
     finally:
         consumer.close()
-    return Run(kafka, group, commit, folder)
+    return True
 
 
 def speed(contender: Contender, run: Run) -> dict[str, object]:
