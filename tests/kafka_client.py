@@ -81,6 +81,30 @@ class Reader:
         self._consumer.close()
 
 
+def until_no_transaction(kafka: str, topics: Sequence[str], within_s: float = WAIT_S) -> None:
+    """Wait until no transaction is open on the topics.
+
+    A worker that is stopped leaves one; it holds up every reader behind it until a successor or its time-out ends it.
+    """
+    deadline = time.monotonic() + within_s
+    while ends(kafka, topics, "read_committed") != ends(kafka, topics, "read_uncommitted"):
+        assert time.monotonic() < deadline, f"a transaction is open on {topics} for {within_s} s"
+        time.sleep(0.05)
+
+
+def ends(kafka: str, topics: Sequence[str], isolation: str) -> dict[tuple[str, int], int]:
+    """Where each partition ends for such a reader."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "ends", "isolation.level": isolation})
+    try:
+        known = consumer.list_topics(timeout=WAIT_S).topics
+        places = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
+        return {
+            (place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=WAIT_S)[1] for place in places
+        }
+    finally:
+        consumer.close()
+
+
 def of(messages: Iterable[Message], *topics: str) -> list[Message]:
     return [message for message in messages if message.topic() in topics]
 

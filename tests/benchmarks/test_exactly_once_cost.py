@@ -21,10 +21,12 @@ from schemas.envelope import Event, from_record
 from schemas.payload import Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Outgoing, Record
-from schemas.topics import SCORED, SETTLED_QUERIES, Topic
+from schemas.topics import CHARGED, SCORED, SETTLED_QUERIES, Topic
+from schemas.topics import SETTLED as SETTLED_REPLIES
 from tests.benchmarks.auctions import scored_auctions
 from tests.benchmarks.report import report
 from tests.builders import Keys
+from tests.kafka_client import until_no_transaction
 from workers.cli.session import calm_collector
 from workers.pipeline import Stage, StageSpec, Worker
 from workers.settings import Settings
@@ -175,6 +177,7 @@ async def plain(kafka: str, follow: Follow) -> Cost:
 
 async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: int) -> Cost:
     """Of one record in a stage, exactly once, from a group of its own."""
+    await asyncio.to_thread(until_no_transaction, kafka, (SETTLED_QUERIES.name, SETTLED_REPLIES.name, CHARGED.name))
     settings = Settings.read(bootstrap_servers=kafka, transaction_auctions=auctions)
     count, stop = Count(GROUP_COMMITS[auctions]), asyncio.Event()
     name = f"benchmark-{uuid.uuid4().hex[:8]}"

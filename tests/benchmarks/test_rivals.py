@@ -20,7 +20,7 @@ from tests.benchmarks.report import report
 from tests.benchmarks.rivals.contenders import CONTENDERS, Contender, Run, running
 from tests.benchmarks.rivals.environments import REQUIREMENTS, python_of
 from tests.benchmarks.stages import cpu_s, prepare
-from tests.kafka_client import Reader
+from tests.kafka_client import Reader, until_no_transaction
 from workers.stream.broker import DevelopmentBroker
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.kafka]
@@ -31,7 +31,7 @@ COMMITS = {1: 300, 10: 2_000, 100: RECORDS}  # records a commit: how many record
 CRASH_COMMIT = 100
 FIRST_S, LIMIT_S = 60.0, 120.0
 QUIET_S = 3.0
-LEFT_OVER_S = 60.0  # a process that is stopped leaves a transaction open, which holds up every reader behind it
+GROUP_EMPTY_S = 30.0
 POLL_S = 0.05
 
 
@@ -88,9 +88,10 @@ async def fill(kafka: str) -> None:
 def run_of(contender: Contender, kafka: str, commit: int, folder: Path) -> Run:
     """A run that begins at the topic's first record."""
     group = contender.group or f"rival-{uuid.uuid4().hex[:8]}"
-    deadline = time.monotonic() + LEFT_OVER_S
-    while not rewound(kafka, group) or ends(kafka, "read_committed") != ends(kafka, "read_uncommitted"):
-        assert time.monotonic() < deadline, f"the last run's member or transaction is there for {LEFT_OVER_S:g} s"
+    deadline = time.monotonic() + GROUP_EMPTY_S
+    until_no_transaction(kafka, (SETTLED.name, CHARGED.name))
+    while not rewound(kafka, group):
+        assert time.monotonic() < deadline, f"the group {group} has members for {GROUP_EMPTY_S:g} s"
         time.sleep(POLL_S)
     return Run(kafka, group, commit, folder)
 
@@ -107,19 +108,6 @@ def rewound(kafka: str, group: str) -> bool:
     finally:
         consumer.close()
     return True
-
-
-def ends(kafka: str, isolation: str) -> Sequence[int]:
-    """Where the replies' partitions end for such a reader."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "ends", "isolation.level": isolation})
-    try:
-        return [
-            consumer.get_watermark_offsets(TopicPartition(topic.name, number), timeout=10)[1]
-            for topic, count in ((SETTLED, PARTITIONS), (CHARGED, CHARGED.partitions))
-            for number in range(count)
-        ]
-    finally:
-        consumer.close()
 
 
 def speed(contender: Contender, run: Run) -> dict[str, object]:
