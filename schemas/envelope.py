@@ -68,24 +68,28 @@ class Event(Generic[P]):
 
     def attributes(self) -> dict[str, str]:
         """The CloudEvents context attributes, absent ones left out."""
-        named = {
+        kind = self.type
+        found = {
             "specversion": SPEC_VERSION,
             "id": self.id,
             "source": self.source,
-            "type": self.type,
+            "type": kind,
             "time": timestamp(self.time),
             "subject": self.subject,
-            "dataschema": f"urn:tessera:schema:{self.type}",
+            "dataschema": f"urn:tessera:schema:{kind}",
             "correlationid": self.correlation_id,
-            "causationid": self.causation_id,
-            "expirytime": timestamp(self.expiry_time) if self.expiry_time else None,
-            "traceparent": self.trace_parent,
         }
-        return {name: value for name, value in named.items() if value is not None}
+        if self.causation_id is not None:
+            found["causationid"] = self.causation_id
+        if self.expiry_time:
+            found["expirytime"] = timestamp(self.expiry_time)
+        if self.trace_parent is not None:
+            found["traceparent"] = self.trace_parent
+        return found
 
     def to_record(self) -> Outgoing:
         """The event as it is written to its topic."""
-        headers = [(f"ce_{name}", value.encode()) for name, value in self.attributes().items()]
+        headers = [("ce_" + name, value.encode()) for name, value in self.attributes().items()]
         headers.append(("content-type", CONTENT_TYPE.encode()))
         if self.trace_parent:
             headers.append(("traceparent", self.trace_parent.encode()))

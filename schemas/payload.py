@@ -92,7 +92,7 @@ class Payload(Part):
 
     def encode(self) -> bytes:
         """Compact JSON; floats in the shortest decimal form that reads back as the same float64."""
-        return self.model_dump_json().encode()
+        return self.__pydantic_serializer__.to_json(self)
 
 
 def _reason(problems: Iterable[Mapping[str, Any]]) -> DeadLetterReason:

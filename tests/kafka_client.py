@@ -57,9 +57,9 @@ class Reader:
             self.poll(0.2)
         return self.messages
 
-    def poll(self, timeout_s: float) -> None:
-        """What comes within a moment."""
-        for message in self._consumer.consume(500, timeout_s):
+    def poll(self, timeout_s: float, most: int = 500) -> None:
+        """What comes within a moment, so many records at most."""
+        for message in self._consumer.consume(most, timeout_s):
             if message.error():
                 raise KafkaException(message.error())
             self.messages.append(message)
@@ -79,6 +79,30 @@ class Reader:
 
     def __exit__(self, *exception: object) -> None:
         self._consumer.close()
+
+
+def until_no_transaction(kafka: str, topics: Sequence[str], within_s: float = WAIT_S) -> None:
+    """Wait until no transaction is open on the topics.
+
+    A worker that is stopped leaves one; it holds up every reader behind it until a successor or its time-out ends it.
+    """
+    deadline = time.monotonic() + within_s
+    while ends(kafka, topics, "read_committed") != ends(kafka, topics, "read_uncommitted"):
+        assert time.monotonic() < deadline, f"a transaction is open on {topics} for {within_s} s"
+        time.sleep(0.05)
+
+
+def ends(kafka: str, topics: Sequence[str], isolation: str) -> dict[tuple[str, int], int]:
+    """Where each partition ends for such a reader."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "ends", "isolation.level": isolation})
+    try:
+        known = consumer.list_topics(timeout=WAIT_S).topics
+        places = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
+        return {
+            (place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=WAIT_S)[1] for place in places
+        }
+    finally:
+        consumer.close()
 
 
 def of(messages: Iterable[Message], *topics: str) -> list[Message]:

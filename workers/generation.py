@@ -1,5 +1,6 @@
 """Generation: a query becomes M candidate replies and one advert-free reply to fall back on."""
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
-from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seed
+from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.deadline import within
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
 from workers.prompts import context_aware_turn, reference_turn
@@ -117,8 +118,8 @@ class Generation:
     async def _sample(self, plan: Plan, auction_id: str, deadline: datetime) -> tuple[Sequence[Reply], Reply]:
         """The candidates and the fallback, each from a seed of its own."""
         key = self.policy.sampling_key
-        seeds = [derive_seed(key, auction_id, "candidate", index) for index in range(plan.candidates)]
-        last = [derive_seed(key, auction_id, "fallback", 0)]
+        seeds = derive_seeds(key, auction_id, "candidate", plan.candidates)
+        last = derive_seeds(key, auction_id, "fallback", 1)
         try:
             async with within(deadline - self.now()):
                 fallback = await self.engine.sample(plan.reference_prompt, seeds=last, max_tokens=plan.max_tokens)
@@ -174,7 +175,7 @@ def _sampling(plan: Plan) -> auction.Sampling:
 
 def _prompt_digest(prompt: Prompt) -> str:
     """SHA-256 of the token ids, 4 bytes each, big-endian."""
-    return sha256(b"".join(token.to_bytes(4, "big") for token in prompt)).hexdigest()
+    return sha256(struct.pack(f">{len(prompt)}I", *prompt)).hexdigest()
 
 
 def _candidate(index: int, reply: Reply) -> Candidate:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from typing import Literal, Protocol
 
 import numpy as np
@@ -78,9 +79,23 @@ class Engine(Protocol):
 
 def derive_seed(key: bytes, auction_id: str, purpose: str, index: int) -> int:
     """A 63-bit seed for one draw; other purposes and indices give unrelated seeds."""
-    message = netstrings("seed-v1", auction_id, purpose, str(index))
-    digest = blake2b(message, key=key[:MAX_KEY_BYTES], digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> (64 - SEED_BITS)
+    return _seed(_seeds_of(key, auction_id, purpose), index)
+
+
+def derive_seeds(key: bytes, auction_id: str, purpose: str, count: int) -> list[int]:
+    """The seeds of the draws 0 to count - 1."""
+    draws = _seeds_of(key, auction_id, purpose)
+    return [_seed(draws, index) for index in range(count)]
+
+
+def _seeds_of(key: bytes, auction_id: str, purpose: str) -> blake2b:
+    return blake2b(netstrings("seed-v1", auction_id, purpose), key=key[:MAX_KEY_BYTES], digest_size=8)
+
+
+def _seed(draws: blake2b, index: int) -> int:
+    one = draws.copy()
+    one.update(netstrings(str(index)))
+    return int.from_bytes(one.digest(), "big") >> (64 - SEED_BITS)
 
 
 def check_sampling(prompt: Prompt, max_tokens: int, limits: Limits) -> None:
@@ -90,19 +105,31 @@ def check_sampling(prompt: Prompt, max_tokens: int, limits: Limits) -> None:
         raise EngineRejected(f"a prompt of {len(prompt)} and a reply of {max_tokens} tokens exceed {limits.context}")
 
 
-def check_scoring(prompt: Prompt, replies: Sequence[Reply], limits: Limits) -> None:
-    """Raise EngineRejected unless every reply can be scored behind the prompt."""
+def check_scoring(prompt: Prompt, replies: Sequence[Reply], limits: Limits) -> NDArray[np.int64]:
+    """All replies' ids, one reply after the other; EngineRejected unless each reply can be scored behind the prompt."""
     _check_ids("prompt", prompt, limits)
-    for reply in replies:
-        _check_ids("reply", reply.token_ids, limits)
-        if len(prompt) + len(reply.token_ids) > limits.context:
-            raise EngineRejected(
-                f"a prompt of {len(prompt)} and a reply of {len(reply.token_ids)} tokens exceed {limits.context}"
-            )
+    rows = [reply.token_ids for reply in replies]
+    lengths = list(map(len, rows))
+    if 0 in lengths:
+        raise EngineRejected("a reply is empty")
+    longest = max(lengths, default=0)
+    if len(prompt) + longest > limits.context:
+        raise EngineRejected(f"a prompt of {len(prompt)} and a reply of {longest} tokens exceed {limits.context}")
+    try:
+        ids = np.fromiter(chain.from_iterable(rows), np.int64, sum(lengths))
+    except OverflowError:  # a stranger's event may name any whole number
+        raise _outside("reply", limits) from None
+    if lengths and (np.minimum.reduce(ids) < 0 or np.maximum.reduce(ids) >= limits.vocabulary):
+        raise _outside("reply", limits)
+    return ids
 
 
 def _check_ids(what: str, ids: Sequence[int], limits: Limits) -> None:
     if not ids:
         raise EngineRejected(f"the {what} is empty")
     if min(ids) < 0 or max(ids) >= limits.vocabulary:
-        raise EngineRejected(f"the {what} has a token outside the vocabulary of {limits.vocabulary}")
+        raise _outside(what, limits)
+
+
+def _outside(what: str, limits: Limits) -> EngineRejected:
+    return EngineRejected(f"the {what} has a token outside the vocabulary of {limits.vocabulary}")

@@ -1,8 +1,9 @@
 """An engine without a model, for benchmarks and crash tests: token probabilities derived from a hash of the prompt."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b, sha256
+from hashlib import sha256, shake_128
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,59 +14,88 @@ VOCABULARY = 260  # 256 bytes behind four special ids
 START, END = 1, 2
 FIRST_BYTE = 4
 CONTEXT = 65_536
-END_PROBABILITY = 0.02  # replies of 50 tokens on average
+CHANCES = 4_096  # of each draw; every token has a whole number of them, so that its probability is exact
+END_CHANCES = 82  # replies of 50 tokens on average
+SPREAD_NATS = 1.04  # from the least to the most probable of the other tokens
 CACHED_PROMPTS = 1_024
+
+_OF_BYTE = range(FIRST_BYTE, VOCABULARY).__getitem__
+_WORDS = tuple(f"w{token}" for token in range(VOCABULARY))
+_OTHERS = np.delete(np.arange(VOCABULARY), END)
+
+
+def _shares() -> NDArray[np.int64]:
+    """[VOCABULARY] chances by rank: the other tokens' from few to many, then those of the end."""
+    edges = np.cumsum(np.exp(np.linspace(0.0, SPREAD_NATS, len(_OTHERS))))
+    others = np.diff(np.rint(edges * ((CHANCES - END_CHANCES) / edges[-1])), prepend=0.0)
+    return np.append(others, END_CHANCES).astype(np.int64)
+
+
+_LOG_SHARES = np.log(_shares() / CHANCES)
+_RANKS = np.repeat(np.arange(VOCABULARY), _shares())  # [CHANCES] whose each chance is
 
 
 class NullEngine:
-    """Every token of a reply comes from one distribution that the prompt's hash fixes; log-probabilities are exact."""
+    """Every token of a reply comes from one distribution; log-probabilities are exact.
+
+    The chances are the same for every prompt; the prompt's hash deals them out to the tokens.
+    """
 
     seed_scope: SeedScope = "reply"
 
     def __init__(self) -> None:
         nothing = sha256(b"null").hexdigest()
-        self.identity = Identity("null", "1", nothing, nothing)
+        self.identity = Identity("null", "2", nothing, nothing)
         self.limits = Limits(VOCABULARY, CONTEXT)
 
     def encode(self, turn: str) -> Prompt:
-        return (START, *(FIRST_BYTE + byte for byte in turn.encode()))
+        return (START, *map(_OF_BYTE, turn.encode()))
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
         check_sampling(prompt, max_tokens, self.limits)
-        log_probabilities = _distribution(prompt)
-        cumulated = np.cumsum(np.exp(log_probabilities))
-        return tuple(_draw(cumulated, log_probabilities, seed, max_tokens) for seed in seeds)
+        return _draw(_distribution(prompt), seeds, max_tokens)
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
-        check_scoring(prompt, replies, self.limits)
-        log_probabilities = _distribution(prompt)
-        return np.array([log_probabilities[list(reply.token_ids)].sum() for reply in replies], dtype=np.float64)
+        ids = check_scoring(prompt, replies, self.limits)
+        if not replies:
+            return np.zeros(0)
+        starts = np.cumsum([0, *(len(reply.token_ids) for reply in replies[:-1])])
+        return np.asarray(np.add.reduceat(_distribution(prompt).log_probabilities[ids], starts))
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Distribution:
+    """Of every next token after one prompt."""
+
+    tokens: NDArray[np.int64]  # [VOCABULARY] by rank
+    log_probabilities: NDArray[np.float64]  # [VOCABULARY] nats, by token
+
+
 @lru_cache(CACHED_PROMPTS)
-def _distribution(prompt: Prompt) -> NDArray[np.float64]:
-    """[VOCABULARY] log-probabilities of every next token after `prompt`, nats."""
-    digest = blake2b(np.asarray(prompt, np.int64).tobytes(), digest_size=8).digest()
-    logits = np.random.default_rng(int.from_bytes(digest, "big")).normal(0.0, 0.3, VOCABULARY)
-    weights = np.exp(logits)
-    weights[END] = 0.0
-    weights *= (1.0 - END_PROBABILITY) / weights.sum()
-    weights[END] = END_PROBABILITY
-    return np.log(weights)
+def _distribution(prompt: Prompt) -> _Distribution:
+    dealt = shake_128(np.asarray(prompt, np.int64).tobytes()).digest(len(_OTHERS))
+    tokens, log_probabilities = np.full(VOCABULARY, END), np.empty(VOCABULARY)
+    tokens[:-1] = _OTHERS[np.frombuffer(dealt, np.uint8).argsort(kind="stable")]
+    log_probabilities[tokens] = _LOG_SHARES
+    return _Distribution(tokens, log_probabilities)
 
 
-def _draw(cumulated: NDArray[np.float64], log_probabilities: NDArray[np.float64], seed: int, max_tokens: int) -> Reply:
-    uniforms = np.random.Generator(np.random.PCG64(seed)).random(max_tokens) * cumulated[-1]
-    ids = np.minimum(np.searchsorted(cumulated, uniforms, side="right"), VOCABULARY - 1)
-    ends = np.flatnonzero(ids == END)
-    finished = len(ends) > 0
-    ids = ids[: int(ends[0]) + 1] if finished else ids
-    token_ids: tuple[int, ...] = tuple(ids.tolist())
-    return Reply(token_ids, _text(token_ids), float(log_probabilities[ids].sum()), finished)
+def _draw(distribution: _Distribution, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
+    """One reply for each seed, from a stream of 16 random bits for each of its tokens."""
+    bits = b"".join([shake_128(seed.to_bytes(8, "big")).digest(2 * max_tokens) for seed in seeds])
+    chances = np.frombuffer(bits, "<u2").reshape(len(seeds), max_tokens) % CHANCES
+    ids = distribution.tokens[_RANKS[chances]]
+    ends = ids == END
+    finished = ends.any(axis=1)
+    lengths = np.where(finished, ends.argmax(axis=1) + 1, max_tokens)
+    log_q = np.cumsum(distribution.log_probabilities[ids], axis=1)[np.arange(len(seeds)), lengths - 1]
+    rows = zip(ids.tolist(), lengths.tolist(), log_q.tolist(), finished.tolist(), strict=True)
+    return tuple([_reply(tuple(row[:length]), total, whole) for row, length, total, whole in rows])
 
 
-def _text(token_ids: tuple[int, ...]) -> str:
-    return " ".join(f"w{token}" for token in token_ids if token != END)
+def _reply(token_ids: tuple[int, ...], log_q: float, finished: bool) -> Reply:
+    words = token_ids[:-1] if finished else token_ids
+    return Reply(token_ids, " ".join([_WORDS[token] for token in words]), log_q, finished)

@@ -1,0 +1,232 @@
+"""What exactly-once costs: stages with few and many auctions a transaction, against plain loops over the same records.
+
+A plain loop reads a batch, writes what follows from it and commits its offsets, without any transaction. `passthrough`
+writes the record's own bytes, `settled` does settlement's work. The stage `copy` decodes a record and writes its bytes.
+"""
+
+import asyncio
+import math
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import OffsetAndMetadata
+
+from schemas.envelope import Event, from_record
+from schemas.payload import Payload
+from schemas.reasons import DeadLetterReason
+from schemas.record import Outgoing, Record
+from schemas.topics import CHARGED, SCORED, SETTLED_QUERIES, Topic
+from schemas.topics import SETTLED as SETTLED_REPLIES
+from tests.benchmarks.auctions import scored_auctions
+from tests.benchmarks.report import report
+from tests.builders import Keys
+from tests.kafka_client import until_no_transaction
+from workers.cli.session import calm_collector
+from workers.pipeline import Stage, StageSpec, Worker
+from workers.settings import Settings
+from workers.settlement import Settlement
+from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.cluster import TopicPlan, connected
+from workers.stream.kafka import KafkaBus
+from workers.stream.reading import as_record
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.kafka]
+
+PASSTHROUGH, SETTLED = "plain: passthrough", "plain: settled"
+DISTINCT = 200
+RECORDS = 3_000
+ROUNDS = 3
+GROUP_COMMITS = {1: 400, 10: 2_000, 100: RECORDS, 256: RECORDS}  # auctions a transaction: records measured
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on the clock and seconds of this process's CPU: two moments, or of one record."""
+
+    wall_s: float
+    cpu_s: float
+
+    def until(self, end: "Cost", records: int) -> "Cost":
+        return Cost((end.wall_s - self.wall_s) / records, (end.cpu_s - self.cpu_s) / records)
+
+
+def now() -> Cost:
+    return Cost(time.perf_counter(), time.process_time())
+
+
+@dataclass
+class Count:
+    """An observer that counts committed replies, from when the first record was settled.
+
+    Not from the first commit: by then whole transactions are settled already, and their time would be left out.
+    """
+
+    expected: int
+    began: "Cost | None" = None
+    settled: int = 0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def committed(self, events: Iterable[Event[Any]]) -> None:
+        self.settled += 1
+        if self.settled == self.expected:
+            self.done.set()
+
+    def refused(self, stage: str, reason: DeadLetterReason) -> None:
+        raise AssertionError(reason)
+
+    def handled(self, stage: str, duration_s: float) -> None:
+        self.began = self.began or now()
+
+    def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None: ...
+    def in_flight(self, stage: str, count: int) -> None: ...
+    def rebalanced(self, stage: str) -> None: ...
+    def producer_reopened(self, stage: str) -> None: ...
+    def assigned(self, stage: str, ready: bool) -> None: ...
+
+
+async def fill(kafka: str) -> None:
+    """RECORDS scored events on the scored topic."""
+    records = [event.to_record() for event in await scored_auctions(DISTINCT)]
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=5, max_batch_size=256 * 1024)
+    await producer.start()
+    try:
+        sent = []
+        for number in range(RECORDS):
+            record = records[number % DISTINCT]
+            sent.append(
+                await producer.send(
+                    record.topic,
+                    record.value,
+                    key=record.key,
+                    headers=list(record.headers),
+                    partition=number % 4,
+                )
+            )
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+Follow = Callable[[Record], Awaitable[Iterable[Outgoing]]]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A stage that does nothing: the event's own bytes, to another topic."""
+
+    to: Payload
+
+    async def handle(self, event: Event[Any]) -> Sequence[Event[Payload]]:
+        return (replace(event, data=self.to),)
+
+
+def plain_settling() -> Follow:
+    """Settlement's work on a record, for a plain loop."""
+    worker = Settlement(Keys())
+
+    async def follow(record: Record) -> Iterable[Outgoing]:
+        return [event.to_record() for event in await worker.handle(from_record(record, SCORED))]
+
+    return follow
+
+
+def plain_copying(target: str) -> Follow:
+    async def follow(record: Record) -> Iterable[Outgoing]:
+        return (Outgoing(target, record.key, record.value, record.headers),)
+
+    return follow
+
+
+async def plain(kafka: str, follow: Follow) -> Cost:
+    """Of one record in a plain loop: read a batch, write what follows, commit its offsets; no transaction."""
+    consumer = AIOKafkaConsumer(
+        SCORED.name,
+        bootstrap_servers=kafka,
+        group_id=f"plain-{uuid.uuid4()}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, max_batch_size=256 * 1024)
+    await consumer.start()
+    await producer.start()
+    try:
+        passed, began = 0, None
+        while passed < RECORDS:
+            batches = await consumer.getmany(timeout_ms=200, max_records=500)
+            began = began or (now() if batches else None)
+            for partition, records in batches.items():
+                sent = [
+                    await producer.send(out.topic, out.value, key=out.key, headers=list(out.headers))
+                    for record in records
+                    for out in await follow(as_record(record))
+                ]
+                await asyncio.gather(*sent)
+                await consumer.commit({partition: OffsetAndMetadata(records[-1].offset + 1, "")})
+                passed += len(records)
+        return began.until(now(), passed)
+    finally:
+        await consumer.stop()
+        await producer.stop()
+
+
+async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: int) -> Cost:
+    """Of one record in a stage, exactly once, from a group of its own."""
+    await asyncio.to_thread(until_no_transaction, kafka, (SETTLED_QUERIES.name, SETTLED_REPLIES.name, CHARGED.name))
+    settings = Settings.read(bootstrap_servers=kafka, transaction_auctions=auctions)
+    count, stop = Count(GROUP_COMMITS[auctions]), asyncio.Event()
+    name = f"benchmark-{uuid.uuid4().hex[:8]}"
+    spec = StageSpec(name, SCORED, (), False, lambda means: worker, remembers=remembers)
+    await initialise_offsets(settings, {spec.group: SCORED.name})
+    run = asyncio.create_task(KafkaBus(settings, count).run([Stage(spec, worker, 2 * auctions)], stop))
+    try:
+        await asyncio.wait([run, asyncio.create_task(count.done.wait())], return_when=asyncio.FIRST_COMPLETED)
+        return count.began.until(now(), count.settled) if count.began else Cost(math.inf, math.inf)
+    finally:
+        stop.set()
+        await run
+
+
+async def test_exactly_once_cost(kafka: str) -> None:
+    target = f"passthrough.{uuid.uuid4().hex}"
+    await create_topics(Settings.read(bootstrap_servers=kafka))
+    async with connected(kafka) as cluster:
+        await cluster.create([TopicPlan(target, 4, 1, {})])
+    await fill(kafka)
+    calm_collector()  # as `tessera run` does
+    await plain(kafka, plain_copying(target))  # the broker's own warm-up: the first round would flatter the ratio
+    rounds = [await one_round(kafka, target) for _ in range(ROUNDS)]
+    report("exactly-once-cost", [summary(name, rounds) for name in rounds[0]])
+
+
+async def one_round(kafka: str, target: str) -> dict[str, Cost]:
+    """What one record costs each loop; the passthrough's is the mean of one before the others and one after."""
+    before, settled = await plain(kafka, plain_copying(target)), await plain(kafka, plain_settling())
+    copy = Copy(type("Copied", (Payload,), {"event_type": target, "__module__": __name__})())
+    staged_costs = {
+        f"stage `{name}`, {auctions} a transaction": await staged(kafka, worker, remembers, auctions)
+        for auctions in GROUP_COMMITS
+        for name, worker, remembers in (("copy", copy, None), ("settlement", Settlement(Keys()), SETTLED_QUERIES))
+    }
+    after = await plain(kafka, plain_copying(target))
+    passthrough = Cost((before.wall_s + after.wall_s) / 2, (before.cpu_s + after.cpu_s) / 2)
+    return {PASSTHROUGH: passthrough, SETTLED: settled, **staged_costs}
+
+
+def summary(name: str, rounds: Sequence[Mapping[str, Cost]]) -> dict[str, object]:
+    """Rates against those of the two plain loops in the same round, each the median of all rounds."""
+    ratios = sorted(costs[PASSTHROUGH].wall_s / costs[name].wall_s for costs in rounds)
+    return {
+        "loop": name,
+        "records/s": 1 / median(costs[name].wall_s for costs in rounds),
+        "of passthrough": median(ratios),
+        "least": ratios[0],
+        "largest": ratios[-1],
+        "of plain settling": median(costs[SETTLED].wall_s / costs[name].wall_s for costs in rounds),
+        "client CPU, µs": 1e6 * median(costs[name].cpu_s for costs in rounds),
+    }
