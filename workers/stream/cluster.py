@@ -87,6 +87,11 @@ class Cluster:
         found = {topic["topic"]: topic for topic in answer["topics"] if not topic["error_code"]}
         return {name: tuple(sorted(map(_partition, topic["partitions"]), key=_number)) for name, topic in found.items()}
 
+    async def brokers(self) -> tuple[int, ...]:
+        """The numbers of the brokers that are there."""
+        answer = await self._ask(MetadataRequest([]))
+        return tuple(sorted(row[0] for row in answer.brokers))
+
     async def create(self, plans: Iterable[TopicPlan]) -> dict[str, tuple[int, str]]:
         """Error code (0: created) and message per topic."""
         rows: list[Any] = [

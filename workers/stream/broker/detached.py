@@ -13,8 +13,9 @@ from pathlib import Path
 
 from workers.errors import BrokerError
 from workers.settings import state_folder
-from workers.stream.broker import MAIN_CLASS, POLL_S, STOP_TIMEOUT_S, DevelopmentBroker
+from workers.stream.broker import POLL_S, DevelopmentBroker
 from workers.stream.broker.jars import kafka_version
+from workers.stream.broker.node import MAIN_CLASS, STOP_TIMEOUT_S
 
 DEFAULT_PORT = 9_092
 PS_TIMEOUT_S = 5.0
