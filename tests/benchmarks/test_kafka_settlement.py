@@ -23,7 +23,8 @@ from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
 from workers.settlement import Settlement
 from workers.stream.admin import create_topics, initialise_offsets
-from workers.stream.cluster import TopicPlan, connected
+from workers.stream.clients import Clients
+from workers.stream.cluster import TopicPlan
 from workers.stream.kafka import KafkaBus
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.kafka]
@@ -138,7 +139,7 @@ async def settlement_s(kafka: str, auctions: int) -> float:
 async def test_settlement_against_passthrough(kafka: str) -> None:
     target = f"passthrough.{uuid.uuid4().hex}"
     await create_topics(Settings.read(bootstrap_servers=kafka))
-    async with connected(kafka) as cluster:
+    async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
         await cluster.create([TopicPlan(target, 4, 1, {})])
     await fill(kafka)
     calm_collector()  # as `tessera run` does

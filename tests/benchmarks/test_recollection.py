@@ -23,7 +23,8 @@ from workers.monitor import Monitor
 from workers.pipeline import STAGES, Stage, StageSpec
 from workers.settings import Settings
 from workers.settlement import Settlement, settle_event
-from workers.stream.cluster import TopicPlan, connected
+from workers.stream.clients import Clients
+from workers.stream.cluster import TopicPlan
 from workers.stream.known_ids import KnownIds
 from workers.stream.once import Once
 from workers.stream.recollection import recollect
@@ -68,17 +69,17 @@ async def test_opening_a_partition(kafka: str) -> None:
     asked = Topic(
         type("Asked", (SCORED.payload,), {"event_type": f"{topic.name}.asked"}), "query_id", FOR_EVER, 1, MEBIBYTE
     )
-    async with connected(kafka) as cluster:
+    async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
         await cluster.create([TopicPlan(each.name, 1, 1, {}) for each in (topic, asked)])
     spec = StageSpec("benchmark", asked, (), False, lambda means: Settlement(Keys()), remembers=topic)
     settings = Settings.read(bootstrap_servers=kafka)
 
     began = time.perf_counter()
-    await recollect(settings, spec, 0)
+    await recollect(Clients(settings), spec, 0)
     empty_s = time.perf_counter() - began
     size = await fill(kafka, payload)
     began = time.perf_counter()
-    once = await recollect(settings, spec, 0)
+    once = await recollect(Clients(settings), spec, 0)
     full_s = time.perf_counter() - began
 
     assert len(once) == IDS_IN_KAFKA

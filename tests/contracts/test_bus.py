@@ -22,7 +22,8 @@ from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
 from workers.stream.admin import initialise_offsets
 from workers.stream.bus import Bus, Observer
-from workers.stream.cluster import TopicPlan, connected
+from workers.stream.clients import Clients
+from workers.stream.cluster import TopicPlan
 from workers.stream.kafka import KafkaBus
 from workers.stream.memory import MemoryBus
 
@@ -170,7 +171,7 @@ async def rig_with(
 
 async def kafka_bus(bootstrap_servers: str, spec: StageSpec, journal: Observer) -> KafkaBus:
     settings = Settings.read(bootstrap_servers=bootstrap_servers, session_timeout_s=3, transaction_auctions=8)
-    async with connected(bootstrap_servers) as cluster:
+    async with Clients(settings).cluster() as cluster:
         names = (spec.consumes.name, spec.consumes.dead_letters, *(topic.name for topic in spec.publishes))
         await cluster.create([TopicPlan(each, 1, 1, {}) for each in names])
     await initialise_offsets(settings, {spec.group: spec.consumes.name})

@@ -15,7 +15,9 @@ from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.contracts.test_bus import WAIT_S, Answerer, Asked, Rig, numbers, rig_with
 from workers.errors import BrokerError
-from workers.stream.cluster import TopicPlan, connected
+from workers.settings import Settings
+from workers.stream.clients import Clients
+from workers.stream.cluster import TopicPlan
 from workers.stream.writer import TransactionalWriter, WriterLost
 
 BUSES = ["memory", pytest.param("kafka", marks=pytest.mark.kafka)]
@@ -203,7 +205,7 @@ async def test_a_memory_cut_up_otherwise_than_its_input_does_not_start(rig: Rig,
     wrong = Topic(memory_of(rig).payload, "query_id", FOR_EVER, 1, MEBIBYTE)
     named = type("Used", (QuerySettled,), {"event_type": f"{wrong.name}.of.three"})
     other = Topic(named, "query_id", FOR_EVER, 3, MEBIBYTE)
-    async with connected(kafka) as cluster:
+    async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
         await cluster.create([TopicPlan(other.name, 3, 1, {})])
     object.__setattr__(rig.stage.spec, "remembers", other)  # a frozen row of the table, as a cluster has spoilt it
 

@@ -16,7 +16,8 @@ from workers.stream import cluster
 from workers.stream.admin import create_topics, describe_topics, initialise_offsets, planned_topics
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.ports import free_port
-from workers.stream.cluster import Cluster, connected
+from workers.stream.clients import Clients
+from workers.stream.cluster import Cluster
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def member(settings: Settings, group: str) -> AsyncIterator[AIOKafkaConsum
 
 
 async def committed(settings: Settings, group: str, topic: str) -> Mapping[int, int]:
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with Clients(settings).cluster() as cluster:
         return await cluster.insist(lambda: cluster.committed(group, topic, range(settings.partitions)))
 
 
@@ -96,7 +97,7 @@ async def test_topics_are_created_once_and_described(kafka: str) -> None:
         p.name: p.partitions for p in planned_topics(settings)
     }
     assert states[SETTLED_QUERIES.name].retention_ms == -1
-    async with connected(kafka) as cluster:
+    async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
         found = await cluster.insist(lambda: cluster.configs(names, ["cleanup.policy"]))
     assert {name for name, one in found.items() if one["cleanup.policy"] == "compact"} == {SETTLED_QUERIES.name}
     assert states[QUERIES.name].retention_ms == 7 * 24 * 3600 * 1000
@@ -150,7 +151,7 @@ async def test_first_offsets_are_there_when_the_call_returns(settings: Settings,
 @pytest.mark.kafka
 async def test_existing_offset_is_never_moved(settings: Settings, group: str) -> None:
     # Given a group with an offset in one partition
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with Clients(settings).cluster() as cluster:
         await cluster.insist(lambda: cluster.commit(group, QUERIES.name, {2: 77}))
     # When
     (first,) = await initialise_offsets(settings, {group: QUERIES.name})

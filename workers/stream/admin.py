@@ -29,7 +29,8 @@ from schemas.topics import (
 )
 from workers.errors import BrokerError
 from workers.settings import Settings
-from workers.stream.cluster import EARLIEST, LATEST, Cluster, Partition, TopicPlan, connected
+from workers.stream.clients import Clients
+from workers.stream.cluster import EARLIEST, LATEST, Cluster, Partition, TopicPlan
 
 NEVER = -1  # Kafka's word for it
 CONSUMED = (QUERIES, GENERATED, SCORED)  # the topics whose readers have dead letters
@@ -98,7 +99,7 @@ async def create_topics(settings: Settings) -> CreatedTopics:
     created. The number is final because it decides which partition a key belongs to.
     """
     plans = {plan.name: plan for plan in planned_topics(settings)}
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with Clients(settings).cluster() as cluster:
         before = await cluster.insist(cluster.partitions)
         _refuse_other_counts(plans.values(), before)
         missing = [plan for name, plan in plans.items() if name not in before]
@@ -115,14 +116,14 @@ async def initialise_offsets(settings: Settings, groups: Mapping[str, str]) -> t
     The first offset is the start of the partition, 0 in a new topic. One that exists is never moved.
     BrokerError: no broker answers, the topic is missing, or the group has running workers.
     """
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with Clients(settings).cluster() as cluster:
         topics = await cluster.insist(cluster.partitions)
         return tuple([await _initialise(cluster, group, topic, topics.get(topic)) for group, topic in groups.items()])
 
 
 async def describe_topics(settings: Settings, groups: Mapping[str, str] | None = None) -> tuple[TopicState, ...]:
     """Those of `planned_topics` that exist, with the lag of each group (group -> its topic). BrokerError: no answer."""
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with Clients(settings).cluster() as cluster:
         topics = await cluster.insist(cluster.partitions)
         names = [plan.name for plan in planned_topics(settings) if plan.name in topics]
         readers = {name: [group for group, topic in (groups or {}).items() if topic == name] for name in names}

@@ -159,11 +159,13 @@ class Cluster:
 
 
 @asynccontextmanager
-async def connected(bootstrap_servers: str, within_s: float = WORK_TIMEOUT_S) -> AsyncIterator[Cluster]:
-    """A cluster to ask. BrokerError: nobody answers (after 10 s), Kafka refuses, or `within_s` is over."""
-    client = AIOKafkaClient(
-        bootstrap_servers=bootstrap_servers, client_id="tessera-admin", request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
-    )
+async def connected(connection: Mapping[str, Any], within_s: float = WORK_TIMEOUT_S) -> AsyncIterator[Cluster]:
+    """A cluster to ask; `connection` is what every aiokafka client is told of it.
+
+    BrokerError: nobody answers (after 10 s), Kafka refuses, or `within_s` is over.
+    """
+    bootstrap_servers = connection["bootstrap_servers"]
+    client = AIOKafkaClient(**connection, client_id="tessera-admin", request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
     cluster = Cluster(client)
     try:
         await _bootstrap(client, bootstrap_servers)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.record import Outgoing, Record
@@ -16,12 +16,13 @@ from workers.errors import BrokerError
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.bus import Observer
+from workers.stream.clients import REQUEST_TIMEOUT_MS, Clients
 from workers.stream.cluster import EARLIEST, LATEST
 from workers.stream.history import History
 from workers.stream.partition import PartitionActor, WorkerFailed
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
 from workers.stream.recollection import check_partitions
-from workers.stream.writer import REQUEST_TIMEOUT_MS, place
+from workers.stream.writer import place
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +35,14 @@ MILLISECONDS = 1_000
 class KafkaBus:
     """Stages in consumer groups `auction.<stage>`; readers outside any group, committed records only."""
 
-    def __init__(self, settings: Settings, observer: Observer) -> None:
+    def __init__(self, settings: Settings, observer: Observer, clients: Clients | None = None) -> None:
         self._settings, self._observer = settings, observer
+        self._clients = Clients(settings) if clients is None else clients
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Write with an idempotent producer, as any client that submits queries does."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap_servers,
-            enable_idempotence=True,
-            max_request_size=DEAD_LETTER_MAX_BYTES,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-        )
-        async with started(producer, self._settings):
+        producer = self._clients.producer(enable_idempotence=True, max_request_size=DEAD_LETTER_MAX_BYTES)
+        async with started(producer, self._clients):
             sent = [
                 await producer.send(record.topic, record.value, key=record.key, headers=list(record.headers))
                 for record in records
@@ -54,21 +51,21 @@ class KafkaBus:
 
     @asynccontextmanager
     async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
-        async with reader(self._settings, await edges(self._settings, topics, LATEST)) as consumer:
+        async with reader(self._clients, await edges(self._clients, topics, LATEST)) as consumer:
             yield _committed_records(consumer)
 
     async def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
-        begins = await edges(self._settings, topics, EARLIEST)
-        ends = {at: end for at, end in (await edges(self._settings, topics, LATEST)).items() if end > begins[at]}
+        begins = await edges(self._clients, topics, EARLIEST)
+        ends = {at: end for at, end in (await edges(self._clients, topics, LATEST)).items() if end > begins[at]}
         if key is not None:
             counts = Counter(partition.topic for partition in begins)
             ends = {at: end for at, end in ends.items() if place(key, counts[at.topic]) == at.partition}
-        async with reader(self._settings, {partition: begins[partition] for partition in ends}) as consumer:
+        async with reader(self._clients, {partition: begins[partition] for partition in ends}) as consumer:
             async for record in History(consumer, ends).records():
                 yield as_record(record)
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
-        loops = [StageLoop(self._settings, stage, self._observer) for stage in stages]
+        loops = [StageLoop(self._settings, self._clients, stage, self._observer) for stage in stages]
         tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -83,8 +80,8 @@ class KafkaBus:
 class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
 
-    def __init__(self, settings: Settings, stage: Stage, observer: Observer) -> None:
-        self.stage, self._settings, self._observer = stage, settings, observer
+    def __init__(self, settings: Settings, clients: Clients, stage: Stage, observer: Observer) -> None:
+        self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
@@ -92,8 +89,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; raises what an actor failed with, and BrokerError for topics that do not fit."""
-        async with started(self._consumer, self._settings):
-            await check_partitions(self._settings, self.stage.spec)
+        async with started(self._consumer, self._clients):
+            await check_partitions(self._clients, self.stage.spec)
             self._consumer.subscribe([self.stage.spec.consumes.name], listener=self)
             try:
                 while not stop.is_set() and self._failure is None:
@@ -127,7 +124,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         for partition in assigned:
             self._consumer.pause(partition)
             actor = PartitionActor(
-                self._settings, self.stage, partition, self._consumer, self._observer, self._is_owner
+                self._settings, self._clients, self.stage, partition, self._consumer, self._observer, self._is_owner
             )
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
@@ -155,14 +152,10 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     def _new_consumer(self) -> Any:
         settings, session_ms = self._settings, int(self._settings.session_timeout_s * MILLISECONDS)
         name = self.stage.spec.name
-        return AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers,
+        return self._clients.consumer(
             client_id=self.stage.spec.group,
             group_id=self.stage.spec.group,
             group_instance_id=f"{name}-{settings.instance}" if settings.instance else None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
             rebalance_timeout_ms=session_ms,

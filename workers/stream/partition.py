@@ -30,7 +30,7 @@ from workers.errors import BrokerError
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.bus import Observer
-from workers.stream.cluster import connected
+from workers.stream.clients import Clients
 from workers.stream.once import Once
 from workers.stream.recollection import recollect
 from workers.stream.step import Result, process, report
@@ -59,6 +59,7 @@ class PartitionActor:
     def __init__(
         self,
         settings: Settings,
+        clients: Clients,
         stage: Stage,
         partition: TopicPartition,
         consumer: Any,
@@ -68,7 +69,8 @@ class PartitionActor:
         self.partition = partition
         self.epoch = 0  # changes whenever the position is set anew; 0: not ready
         self.next_offset = 0  # of the first record that was not delivered yet
-        self._settings, self._stage, self._consumer, self._observer = settings, stage, consumer, observer
+        self._settings, self._clients, self._stage = settings, clients, stage
+        self._consumer, self._observer = consumer, observer
         self._is_owner = is_owner
         self._writer: TransactionalWriter | None = None
         self._once = Once(None)
@@ -124,10 +126,10 @@ class PartitionActor:
         self._check_owner()
         self._consumer.pause(self.partition)
         group, topic = self._stage.spec.group, self.partition.topic
-        self._writer = TransactionalWriter(self._settings, f"{group}.{topic}.{self.partition.partition}")
+        self._writer = TransactionalWriter(self._clients, f"{group}.{topic}.{self.partition.partition}")
         await self._writer.start()
         offset = await self._read_committed(group, topic)
-        self._once = await recollect(self._settings, self._stage.spec, self.partition.partition)
+        self._once = await recollect(self._clients, self._stage.spec, self.partition.partition)
         self._check_owner()
         self.next_offset = self._committed_offset = offset
         self.seek()
@@ -137,7 +139,7 @@ class PartitionActor:
 
     async def _read_committed(self, group: str, topic: str) -> int:
         number = self.partition.partition
-        async with connected(self._settings.bootstrap_servers) as cluster:
+        async with self._clients.cluster() as cluster:
             offset = (await cluster.insist(lambda: cluster.committed(group, topic, [number])))[number]
         if offset < 0:
             raise BrokerError(f"group {group} has no offset in {topic} partition {number}: run `tessera topics create`")

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.record import Record
 from workers.errors import BrokerError
-from workers.settings import Settings
-from workers.stream.cluster import Cluster, Partition, connected
+from workers.stream.clients import Clients
+from workers.stream.cluster import Cluster, Partition
 
 POLL_MS = 200
 RECORDS_PER_POLL = 500
@@ -22,15 +22,10 @@ STOP_TIMEOUT_S = 10.0
 
 
 @asynccontextmanager
-async def reader(settings: Settings, positions: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
+async def reader(clients: Clients, positions: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
     """A consumer outside any group at these positions, committed records only."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-    )
-    async with started(consumer, settings):
+    consumer = clients.consumer()
+    async with started(consumer, clients):
         consumer.assign(list(positions))
         for partition, offset in positions.items():
             consumer.seek(partition, offset)
@@ -38,14 +33,14 @@ async def reader(settings: Settings, positions: Mapping[TopicPartition, int]) ->
 
 
 @asynccontextmanager
-async def started(client: Any, settings: Settings) -> AsyncIterator[None]:
+async def started(client: Any, clients: Clients) -> AsyncIterator[None]:
     """The client, started and in the end stopped, each within a limit; BrokerError where no broker answers."""
     try:
         await asyncio.wait_for(client.start(), START_TIMEOUT_S)
     except (KafkaError, OSError, TimeoutError) as error:
         await _stop(client)
         raise BrokerError(
-            f"no Kafka broker answers at {settings.bootstrap_servers} (TESSERA_BOOTSTRAP_SERVERS): {error}. "
+            f"no Kafka broker answers at {clients.bootstrap_servers} (TESSERA_BOOTSTRAP_SERVERS): {error}. "
             "`tessera broker start` starts one on this machine"
         ) from error
     try:
@@ -59,9 +54,9 @@ async def _stop(client: Any) -> None:
         await asyncio.wait_for(client.stop(), STOP_TIMEOUT_S)
 
 
-async def edges(settings: Settings, topics: Sequence[str], edge: int) -> dict[TopicPartition, int]:
+async def edges(clients: Clients, topics: Sequence[str], edge: int) -> dict[TopicPartition, int]:
     """The EARLIEST offset of every partition, or that behind its LATEST record; BrokerError for a missing topic."""
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with clients.cluster() as cluster:
         known = await cluster.insist(cluster.partitions)
         if missing := set(topics) - set(known):
             raise BrokerError(f"Kafka has no topic {min(missing)}: run `tessera topics create`")

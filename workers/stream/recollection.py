@@ -9,16 +9,16 @@ from aiokafka.errors import KafkaError
 
 from workers.errors import BrokerError
 from workers.pipeline import StageSpec
-from workers.settings import Settings
+from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST
 from workers.stream.once import Once
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S, as_record, edges, reader
 
 
-async def check_partitions(settings: Settings, spec: StageSpec) -> None:
+async def check_partitions(clients: Clients, spec: StageSpec) -> None:
     """BrokerError: a topic the stage reads is missing, or its memory is cut up otherwise than its input."""
     remembers = [] if spec.remembers is None else [spec.remembers.name]
-    places = [place.topic for place in await edges(settings, [spec.consumes.name, *remembers], LATEST)]
+    places = [place.topic for place in await edges(clients, [spec.consumes.name, *remembers], LATEST)]
     counts = {topic: places.count(topic) for topic in (spec.consumes.name, *remembers)}
     if len({*counts.values()}) > 1:
         raise BrokerError(
@@ -29,7 +29,7 @@ async def check_partitions(settings: Settings, spec: StageSpec) -> None:
         )
 
 
-async def recollect(settings: Settings, spec: StageSpec, number: int) -> Once:
+async def recollect(clients: Clients, spec: StageSpec, number: int) -> Once:
     """The memory of input partition `number`: everything that the same partition of `remembers` holds by now.
 
     To be called when the partition's transactional id is initialised: only then nothing of a predecessor's is under
@@ -40,10 +40,10 @@ async def recollect(settings: Settings, spec: StageSpec, number: int) -> Once:
     if spec.remembers is None:
         return once
     place = TopicPartition(spec.remembers.name, number)
-    begin, end = [(await edges(settings, [place.topic], edge))[place] for edge in (EARLIEST, LATEST)]
+    begin, end = [(await edges(clients, [place.topic], edge))[place] for edge in (EARLIEST, LATEST)]
     if begin < end:
         try:
-            async with reader(settings, {place: begin}) as consumer:
+            async with reader(clients, {place: begin}) as consumer:
                 async for record in _until(consumer, place, end):
                     once.recall(as_record(record))
         except KafkaError as error:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from aiokafka.producer import sender
@@ -15,14 +15,13 @@ from aiokafka.structs import OffsetAndMetadata
 
 from schemas.record import Outgoing
 from schemas.topics import DEAD_LETTER_MAX_BYTES
-from workers.settings import Settings
+from workers.stream.clients import Clients
 
 T = TypeVar("T")
 
 STEP_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 2.0
 CLOSE_TIMEOUT_S = 1.0
-REQUEST_TIMEOUT_MS = 8_000
 TRANSACTION_TIMEOUT_MS = 20_000
 BATCH_BYTES = 256 * 1024
 
@@ -39,20 +38,18 @@ class WriterLost(Exception):
 class TransactionalWriter:
     """A producer with the partition's own transactional id. Every step may raise WriterLost: then discard it."""
 
-    def __init__(self, settings: Settings, transactional_id: str) -> None:
+    def __init__(self, clients: Clients, transactional_id: str) -> None:
         self.tainted = (
             False  # an answer was lost: what is committed stands, but the next transaction needs a new producer
         )
         self._partition_counts: dict[str, int] = {}  # of this producer's life; they never change once data is there
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.bootstrap_servers,
+        self._producer = clients.producer(
             client_id=transactional_id,
             transactional_id=transactional_id,
             acks="all",
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
             max_request_size=DEAD_LETTER_MAX_BYTES,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             value_serializer=_unwrapped,
         )

@@ -29,7 +29,7 @@ async def coordinators_ready(bootstrap_servers: str, within_s: float, brokers: i
     Which partition of the log an id belongs to follows from its hash: ids that differ only in the last digit, 0 to 3,
     are in four different ones.
     """
-    async with connected(bootstrap_servers, within_s) as cluster:
+    async with connected({"bootstrap_servers": bootstrap_servers}, within_s) as cluster:
         await cluster.insist(lambda: _enough(cluster, brokers))
         for number in range(COORDINATOR_PARTITIONS):
             await _coordinators_answer(cluster, f"ready.{number}")

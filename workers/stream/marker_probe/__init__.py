@@ -14,6 +14,7 @@ from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.jars import kafka_version
+from workers.stream.clients import Clients
 from workers.stream.marker_probe.comparison import Comparison, ProbeReport, Round, compare
 from workers.stream.marker_probe.kept import committed_offsets, make_topic, visible_records
 from workers.stream.marker_probe.owner import Owner, all_open
@@ -27,7 +28,12 @@ SKIPPED = "likely deleted already and hence can be skipped"  # the broker's word
 
 
 async def probe_markers(
-    scratch: Path, version: str | None, ids: int, rounds: int, note: Callable[[str], None], done: Callable[[Round], None]
+    scratch: Path,
+    version: str | None,
+    ids: int,
+    rounds: int,
+    note: Callable[[str], None],
+    done: Callable[[Round], None],
 ) -> ProbeReport:
     """Kill and restart a broker of its own, in the folder `scratch`, as many times as there are `rounds`.
 
@@ -56,11 +62,11 @@ class _Probe:
 
     def __init__(self, broker: DevelopmentBroker, ids: int) -> None:
         self._broker = broker
-        self._settings = Settings.read(bootstrap_servers=broker.bootstrap_servers)
-        self._owners = [Owner(self._settings, number) for number in range(ids)]
+        self._clients = Clients(Settings.read(bootstrap_servers=broker.bootstrap_servers))
+        self._owners = [Owner(self._clients, number) for number in range(ids)]
 
     async def begin(self) -> None:
-        await make_topic(self._settings, len(self._owners))
+        await make_topic(self._clients, len(self._owners))
         await all_open(self._owners)
 
     async def round(self, number: int, done: Callable[[Round], None]) -> Round:
@@ -114,8 +120,8 @@ class _Probe:
             await asyncio.sleep(POLL_S)
 
     async def _compare(self) -> Comparison:
-        committed = await committed_offsets(self._settings, self._owners)
-        visible = await visible_records(self._settings)
+        committed = await committed_offsets(self._clients, self._owners)
+        visible = await visible_records(self._clients)
         for owner in self._owners:
             owner.go_on_at(committed[owner.number])
         return compare({owner.number: owner.acknowledged for owner in self._owners}, committed, visible)

@@ -96,5 +96,3 @@ class ProbeReport:
     def clean(self) -> bool:
         """No marker was lost, and nothing else."""
         return self.found == Comparison() and not self.skipped_markers
-
-

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from aiokafka.errors import LeaderNotAvailableError, TopicAlreadyExistsError, for_code
 
-from workers.settings import Settings
-from workers.stream.cluster import EARLIEST, LATEST, Cluster, TopicPlan, connected
+from workers.stream.clients import Clients
+from workers.stream.cluster import EARLIEST, LATEST, Cluster, TopicPlan
 from workers.stream.marker_probe.comparison import ProbeRecord
 from workers.stream.marker_probe.owner import TOPIC, Owner, read_record
 from workers.stream.reading import POLL_MS, edges, reader
@@ -15,10 +15,10 @@ from workers.stream.reading import POLL_MS, edges, reader
 SILENCE_S = 3.0  # a partition that gives nothing for so long is held back by a transaction without a marker
 
 
-async def make_topic(settings: Settings, partitions: int) -> None:
+async def make_topic(clients: Clients, partitions: int) -> None:
     """The probe's topic, with a leader for each partition. BrokerError."""
     plan = TopicPlan(TOPIC, partitions, 1, {})
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with clients.cluster() as cluster:
         await cluster.insist(lambda: _create(cluster, plan))
 
 
@@ -31,10 +31,10 @@ async def _create(cluster: Cluster, plan: TopicPlan) -> None:
         raise LeaderNotAvailableError(plan.name)
 
 
-async def committed_offsets(settings: Settings, owners: Sequence[Owner]) -> dict[int, int]:
+async def committed_offsets(clients: Clients, owners: Sequence[Owner]) -> dict[int, int]:
     """Per id, 0 where none was ever committed. BrokerError."""
     found: dict[int, int] = {}
-    async with connected(settings.bootstrap_servers) as cluster:
+    async with clients.cluster() as cluster:
         for owner in owners:
             found[owner.number] = max(0, await _committed(cluster, owner))
     return found
@@ -45,11 +45,11 @@ async def _committed(cluster: Cluster, owner: Owner) -> int:
     return offsets[owner.number]
 
 
-async def visible_records(settings: Settings) -> Counter[ProbeRecord]:
+async def visible_records(clients: Clients) -> Counter[ProbeRecord]:
     """How often each record is there for a reader of committed records. BrokerError."""
-    ends = await edges(settings, [TOPIC], LATEST)
+    ends = await edges(clients, [TOPIC], LATEST)
     seen: Counter[ProbeRecord] = Counter()
-    async with reader(settings, await edges(settings, [TOPIC], EARLIEST)) as consumer:
+    async with reader(clients, await edges(clients, [TOPIC], EARLIEST)) as consumer:
         last_news = time.monotonic()
         while time.monotonic() - last_news < SILENCE_S:
             batches = await consumer.getmany(timeout_ms=POLL_MS)

@@ -5,7 +5,7 @@ import asyncio
 from aiokafka import TopicPartition
 
 from schemas.record import Outgoing
-from workers.settings import Settings
+from workers.stream.clients import Clients
 from workers.stream.marker_probe.comparison import COPIES, ProbeRecord
 from workers.stream.writer import TransactionalWriter, WriterLost
 
@@ -15,14 +15,14 @@ TOPIC = "marker.probe"
 class Owner:
     """`acknowledged`: numbers of the transactions whose commit was answered; `started`: how many were begun."""
 
-    def __init__(self, settings: Settings, number: int) -> None:
+    def __init__(self, clients: Clients, number: int) -> None:
         self.number = number
         self.group = f"marker.probe.{number}"
         self.acknowledged: set[int] = set()
         self.started = 0
         self.answered = 0
         self._next = 0
-        self._settings = settings
+        self._clients = clients
         self._writer: TransactionalWriter | None = None
 
     async def open(self) -> None:
@@ -30,7 +30,7 @@ class Owner:
 
         The writer before is let go only now: its requests are answered, by a refusal, because it is fenced.
         """
-        before, self._writer = self._writer, TransactionalWriter(self._settings, self.group)
+        before, self._writer = self._writer, TransactionalWriter(self._clients, self.group)
         await self._writer.start()
         if before is not None:
             await before.discard()

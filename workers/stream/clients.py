@@ -1,0 +1,45 @@
+"""Makes every client of Kafka that this process has: who the brokers are and how one speaks to them is said once."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from workers.settings import Settings
+from workers.stream.cluster import WORK_TIMEOUT_S, Cluster, connected
+
+REQUEST_TIMEOUT_MS = 8_000
+
+
+class Clients:
+    """Consumers, producers and administration, all with one way to connect.
+
+    Whoever wants another Kafka than the real one (a simulator) or a producer with faults (a crash test) gives the bus
+    another object with these methods.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._connection: dict[str, Any] = {"bootstrap_servers": settings.bootstrap_servers}
+
+    @property
+    def bootstrap_servers(self) -> str:
+        servers: str = self._connection["bootstrap_servers"]
+        return servers
+
+    def consumer(self, **options: Any) -> Any:
+        """An AIOKafkaConsumer of committed records that never commits by itself and never guesses a position."""
+        return AIOKafkaConsumer(
+            **self._connection,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            **options,
+        )
+
+    def producer(self, **options: Any) -> Any:
+        """An AIOKafkaProducer."""
+        return AIOKafkaProducer(**self._connection, request_timeout_ms=REQUEST_TIMEOUT_MS, **options)
+
+    def cluster(self, within_s: float = WORK_TIMEOUT_S) -> AbstractAsyncContextManager[Cluster]:
+        """A short connection for administration; see `connected`."""
+        return connected(self._connection, within_s)
