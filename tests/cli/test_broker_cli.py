@@ -108,7 +108,7 @@ def test_pid_of_another_program_is_not_touched(
     data = tmp_path / "state" / "tessera" / "broker"
     data.mkdir(parents=True)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        (data / "broker.json").write_text(json.dumps({"pid": other.pid, "port": 9092}))
+        (data / "broker.json").write_text(json.dumps({"nodes": [{"pid": other.pid, "port": 9092}]}))
         # When the broker is stopped
         ended = tessera("broker", "stop")
         # Then nothing runs as far as the command knows, and the other program lives

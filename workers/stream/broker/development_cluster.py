@@ -1,7 +1,7 @@
 """Three Kafka brokers for development and tests: every record on each of them, and any one of them may die."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from workers.stream.broker import POLL_S, START_TIMEOUT_S, silent
 from workers.stream.broker.node import Node, new_cluster_id
 from workers.stream.broker.ports import free_ports
 from workers.stream.broker.ready import is_ready
+from workers.stream.broker.running import node_folder
 
 TEMPLATE = Path(__file__).with_name("server-3.properties")
 NODES = range(3, 6)  # fewer than three cannot lose one and go on; more than five belong on more machines
@@ -37,7 +38,7 @@ class DevelopmentCluster:
         self.data = data.resolve()
         ports = free_ports(nodes) if ports is None else ports
         self.nodes = {
-            number: Node(self.data / f"node-{number}", port, note, version)
+            number: Node(node_folder(self.data, number, nodes), port, note, version)
             for number, port in enumerate(ports, start=1)
         }
         self.bootstrap_servers = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes.values())
@@ -106,14 +107,7 @@ class DevelopmentCluster:
             node.release()
 
     def _wait(self, within_s: float) -> None:
-        deadline = time.monotonic() + within_s
-        while not (self._ports_answer() and is_ready(self.bootstrap_servers, len(self.nodes))):
-            for node in self.nodes.values():
-                node.check_alive(deadline)
-            time.sleep(POLL_S)
-
-    def _ports_answer(self) -> bool:
-        return all(node.answers() for node in self.nodes.values())
+        wait_until_ready(self.bootstrap_servers, list(self.nodes.values()), len(self.nodes), within_s)
 
     def _configure(self) -> None:
         """Anew before each start of all: the controllers' ports may be taken by now."""
@@ -131,3 +125,12 @@ class DevelopmentCluster:
         cluster_id = note.read_text().strip()
         with ThreadPoolExecutor(len(self.nodes)) as pool:
             list(pool.map(lambda node: node.prepare(cluster_id), self.nodes.values()))
+
+
+def wait_until_ready(bootstrap_servers: str, nodes: Sequence[Node], brokers: int, within_s: float) -> None:
+    """Until so many `brokers` serve and every coordinator answers; BrokerError where one of `nodes` ends before."""
+    deadline = time.monotonic() + within_s
+    while not (all(node.answers() for node in nodes) and is_ready(bootstrap_servers, brokers)):
+        for node in nodes:
+            node.check_alive(deadline)
+        time.sleep(POLL_S)

@@ -20,6 +20,7 @@ from workers.stream.marker_probe.kept import committed_offsets, make_topic, visi
 from workers.stream.marker_probe.owner import Owner, all_open
 from workers.stream.writer import WriterLost
 
+Note = Callable[[str], None]
 MAX_IDS, MAX_ROUNDS = 256, 1_000
 LOAD_S = (1.0, 3.0)  # how long transactions run before the kill, at random: the kill must not fall into step
 FIRST_ANSWERS_TIMEOUT_S = 60.0
@@ -70,7 +71,7 @@ class _Probe:
         await all_open(self._owners)
 
     async def round(self, number: int, done: Callable[[Round], None]) -> Round:
-        """1. Transactions of all ids. 2. Kill in their midst, restart. 3. Initialise each id: all is decided. 4. Compare.
+        """1. Transactions of all ids. 2. Kill in their midst, restart. 3. Initialise each id. 4. Compare.
 
         The transactions that the kill meets are not given up: a client asks again, and has its answer after the
         restart. 5. Go on where the committed offsets say.
