@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": "workers.cli.keys:keys",
     "topics": "workers.cli.topics:topics",
     "dlq": "workers.cli.dlq:dlq",
+    "doctor": "workers.cli.doctor:doctor",
     "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",
 }
