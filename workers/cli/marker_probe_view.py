@@ -85,8 +85,8 @@ def _counts(found: Comparison) -> dict[str, int]:
 def _print(report: ProbeReport) -> None:
     console = render.console()
     table = Table(box=box.SIMPLE_HEAD)
-    headings = ("round", "transactions", "unanswered", "restart, s")
-    for heading in (*headings, "lost offsets", "lost records", "doubled records", "skipped markers"):
+    headings = ("round", "answered", "unanswered", "restart, s")
+    for heading in (*headings, "lost offsets", "lost records", "doubled records", "markers skipped"):
         table.add_column(heading, justify="right")
     for one in report.rounds:
         counts = map(str, _counts(one.found).values())
