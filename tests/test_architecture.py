@@ -17,7 +17,7 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 #: The arrow: a layer may import itself and the rows above its own.
 ARROW = (
     ("schemas",),
-    ("workers.mechanism", "workers.errors"),
+    ("workers.mechanism", "workers.errors", "workers.diagnosis"),
     ("workers.audit",),
     ("workers.prompts",),
     ("workers.engines",),

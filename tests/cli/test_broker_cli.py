@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from workers.stream.broker import DevelopmentBroker, free_port
+from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.jars import kafka_version
+from workers.stream.broker.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -107,7 +108,7 @@ def test_pid_of_another_program_is_not_touched(
     data = tmp_path / "state" / "tessera" / "broker"
     data.mkdir(parents=True)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        (data / "broker.json").write_text(json.dumps({"pid": other.pid, "port": 9092}))
+        (data / "broker.json").write_text(json.dumps({"nodes": [{"pid": other.pid, "port": 9092}]}))
         # When the broker is stopped
         ended = tessera("broker", "stop")
         # Then nothing runs as far as the command knows, and the other program lives
@@ -144,7 +145,50 @@ def test_no_broker_is_one_line(tessera: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("broker", "start"), ("broker", "stop"), ("topics", "create"), ("topics", "describe")]
+    "words",
+    [
+        ("broker", "start"),
+        ("broker", "stop"),
+        ("broker", "status"),
+        ("topics", "create"),
+        ("topics", "describe"),
+    ],
 )
 def test_help_has_an_example(words: tuple[str, ...], tessera: Command) -> None:
     assert f"tessera {' '.join(words)}" in tessera(*words, "--help").stdout.split("Example")[1]
+
+
+@pytest.mark.kafka
+def test_cluster_is_started_shown_healed_and_stopped(session_broker: DevelopmentBroker, tessera: Command) -> None:
+    # Given three nodes that a command started
+    first = free_port()
+    (row,) = rows(tessera("broker", "start", "--nodes", "3", "--port", str(first), "--json"))
+    assert row["bootstrap_servers"] == ",".join(f"127.0.0.1:{first + number}" for number in range(3))
+    assert (
+        all(runs(pid) for pid in row["pids"]) and rows(tessera("broker", "status", "--json"))[0]["state"] == "running"
+    )
+    # When one of them dies, then that is shown
+    dead = psutil.Process(row["pids"][1])
+    dead.send_signal(signal.SIGKILL)
+    psutil.wait_procs([dead], timeout=20)
+    shown = tessera("broker", "status")
+    assert shown.returncode == 1 and shown.stdout.count("has ended") == 1
+    # When the cluster is started again, then that node alone is new
+    (healed,) = rows(tessera("broker", "start", "--nodes", "3", "--json"))
+    assert [old == new for old, new in zip(row["pids"], healed["pids"], strict=True)] == [True, False, True]
+    # And topics have copies on each node, two of which must be written
+    place = {"TESSERA_BOOTSTRAP_SERVERS": healed["bootstrap_servers"]}
+    assert tessera("topics", "create", "--replication-factor", "3", **place).returncode == 0
+    found = rows(tessera("doctor", "--json", **place))
+    assert {one["state"] for one in found} == {"ok"}
+    # When one node is asked for in the same place, then that is refused, until the cluster is stopped
+    single = tessera("broker", "start")
+    assert single.returncode == 2 and "with 3 nodes" in single.stderr
+    assert rows(tessera("broker", "stop", "--json"))[0]["pids"] == healed["pids"]
+    assert not any(runs(pid) for pid in healed["pids"])
+    assert tessera("broker", "status").returncode == 1
+
+
+def test_two_nodes_are_refused(tessera: Command) -> None:
+    ended = tessera("broker", "start", "--nodes", "2")
+    assert ended.returncode == 2 and "3 to 5 nodes" in ended.stderr

@@ -10,8 +10,9 @@ from workers.errors import BrokerError, MissingProgram
 from workers.settings import Settings
 from workers.stream import broker as package
 from workers.stream.admin import create_topics
-from workers.stream.broker import DevelopmentBroker, free_port
+from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.jars import fetch_jars, find_java, kafka_version
+from workers.stream.broker.ports import free_port
 
 
 def programs(folder: Path, **scripts: str) -> str:

@@ -23,6 +23,7 @@ COMMANDS = {
     "topics": "workers.cli.topics:topics",
     "offsets": "workers.cli.offsets:offsets",
     "dlq": "workers.cli.dlq:dlq",
+    "doctor": "workers.cli.doctor:doctor",
     "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",
 }

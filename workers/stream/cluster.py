@@ -26,6 +26,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from workers.errors import BrokerError
+from workers.stream.features import FeaturesRequest, newest_metadata
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ CLOSE_TIMEOUT_S = 3.0
 PAUSE_S = 0.1  # between two attempts
 GROUP, TRANSACTION = 0, 1  # kinds of coordinator
 EARLIEST, LATEST = -2, -1
-TOPIC_RESOURCE = 2
+TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
 SIMPLE_COMMIT = (
     -1,
     "",
@@ -87,6 +88,11 @@ class Cluster:
         found = {topic["topic"]: topic for topic in answer["topics"] if not topic["error_code"]}
         return {name: tuple(sorted(map(_partition, topic["partitions"]), key=_number)) for name, topic in found.items()}
 
+    async def brokers(self) -> tuple[int, ...]:
+        """The numbers of the brokers that are there."""
+        answer = await self._ask(MetadataRequest([]))
+        return tuple(sorted(row[0] for row in answer.brokers))
+
     async def create(self, plans: Iterable[TopicPlan]) -> dict[str, tuple[int, str]]:
         """Error code (0: created) and message per topic."""
         rows: list[Any] = [
@@ -104,8 +110,22 @@ class Cluster:
             _check(code, f"{topic}: {message}")
         return {topic: {entry[0]: entry[1] for entry in entries} for _, _, _, topic, entries in answer.resources}
 
+    async def broker_configs(self, broker: int, names: list[str]) -> dict[str, str]:
+        """Values in force on one broker; what it does not know is left out."""
+        answer = await self._ask(DescribeConfigsRequest([(BROKER_RESOURCE, str(broker), names)]), broker)
+        (code, message, _, _, entries), *_ = answer.resources
+        _check(code, f"broker {broker}: {message}")
+        return {entry[0]: entry[1] for entry in entries}
+
+    async def newest_metadata(self, broker: int) -> int | None:
+        """The newest metadata.version that a broker understands; None where it does not tell."""
+        return newest_metadata(await self._ask(FeaturesRequest(), broker))
+
     async def offsets(self, topic: str, partitions: Iterable[Partition], edge: int) -> dict[int, int]:
-        """The EARLIEST or LATEST (next to be written) offset of each partition, asked of its leader."""
+        """The EARLIEST or LATEST (next to be written) offset of each partition, asked of its leader.
+
+        Any other `edge` is a time, ms: the offset of the first record stamped then or later, -1 without one.
+        """
         by_leader: dict[int, list[int]] = {}
         for partition in partitions:
             by_leader.setdefault(partition.leader, []).append(partition.number)

@@ -1,0 +1,148 @@
+"""`tessera doctor` as a user runs it: a healthy Kafka, one without topics, none at all, and orders it cannot follow."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.worker_process import tessera
+from workers.cli import COMMANDS
+from workers.diagnosis import State
+from workers.stream.broker import DevelopmentBroker
+from workers.stream.broker.jars import kafka_version
+from workers.stream.broker.ports import free_port
+from workers.stream.cluster import Partition, TopicPlan
+from workers.stream.features import release_of
+from workers.stream.inspection import CHECKS
+from workers.stream.inspection.inspected import Inspected
+from workers.stream.inspection.topic_checks import copies, leaders, message_size, topic_settings, topics
+
+ANSWER_WITHIN_S = 15
+UNREACHABLE = {"kafka": f"127.0.0.1:{free_port()}"}
+
+
+@pytest.fixture(scope="module")
+def bare_broker(session_broker: DevelopmentBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker without topics. (The session's broker: Java is there, and the jars are.)"""
+    bare = DevelopmentBroker(tmp_path_factory.mktemp("bare"))
+    bare.start()
+    yield bare.bootstrap_servers
+    bare.stop()
+
+
+def verdicts(output: bytes) -> dict[str, dict[str, Any]]:
+    rows = [json.loads(line) for line in output.splitlines()]
+    assert {row["group"] for row in rows} == {"kafka"}
+    return {row["check"]: row for row in rows}
+
+
+@pytest.mark.kafka
+def test_missing_topics_are_a_finding_until_they_are_made(bare_broker: str) -> None:
+    # Given a Kafka without topics
+    bare = tessera("doctor", "--kafka", kafka=bare_broker)
+    assert bare.returncode == 1 and b"11 of 11 are missing" in bare.stdout and b"tessera topics create" in bare.stdout
+    # When they are made
+    assert tessera("topics", "create", kafka=bare_broker).returncode == 0
+    # Then one broker is only warned of, for its single copies
+    healthy = tessera("doctor", "--json", kafka=bare_broker)
+    assert healthy.returncode == 0, healthy.stdout
+    found = verdicts(healthy.stdout)
+    assert list(found) == list(CHECKS)
+    assert {name for name, row in found.items() if row["state"] != "ok"} == {"brokers", "copies"}
+    assert found["version"]["said"].startswith(".".join(kafka_version().split(".")[:2]))
+    # When more partitions are asked for than the topics have, then that is said
+    more = tessera("doctor", "--json", kafka=bare_broker, partitions=6)
+    assert more.returncode == 0 and "TESSERA_PARTITIONS" in verdicts(more.stdout)["topics"]["advice"]
+
+
+def test_no_broker_is_one_line_soon() -> None:
+    began = time.monotonic()
+    ended = tessera("doctor", "--kafka", **UNREACHABLE)
+    assert time.monotonic() - began < ANSWER_WITHIN_S
+    assert (ended.returncode, ended.stdout, ended.stderr.count(b"\n")) == (2, b"", 1)
+    assert b"no Kafka broker answers" in ended.stderr and b"`tessera broker start`" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rounds", "3"), b"belong to --marker-probe"),
+        (("--marker-probe", "--rounds", "0"), b"0 is not in the range"),
+        (("--marker-probe", "--ids", "1000"), b"1000 is not in the range"),
+        (("--marker-probe", "--bootstrap-servers", "localhost:1"), b"kills its broker"),
+        (("--marker-probe", "--kafka-version", "4"), b"three numbers"),
+        (("--marker-probe", "--kafka-version", "../../etc"), b"three numbers"),
+        (("--marker-probe", "--keep", "."), b"exists"),
+    ],
+)
+def test_bad_order_is_refused(words: tuple[str, ...], said: bytes) -> None:
+    ended = tessera("doctor", *words, **UNREACHABLE)
+    assert ended.returncode == 2 and said in ended.stderr and b"Traceback" not in ended.stderr
+
+
+def test_doctor_is_a_command_with_examples() -> None:
+    assert "doctor" in COMMANDS
+    assert b"tessera doctor --kafka --marker-probe" in tessera("doctor", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("metadata", "release"),
+    [(None, None), (21, "3.9 or older"), (25, "4.0"), (26, "4.1"), (29, "4.2"), (30, "4.3"), (31, "4.4"), (34, None)],
+)
+def test_release_follows_from_the_newest_metadata(metadata: int | None, release: str | None) -> None:
+    assert release_of(metadata) == release
+
+
+CONFIGS = {
+    "message.timestamp.type": "LogAppendTime",
+    "cleanup.policy": "delete",
+    "unclean.leader.election.enable": "false",
+    "max.message.bytes": "1000",
+    "retention.ms": "-1",
+    "min.insync.replicas": "2",
+}
+
+
+def one_topic(copies_kept: int = 3, leader: int = 1, plans: int = 1, **changed: str) -> Inspected:
+    """A Kafka with one topic, its settings as planned but for those given (dots as underscores)."""
+    configs = {**CONFIGS, **{name.replace("_", "."): value for name, value in changed.items()}}
+    names = [f"topic-{number}" for number in range(plans)]
+    return Inspected(
+        cluster=None,  # type: ignore[arg-type]  # these checks ask nothing more
+        plans={name: TopicPlan(name, 1, 3, CONFIGS) for name in names},
+        brokers=(1, 2, 3),
+        topics={"topic-0": (Partition(0, leader, copies_kept),)},
+        configs={"topic-0": configs},
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "kafka", "state"),
+    [
+        (topic_settings, one_topic(), State.OK),
+        (topic_settings, one_topic(message_timestamp_type="CreateTime"), State.FAILED),
+        (topic_settings, one_topic(unclean_leader_election_enable="true"), State.FAILED),
+        (topic_settings, one_topic(cleanup_policy="compact"), State.FAILED),
+        (message_size, one_topic(), State.OK),
+        (message_size, one_topic(max_message_bytes="999"), State.FAILED),
+        (copies, one_topic(), State.OK),
+        (copies, one_topic(copies_kept=1, min_insync_replicas="1"), State.WARNING),
+        (copies, one_topic(min_insync_replicas="1"), State.WARNING),
+        (copies, one_topic(copies_kept=1), State.FAILED),
+        (leaders, one_topic(), State.OK),
+        (leaders, one_topic(leader=-1), State.FAILED),
+        (topics, one_topic(plans=2), State.FAILED),
+    ],
+)
+async def test_each_deviation_is_found(check: Any, kafka: Inspected, state: State) -> None:
+    found, said, advice = await check(kafka)
+    assert found == state and said and (advice or state == State.OK)
+
+
+def test_probe_says_what_it_needs_where_there_is_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ended = tessera("doctor", "--marker-probe", **UNREACHABLE)
+    assert ended.returncode == 2 and b"apt-get install openjdk-17-jre-headless maven" in ended.stderr

@@ -1,0 +1,37 @@
+"""Is this Kafka as the workers need it? One function for each check; all of them only read."""
+
+from workers.diagnosis import Verdict
+from workers.settings import Settings
+from workers.stream.admin import planned_topics
+from workers.stream.clients import Clients
+from workers.stream.inspection import broker_checks, topic_checks
+from workers.stream.inspection.inspected import Check, Inspected
+
+GROUP = "kafka"
+CONFIGS = [*topic_checks.PLANNED, topic_checks.SIZE, topic_checks.KEPT, topic_checks.INSYNC]
+
+CHECKS: dict[str, Check] = {
+    "brokers": broker_checks.brokers,
+    "version": broker_checks.version,
+    "broker settings": broker_checks.broker_settings,
+    "topics": topic_checks.topics,
+    "copies": topic_checks.copies,
+    "leaders": topic_checks.leaders,
+    "topic settings": topic_checks.topic_settings,
+    "message size": topic_checks.message_size,
+    "retention": topic_checks.retention,
+    "first offsets": topic_checks.offsets,
+    "clock": broker_checks.clock,
+}
+
+
+async def inspect_kafka(settings: Settings) -> tuple[Verdict, ...]:
+    """Every check of the table, in its order. BrokerError: nobody answers, or not in time."""
+    plans = {plan.name: plan for plan in planned_topics(settings)}
+    async with Clients(settings).cluster() as cluster:
+        brokers = await cluster.insist(cluster.brokers)
+        topics = await cluster.insist(cluster.partitions)
+        present = [name for name in plans if name in topics]
+        configs = await cluster.insist(lambda: cluster.configs(present, CONFIGS)) if present else {}
+        inspected = Inspected(cluster, plans, brokers, topics, configs)
+        return tuple([Verdict(GROUP, name, *await check(inspected)) for name, check in CHECKS.items()])

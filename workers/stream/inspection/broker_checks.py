@@ -1,0 +1,70 @@
+"""Checks of the brokers: how many, which release, their clocks and their settings."""
+
+import time
+from collections.abc import Mapping
+
+from workers.diagnosis import State
+from workers.stream.cluster import Cluster, Partition
+from workers.stream.features import release_of
+from workers.stream.inspection.inspected import SAFE_COPIES, Findings, Inspected, few
+from workers.stream.writer import TRANSACTION_TIMEOUT_MS
+
+LOSES_MARKERS = ("4.3", "4.4")
+CLOCK_TOLERANCE_MS = 2_000
+STAMPED_BY_BROKER = "LogAppendTime"
+TIMEOUT, AUTO_CREATE = "transaction.max.timeout.ms", "auto.create.topics.enable"
+
+
+async def brokers(kafka: Inspected) -> Findings:
+    count = len(kafka.brokers)
+    said = f"{count} answer{'s' if count == 1 else ''}: {', '.join(map(str, kafka.brokers))}"
+    if count < SAFE_COPIES:
+        return State.WARNING, said, f"records need {SAFE_COPIES} brokers to survive the loss of one"
+    return State.OK, said, ""
+
+
+async def version(kafka: Inspected) -> Findings:
+    """The release line follows from the features; which of its bug fixes is installed does not."""
+    releases = {broker: release_of(await kafka.cluster.newest_metadata(broker)) for broker in kafka.brokers}
+    said = ", ".join(sorted({release or "unknown" for release in releases.values()}))
+    if bad := sorted(broker for broker, release in releases.items() if release in LOSES_MARKERS):
+        advice = "4.3.x and 4.4.0 can lose the marker of a committed transaction when a broker restarts, and the work "
+        return State.WARNING, f"{said} (brokers {bad})", advice + "is done twice; 4.2.2 does not"
+    if None in releases.values():
+        return State.UNKNOWN, said, "the brokers name no release that is known here; avoid 4.3.x and 4.4.0"
+    return State.OK, f"{said}.x; brokers do not tell the last number", ""
+
+
+async def clock(kafka: Inspected) -> Findings:
+    """Only a broker's clock that is ahead shows without writing: records stamped later than now."""
+    later_ms = int(time.time() * 1_000) + CLOCK_TOLERANCE_MS
+    ahead: list[str] = []
+    for name, partitions in kafka.present.items():
+        if kafka.configs[name]["message.timestamp.type"] == STAMPED_BY_BROKER:
+            found = await _offsets_at(kafka.cluster, name, partitions, later_ms)
+            ahead += [name] if any(offset >= 0 for offset in found.values()) else []
+    if ahead:
+        said = f"records are stamped more than {CLOCK_TOLERANCE_MS / 1_000:g} s in this machine's future: {few(ahead)}"
+        return State.WARNING, said, "set the clocks by NTP: deadlines and the day of a draw's key follow them"
+    return State.OK, "no record is stamped in the future; a broker's clock that is behind cannot be seen by reading", ""
+
+
+async def _offsets_at(
+    cluster: Cluster, name: str, partitions: tuple[Partition, ...], time_ms: int
+) -> Mapping[int, int]:
+    return await cluster.insist(lambda: cluster.offsets(name, partitions, time_ms))
+
+
+async def broker_settings(kafka: Inspected) -> Findings:
+    names = [TIMEOUT, AUTO_CREATE]
+    configs = {broker: await kafka.cluster.broker_configs(broker, names) for broker in kafka.brokers}
+    allowed = {broker: int(config[TIMEOUT]) for broker, config in configs.items() if TIMEOUT in config}
+    if len(allowed) < len(configs):
+        return State.UNKNOWN, f"not every broker tells {TIMEOUT}", "the account may need DescribeConfigs on the cluster"
+    if short := sorted(broker for broker, most_ms in allowed.items() if most_ms < TRANSACTION_TIMEOUT_MS):
+        said = f"{TIMEOUT} is below the workers' {TRANSACTION_TIMEOUT_MS} on brokers {short}"
+        return State.FAILED, said, "raise it: no transaction can be started"
+    if loose := sorted(broker for broker, config in configs.items() if config.get(AUTO_CREATE) == "true"):
+        said = f"{AUTO_CREATE}=true on brokers {loose}"
+        return State.WARNING, said, "a misspelt topic is made instead of refused: set it to false"
+    return State.OK, f"transactions may last {min(allowed.values()) // 1_000} s; no topic is made by accident", ""

@@ -1,0 +1,115 @@
+"""Checks of the topics: whether they are there, as planned, with copies, leaders and first offsets."""
+
+from schemas.topics import SCORED, SETTLED_QUERIES
+from workers.diagnosis import State
+from workers.pipeline import GROUPS
+from workers.stream.cluster import Cluster
+from workers.stream.inspection.inspected import (
+    CREATE,
+    SAFE_COPIES,
+    SAFE_INSYNC,
+    Findings,
+    Inspected,
+    few,
+    no_topics,
+)
+
+#: Settings that must be as planned, and what it means when they are not.
+PLANNED = {
+    "message.timestamp.type": "stamps can be forged by whoever writes",
+    "cleanup.policy": "records vanish that are needed, or stay that should go",
+    "unclean.leader.election.enable": "acknowledged records can vanish with a broker",
+}
+MORE_COPIES = "make topics with `tessera topics create --replication-factor 3`, or add copies"
+SIZE, KEPT, INSYNC = "max.message.bytes", "retention.ms", "min.insync.replicas"
+
+
+async def topics(kafka: Inspected) -> Findings:
+    missing = sorted(set(kafka.plans) - set(kafka.present))
+    if missing:
+        return State.FAILED, f"{len(missing)} of {len(kafka.plans)} are missing: {', '.join(missing)}", CREATE
+    counts = {name: len(partitions) for name, partitions in kafka.present.items()}
+    if counts[SETTLED_QUERIES.name] != counts[SCORED.name]:
+        said = f"{SETTLED_QUERIES.name} and {SCORED.name} have {counts[SETTLED_QUERIES.name]} and {counts[SCORED.name]}"
+        return State.FAILED, f"{said} partitions", "they must have the same number, or a query could be billed twice"
+    wrong = [f"{name} has {count}" for name, count in counts.items() if count != kafka.plans[name].partitions]
+    if wrong:
+        return State.WARNING, f"other partition counts than set: {'; '.join(wrong)}", "set TESSERA_PARTITIONS to theirs"
+    return State.OK, f"all {len(counts)} are there, with {sum(counts.values())} partitions", ""
+
+
+async def copies(kafka: Inspected) -> Findings:
+    if not kafka.present:
+        return no_topics()
+    fewest = min(partition.replicas for partitions in kafka.present.values() for partition in partitions)
+    insync = {name: int(config[INSYNC]) for name, config in kafka.configs.items()}
+    if stuck := sorted(name for name, least in insync.items() if least > kafka.present[name][0].replicas):
+        said = f"min.insync.replicas is above the number of copies: {', '.join(stuck)}"
+        return State.FAILED, said, "nothing can be written there: lower it, or add copies"
+    least = min(insync.values())
+    said = f"at least {fewest} of each partition, {least} of them written before a record counts"
+    if fewest < SAFE_COPIES or least < SAFE_INSYNC:
+        return State.WARNING, said, f"{SAFE_COPIES} and {SAFE_INSYNC} survive a broker: {MORE_COPIES}"
+    return State.OK, said, ""
+
+
+async def leaders(kafka: Inspected) -> Findings:
+    rows = ((name, partition) for name, partitions in kafka.topics.items() for partition in partitions)
+    if without := [f"{name} {partition.number}" for name, partition in rows if partition.leader == -1]:
+        return State.FAILED, f"none for {few(without)}", "a broker is down, or all copies of a partition are behind"
+    return State.OK, "every partition has one", ""
+
+
+async def topic_settings(kafka: Inspected) -> Findings:
+    if not kafka.present:
+        return no_topics()
+    wrong = [
+        f"{name}: {key}={config[key]}, not {kafka.plans[name].configs[key]} ({meaning})"
+        for name, config in kafka.configs.items()
+        for key, meaning in PLANNED.items()
+        if config[key] != kafka.plans[name].configs[key]
+    ]
+    if wrong:
+        return State.FAILED, few(wrong), "set them with kafka-configs.sh"
+    return State.OK, "stamps, deletion and leader election are as planned", ""
+
+
+async def message_size(kafka: Inspected) -> Findings:
+    return _at_least(kafka, SIZE, "an event that is larger stops its stage")
+
+
+async def retention(kafka: Inspected) -> Findings:
+    return _at_least(kafka, KEPT, "what the audit needs may be gone")
+
+
+async def offsets(kafka: Inspected) -> Findings:
+    lacking: list[str] = []
+    for group, topic in GROUPS.items():
+        numbers = [partition.number for partition in kafka.topics.get(topic, ())]
+        if not numbers or -1 in (await _committed(kafka.cluster, group, topic, numbers)).values():
+            lacking.append(group)
+    if lacking:
+        return State.FAILED, f"not in every partition for {', '.join(lacking)}", CREATE
+    return State.OK, f"all {len(GROUPS)} groups have theirs", ""
+
+
+async def _committed(cluster: Cluster, group: str, topic: str, numbers: list[int]) -> dict[int, int]:
+    return await cluster.insist(lambda: cluster.committed(group, topic, numbers))
+
+
+def _at_least(kafka: Inspected, key: str, meaning: str) -> Findings:
+    if not kafka.present:
+        return no_topics()
+    low = [
+        f"{name} {config[key]} < {kafka.plans[name].configs[key]}"
+        for name, config in kafka.configs.items()
+        if _limit(config[key]) < _limit(kafka.plans[name].configs[key])
+    ]
+    if low:
+        return State.FAILED, f"{key}: {few(low)}; {meaning}", "raise it with kafka-configs.sh"
+    return State.OK, f"{key} is as planned or more", ""
+
+
+def _limit(value: str) -> float:
+    """-1 is Kafka's word for no limit."""
+    return float("inf") if int(value) < 0 else int(value)
