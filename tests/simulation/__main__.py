@@ -1,6 +1,7 @@
 """`python -m tests.simulation --seed 1234 --trace`: run seeds again, exactly as before, and say what happened."""
 
 import argparse
+import logging
 import sys
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print every request")
     parser.add_argument("--calm", action="store_true", help="without faults")
     options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
     began, failed, happened, steps = time.perf_counter(), 0, Counter[str](), 0
     for seed in range(options.seed, options.seed + options.count):
         outcome = Simulation(Scenario.draw(seed, not options.calm), traced=options.trace).run()
