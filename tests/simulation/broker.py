@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import SimpleNamespace as Answer
 from typing import Any
 
-from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError
+from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, RecordListTooLargeError
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -45,6 +45,7 @@ class Broker:
         self.transactions = TransactionCoordinator(self._write_marker, self.later, note)
         self.is_up, self.incarnation = True, 0
         self.loading: dict[str, float] = {}  # kind of coordinator: when it has loaded
+        self.refuses_batch: Callable[[], bool] = lambda: False
         self.slow_markers = 0.0  # the share of markers that take long
         self._waiters: dict[tuple[str, int], list[Callable[[], None]]] = {}
         self._handlers: dict[type, Callable[[Any], Any]] = {
@@ -187,6 +188,8 @@ class Broker:
         if error is not None:
             self.note("produce refused")
             return error.errno, -1, -1
+        if self.refuses_batch():
+            return RecordListTooLargeError.errno, -1, -1
         is_new = log.sequence(pid, epoch, batch.base_sequence)
         if not isinstance(is_new, bool):
             return is_new.errno, -1, -1

@@ -10,6 +10,9 @@ from tests.simulation.scenario import ANSWERED, ASKED, OUTPUTS, PARTITIONS, USED
 from tests.simulation.simulation import Outcome
 
 
+HORIZON_S = 1e9
+
+
 def judge(outcome: Outcome) -> list[str]:
     """Every finding, in words; empty when all is well."""
     checks = (results, order, duplicates, offsets, told, seen_live)
@@ -45,16 +48,21 @@ def results(outcome: Outcome) -> Iterator[str]:
 
 
 def _wrong_kind(given: Given, entry: Stored, remembers: bool) -> str | None:
-    reason = dict(entry.headers).get("dlq.reason", b"") if entry.topic == ASKED.dead_letters else b""
+    reason = reason_of(entry)
     if not given.decodes:
-        allowed = {DeadLetterReason.BAD_JSON.name.encode()}
+        allowed = {DeadLetterReason.BAD_JSON.name}
     elif given.refused:
-        allowed = {DeadLetterReason.EXPIRED.name.encode()}
+        allowed = {DeadLetterReason.EXPIRED.name}
     else:
-        allowed = {b""}
+        allowed = {"", *([DeadLetterReason.EXPIRED.name] if given.expires_at_s < HORIZON_S else [])}
     if remembers and given.decodes:
-        allowed.add(DeadLetterReason.DUPLICATE_QUERY.name.encode())
-    return None if reason in allowed else f"its result is {reason!r}, not {allowed}"
+        allowed.add(DeadLetterReason.DUPLICATE_QUERY.name)
+    return None if reason in allowed else f"its result is {reason!r}, not one of {sorted(allowed)}"
+
+
+def reason_of(entry: Stored) -> str:
+    """Of a dead letter; empty for an answer."""
+    return (dict(entry.headers)["dlq.reason"] or b"").decode() if entry.topic == ASKED.dead_letters else ""
 
 
 def order(outcome: Outcome) -> Iterator[str]:
@@ -69,20 +77,22 @@ def order(outcome: Outcome) -> Iterator[str]:
 
 
 def duplicates(outcome: Outcome) -> Iterator[str]:
-    """Of a stage that remembers: of each id one answer, the first that was not refused."""
+    """Of a stage that remembers: of each id the first that is not refused is answered, all after it are duplicates."""
     if not outcome.scenario.remembers:
         return
-    answers = Counter(Asked.decode(entry.value).query_id for entry in published(outcome, ANSWERED.name))
-    for id_, count in answers.items():
-        if count > 1:
-            yield f"query id {id_} was answered {count} times"
-    given = [outcome.scenario.given[index] for index in outcome.inputs.values()]
-    wanted = {one.query_id for one in given if one.decodes and not one.refused}
-    if wanted != answers.keys():
-        yield f"answered ids {sorted(answers)} instead of {sorted(wanted)}"
-    memory = Counter(entry.key for entry in published(outcome, USED.name))
-    if memory != Counter({id_.encode(): 1 for id_ in wanted}):
-        yield f"the memory holds {memory}"
+    reasons = {origin(outcome, entry): reason_of(entry) for entry in published(outcome, *OUTPUTS)}
+    answered: set[str] = set()
+    for at in sorted(reasons.keys() & outcome.inputs.keys()):
+        id_, reason = outcome.scenario.given[outcome.inputs[at]].query_id, reasons[at]
+        is_duplicate = reason == DeadLetterReason.DUPLICATE_QUERY.name
+        if is_duplicate and id_ not in answered:
+            yield f"input {at} is a duplicate, but nothing of its id {id_} was answered before"
+        if not reason and id_ in answered:
+            yield f"query id {id_} was answered again at {at}"
+        answered |= {id_} if not reason else set()
+    memory = Counter((entry.key or b"").decode() for entry in published(outcome, USED.name))
+    if memory != Counter(answered):
+        yield f"the memory holds {memory}, answered are {sorted(answered)}"
 
 
 def offsets(outcome: Outcome) -> Iterator[str]:

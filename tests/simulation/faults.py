@@ -33,6 +33,7 @@ RATES = {
     "Heartbeat": 10,
 }
 OTHERS = 5
+REFUSED_BATCHES = 8  # in a thousand
 WEIGHTS = {
     Fault.REQUEST_LOST: 4,
     Fault.ANSWER_LOST: 6,
@@ -66,6 +67,13 @@ class Faults:
         (fault,) = self.rng.choices(list(WEIGHTS), WEIGHTS.values())
         self.happened[fault.value] += 1
         return fault
+
+    def refuses_batch(self) -> bool:
+        """Whether the broker refuses this batch for a reason of its own, as it does one that is too large."""
+        if not self.allowed or self.rng.random() * 1_000 >= REFUSED_BATCHES * self.intensity:
+            return False
+        self.happened["batch refused"] += 1
+        return True
 
     def note(self, what: str) -> None:
         self.happened[what] += 1

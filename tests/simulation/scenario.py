@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from schemas import topics as table
@@ -47,6 +48,7 @@ class Given:
     value: bytes | None
     number: int = -1
     refused: bool = False
+    expires_at_s: float = float("inf")  # refused when its work begins later: a replay may have another result
 
     @property
     def decodes(self) -> bool:
@@ -95,7 +97,7 @@ class Scenario:
 
     @property
     def settings(self) -> Settings:
-        return Settings(session_timeout_s=self.session_s, transaction_auctions=self.transaction_auctions)
+        return _settings(self.session_s, self.transaction_auctions)
 
 
 @dataclass
@@ -111,7 +113,8 @@ class Answerer:
         self.handled.append(number)
         if self.scenario.slowness_s:
             await asyncio.sleep(self.rng.uniform(0.0, self.scenario.slowness_s))
-        if self.scenario.given[number].refused:
+        given = self.scenario.given[number]
+        if given.refused or asyncio.get_running_loop().time() > given.expires_at_s:
             raise Refused(DeadLetterReason.EXPIRED, "too late")
         answer = Answered(query_id=data.query_id, number=number)
         answered = event.follow(answer, source="test", auction_id=data.auction_id, time=event.time)
@@ -133,6 +136,11 @@ def stage(scenario: Scenario, rng: random.Random) -> Stage:
     return Stage(spec(scenario), Answerer(scenario, rng), IN_FLIGHT)
 
 
+@lru_cache
+def _settings(session_s: float, transaction_auctions: int) -> Settings:
+    return Settings(session_timeout_s=session_s, transaction_auctions=transaction_auctions)
+
+
 def _input(rng: random.Random, remembers: bool) -> list[Given]:
     count, ids = rng.randint(10, 22), rng.randint(3, 8)
     given = []
@@ -145,5 +153,6 @@ def _input(rng: random.Random, remembers: bool) -> list[Given]:
             given.append(Given(at_s, partition, id_, b"nonsense"))
         else:
             value = Asked(query_id=id_, number=number).encode()
-            given.append(Given(at_s, partition, id_, value, number, rng.random() < 0.12))
+            expires_at_s = at_s + rng.uniform(0.1, 3.0) if rng.random() < 0.3 else float("inf")
+            given.append(Given(at_s, partition, id_, value, number, rng.random() < 0.1, expires_at_s))
     return given

@@ -21,6 +21,7 @@ from tests.simulation.log import Fate, Piece, Stored
 from tests.simulation.network import Network
 from tests.simulation.scenario import ANSWERED, ASKED, BUSY_S, OUTPUTS, PARTITIONS, USED, Scenario
 from workers.errors import BrokerError
+from workers.stream import known_ids
 from workers.stream import partition as partition_module
 from workers.stream import recollection
 from workers.stream.kafka import KafkaBus
@@ -30,6 +31,7 @@ HEALING_S = 90.0
 STOPPING_S = 30.0
 LOOK_S = 0.25
 BURIAL_STEPS = 20_000
+FEW_SHELVES = 4  # of the memory of ids: a thousand for each opening would be a fifth of the run
 
 
 @dataclass
@@ -95,6 +97,8 @@ class Simulation:
         topics = {name: PARTITIONS for name in (ASKED.name, ANSWERED.name, USED.name, ASKED.dead_letters)}
         self.broker = Broker(self.loop, self.rng, topics, self.faults.note)
         self.broker.slow_markers = scenario.slow_markers
+        if scenario.budget:
+            self.broker.refuses_batch = self.faults.refuses_batch
         self.spec = scenarios.spec(scenario)
         self.group = self._new_group()
         self.network = Network(self.loop, self.rng, self.broker, self.faults)
@@ -379,11 +383,13 @@ def virtual_clock(loop: VirtualLoop) -> Iterator[None]:
     """What still reads the process's clock reads the loop's instead."""
     modules = [module for module in (partition_module, recollection) if hasattr(module, "time")]
     clocks = [module.time for module in modules]
+    shelves, known_ids.SHELVES = known_ids.SHELVES, FEW_SHELVES
     try:
         for module in modules:
             module.time = SimpleNamespace(monotonic=loop.time)  # type: ignore[attr-defined]
         yield
     finally:
+        known_ids.SHELVES = shelves
         for module, clock in zip(modules, clocks, strict=True):
             module.time = clock  # type: ignore[attr-defined]
 
