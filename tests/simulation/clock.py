@@ -6,6 +6,7 @@ on, no `finally` either; those of a frozen one are held until it thaws.
 
 import asyncio
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
@@ -37,6 +38,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, most_steps: int) -> None:
         super().__init__()
         self.now_s = 0.0
+        self.grid_s = 0.0  # timers ring at multiples of this: things then happen in the same instant
         self.steps = 0
         self.before_step: Callable[[Process], None] | None = None
         self.errors: list[dict[str, Any]] = []
@@ -55,6 +57,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return handle
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+        if self.grid_s:
+            when = math.ceil(when / self.grid_s) * self.grid_s
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._timer_count += 1
         heapq.heappush(self._timers, (when, self._timer_count, timer))

@@ -13,6 +13,7 @@ from tests.simulation.faults import Fault, Faults
 
 LATENCIES_S = (0.0003, 0.003)
 FETCH_LIMIT = 6
+LATE_S = (0.02, 0.1, 0.12, 0.15, 0.3, 1.0, 4.0)  # aiokafka repeats a request after 0.1
 
 
 class Network:
@@ -63,7 +64,7 @@ class Network:
             return
         if fault is Fault.EXECUTED_LATE:
             self._later(there, _fail, answer, broken)
-            there = self._rng.choice((0.02, 0.1, 0.3, 1.0, 4.0)) * self._rng.uniform(0.5, 1.5)
+            there = self._rng.choice(LATE_S) * self._rng.uniform(0.9, 1.2)
             answer = self._loop.create_future()
         if fault is Fault.SLOW:
             there, back = there + self._rng.expovariate(1.5), back + self._rng.expovariate(1.5)
@@ -144,4 +145,6 @@ def _fail(answer: "asyncio.Future[Any]", error: Exception) -> None:
 
 
 def _shown(result: Any) -> str:
+    if hasattr(result, "to_object"):
+        return "topology"
     return " ".join(f"{name}={value}" for name, value in vars(result).items()) if hasattr(result, "__dict__") else str(result)

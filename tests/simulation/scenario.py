@@ -68,6 +68,7 @@ class Scenario:
     transaction_auctions: int
     slowness_s: float
     slow_markers: float
+    grid_s: float  # of time: on a coarse one much happens at the same instant
     budget: int
     intensity: float
     events: Sequence[tuple[float, str]]  # crash, freeze, restart, stop: at which time
@@ -87,7 +88,8 @@ class Scenario:
             static=rng.random() < 0.4,
             session_s=rng.choice((1.0, 1.5, 2.5)),
             transaction_auctions=rng.choice((1, 2, 8)),
-            slowness_s=rng.choice((0.0, 0.01, 0.2, 0.6)),
+            slowness_s=rng.choice((0.0, 0.01, 0.2, 0.6, 3.0)),
+            grid_s=rng.choice((0.0, 0.002, 0.01, 0.01)),
             slow_markers=rng.choice((0.0, 0.0, 0.2)),
             budget=rng.randint(2, 8) if faults else 0,
             intensity=rng.choice((0.5, 1.0, 2.0)),
