@@ -111,8 +111,8 @@ class Broker:
 
     # Reading
 
-    def fetch(self, place: tuple[str, int], position: int, limit: int) -> tuple[list[Stored], int] | None:
-        """Committed records from `position` and the next position; None when there is nothing yet."""
+    def fetch(self, place: tuple[str, int], position: int, limit: int) -> tuple[list[Stored], int, int] | None:
+        """Committed records from `position`, the next position and the last stable offset; None when there is nothing yet."""
         self.check_up()
         log = self.logs[place[0]][place[1]]
         found: list[Stored] = []
@@ -123,7 +123,7 @@ class Broker:
                 found.append(entry)
                 if len(found) == limit:
                     break
-        return (found, at) if at > position else None
+        return (found, at, log.stable) if at > position else None
 
     def wait(self, place: tuple[str, int], wake: Callable[[], None]) -> None:
         """Call when the partition has more, or the broker goes down."""

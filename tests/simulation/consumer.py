@@ -38,6 +38,7 @@ class Place:
     records: Sequence[Any] | None = None  # fetched and not yet taken
     fetched_at: int = -1  # the position they belong to
     next_position: int = -1
+    stable: int | None = None  # the last stable offset, as the last fetch told it
 
 
 class SimulatedConsumer:
@@ -109,6 +110,10 @@ class SimulatedConsumer:
             await asyncio.sleep(RETRY_S)
         return position
 
+    def last_stable_offset(self, partition: TopicPartition) -> int | None:
+        assert partition in self._places, "Partition is not assigned"  # as aiokafka
+        return self._places[partition].stable
+
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[Any]]:
@@ -140,14 +145,14 @@ class SimulatedConsumer:
             return
         place.fetching, turn, position = True, place.turn, place.position
 
-        def found(answer: tuple[Sequence[Any], int] | None) -> None:
+        def found(answer: tuple[Sequence[Any], int, int] | None) -> None:
             if place.turn != turn or self._places.get(partition) is not place:
                 return
             place.fetching = False
             if answer is None:
                 self._fetch(partition, place)
             else:
-                place.records, place.next_position = answer
+                place.records, place.next_position, place.stable = answer
                 place.fetched_at = position
                 self._wake()
 

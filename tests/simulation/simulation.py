@@ -22,7 +22,6 @@ from tests.simulation.network import Network
 from tests.simulation.scenario import ANSWERED, ASKED, BUSY_S, OUTPUTS, PARTITIONS, USED, Scenario
 from workers.errors import BrokerError
 from workers.stream import known_ids
-from workers.stream import partition as partition_module
 from workers.stream import recollection
 from workers.stream.kafka import KafkaBus
 
@@ -391,7 +390,7 @@ def _is_harmless(error: dict[str, Any]) -> bool:
 @contextlib.contextmanager
 def virtual_clock(loop: VirtualLoop) -> Iterator[None]:
     """What still reads the process's clock reads the loop's instead."""
-    modules = [module for module in (partition_module, recollection) if hasattr(module, "time")]
+    modules = [module for module in (recollection,) if hasattr(module, "time")]
     clocks = [module.time for module in modules]
     shelves, known_ids.SHELVES = known_ids.SHELVES, FEW_SHELVES
     try:
