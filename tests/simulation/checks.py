@@ -8,6 +8,7 @@ from tests.contracts.test_bus import Asked
 from tests.simulation.log import Stored
 from tests.simulation.scenario import ANSWERED, ASKED, OUTPUTS, PARTITIONS, USED, Given
 from tests.simulation.simulation import Outcome
+from workers.stream.attempts import MOST_DEATHS
 
 
 HORIZON_S = 1e9
@@ -43,21 +44,30 @@ def results(outcome: Outcome) -> Iterator[str]:
     for at, index in outcome.inputs.items():
         if len(found[at]) != 1:
             yield f"input {at} has {len(found[at])} results: {[(one.topic, one.partition, one.offset) for one in found[at]]}"
-        elif (problem := _wrong_kind(outcome.scenario.given[index], found[at][0], outcome.scenario.remembers)) is not None:
+        elif (problem := _wrong_kind(outcome, outcome.scenario.given[index], found[at][0])) is not None:
             yield f"input {at}: {problem}"
 
 
-def _wrong_kind(given: Given, entry: Stored, remembers: bool) -> str | None:
-    reason = reason_of(entry)
-    if not given.decodes:
-        allowed = {DeadLetterReason.BAD_JSON.name}
-    elif given.refused:
-        allowed = {DeadLetterReason.EXPIRED.name}
-    else:
-        allowed = {"", *([DeadLetterReason.EXPIRED.name] if given.expires_at_s < HORIZON_S else [])}
-    if remembers and given.decodes:
+def _wrong_kind(outcome: Outcome, given: Given, entry: Stored) -> str | None:
+    reason, begun = reason_of(entry), sum(number == given.number for number, _ in outcome.begun)
+    allowed = {name.name if name else "" for name in _possible(given)}
+    if outcome.scenario.remembers and given.decodes:
         allowed.add(DeadLetterReason.DUPLICATE_QUERY.name)
+    if reason == DeadLetterReason.CRASHED_WORKER.name and begun < MOST_DEATHS:
+        return f"it is given up as {reason}, though work on it was begun only {begun} times"
     return None if reason in allowed else f"its result is {reason!r}, not one of {sorted(allowed)}"
+
+
+def _possible(given: Given) -> set[DeadLetterReason | None]:
+    """Reasons of a dead letter, None for an answer. Any record can be in work when three processes die."""
+    if not given.decodes:
+        return {DeadLetterReason.BAD_JSON, DeadLetterReason.CRASHED_WORKER}
+    if given.poisonous:
+        return {DeadLetterReason.CRASHED_WORKER}
+    if given.refused:
+        return {DeadLetterReason.EXPIRED, DeadLetterReason.CRASHED_WORKER}
+    late = {DeadLetterReason.EXPIRED} if given.expires_at_s < HORIZON_S else set()
+    return {None, DeadLetterReason.CRASHED_WORKER} | late
 
 
 def reason_of(entry: Stored) -> str:
@@ -67,6 +77,8 @@ def reason_of(entry: Stored) -> str:
 
 def order(outcome: Outcome) -> Iterator[str]:
     """Per output partition, the results of one input partition are in the order of the input."""
+    if not outcome.scenario.in_order:
+        return
     for topic in OUTPUTS:
         for log in outcome.broker.logs[topic]:
             origins = [origin(outcome, entry) for entry in log.visible()]

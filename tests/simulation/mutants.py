@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 from tests.simulation.groups import Group
 from tests.simulation.log import Fate
 from tests.simulation.transactions import TransactionCoordinator
-from workers.stream import partition as partition_module
+from workers.stream import tenure, writer
+from workers.stream.attempts import Attempts
+from workers.stream.backlog import Backlog
+from workers.stream.completion import Completion
 from workers.stream.once import Once
 from workers.stream.partition import PartitionActor
 from workers.stream.writer import TransactionalWriter
@@ -26,16 +30,11 @@ def no_ownership_check() -> Any:
 def answers_not_gathered() -> Any:
     """The commit is believed to tell of lost records."""
 
-    async def send(self: TransactionalWriter, records: Any) -> None:
-        async def ignored(*futures: Any) -> None:
-            for future in futures:
-                future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    async def not_gathered(*futures: Any) -> None:
+        for future in futures:
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-        with mock.patch("workers.stream.writer.asyncio.gather", ignored):
-            await original(self, records)
-
-    original = TransactionalWriter._send
-    return mock.patch.object(TransactionalWriter, "_send", send)
+    return mock.patch.object(writer, "asyncio", SimpleNamespace(gather=not_gathered, wait_for=asyncio.wait_for))
 
 
 def no_seek_after_a_new_epoch() -> Any:
@@ -72,25 +71,25 @@ def producer_kept_after_a_lost_answer() -> Any:
 
 def offset_read_before_fencing() -> Any:
     """The committed offset is read while the predecessor can still commit."""
-    start, read = TransactionalWriter.start, PartitionActor._read_committed
+    start, read, unstarted = TransactionalWriter.start, tenure.read_position, dict[Any, TransactionalWriter]()
 
-    async def no_start(self: TransactionalWriter) -> None: ...
+    async def not_yet(self: TransactionalWriter) -> None:
+        unstarted[asyncio.current_task()] = self
 
-    async def read_then_start(self: PartitionActor, *arguments: Any) -> Any:
-        found = await read(self, *arguments)
-        assert self._writer is not None
-        await start(self._writer)
+    async def read_then_start(*arguments: Any) -> Completion:
+        found = await read(*arguments)
+        await start(unstarted.pop(asyncio.current_task()))
         return found
 
     return _both(
-        mock.patch.object(TransactionalWriter, "start", no_start),
-        mock.patch.object(PartitionActor, "_read_committed", read_then_start),
+        mock.patch.object(TransactionalWriter, "start", not_yet),
+        mock.patch.object(tenure, "read_position", read_then_start),
     )
 
 
 def ids_kept_after_an_abort() -> Any:
     """What was remembered in an aborted transaction stays known."""
-    recollect, kept = partition_module.recollect, dict[Any, Once]()
+    recollect, kept = tenure.recollect, dict[Any, Once]()
 
     async def remembered(clients: Any, *arguments: Any) -> Once:
         key = clients, arguments[-1]
@@ -98,7 +97,7 @@ def ids_kept_after_an_abort() -> Any:
             kept[key] = await recollect(clients, *arguments)
         return kept[key]
 
-    return mock.patch.object(partition_module, "recollect", remembered)
+    return mock.patch.object(tenure, "recollect", remembered)
 
 
 def an_id_for_each_producer() -> Any:
@@ -117,7 +116,34 @@ def memory_not_read() -> Any:
     async def nothing(clients: Any, spec: Any, *_: Any) -> Once:
         return Once(spec.remembers)
 
-    return mock.patch.object(partition_module, "recollect", nothing)
+    return mock.patch.object(tenure, "recollect", nothing)
+
+
+def bitmap_begins_behind_the_base() -> Any:
+    """What is finished at the committed offset itself is forgotten: `>` in place of `>=`."""
+    after = Backlog.after
+
+    def beyond(self: Backlog, results: Any) -> Completion:
+        completion = after(self, results)
+        return Completion(completion.base, frozenset(offset for offset in completion.done if offset > completion.base))
+
+    return mock.patch.object(Backlog, "after", beyond)
+
+
+def bitmap_not_read() -> Any:
+    """A new owner believes that nothing beyond the committed offset is finished."""
+    read = tenure.read_position
+
+    async def only_the_base(*arguments: Any) -> Completion:
+        completion = await read(*arguments)
+        return Completion(completion.base, attempts=completion.attempts)
+
+    return mock.patch.object(tenure, "read_position", only_the_base)
+
+
+def deaths_not_counted() -> Any:
+    """A record that ends every process that works on it is tried for ever."""
+    return mock.patch.object(Attempts, "hopeless", False)
 
 
 def broker_loses_a_marker() -> Any:
@@ -164,6 +190,9 @@ MUTANTS: dict[str, Mutant] = {
         ids_kept_after_an_abort,
         an_id_for_each_producer,
         memory_not_read,
+        bitmap_begins_behind_the_base,
+        bitmap_not_read,
+        deaths_not_counted,
         broker_loses_a_marker,
         broker_does_not_fence,
     )

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,8 +14,8 @@ from schemas.reasons import DeadLetterReason
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.contracts.test_bus import Answered, Asked
-from workers.errors import Refused
-from workers.pipeline import Stage, StageSpec
+from workers.errors import EngineUnavailable, Refused
+from workers.pipeline import Means, StageSpec, Worker
 from workers.settings import Settings
 from workers.stream.writer import place
 
@@ -48,6 +48,7 @@ class Given:
     value: bytes | None
     number: int = -1
     refused: bool = False
+    poisonous: bool = False  # the process that works on it dies
     expires_at_s: float = float("inf")  # refused when its work begins later: a replay may have another result
 
     @property
@@ -62,6 +63,8 @@ class Scenario:
     seed: int
     given: Sequence[Given]
     remembers: bool
+    in_order: bool
+    engine_down_s: tuple[float, float]  # no work between these times
     workers: int
     static: bool
     session_s: float
@@ -82,8 +85,10 @@ class Scenario:
         events = [(rng.uniform(0.5, BUSY_S), *rng.choices(kinds, (3, 3, 2, 2))) for _ in range(rng.randint(0, 3))]
         return cls(
             seed=seed,
-            given=_input(rng, remembers),
+            given=_input(rng, remembers, faults),
             remembers=remembers,
+            in_order=remembers or rng.random() < 0.4,
+            engine_down_s=(rng.uniform(0, BUSY_S), rng.uniform(0, BUSY_S)) if faults and rng.random() < 0.2 else (0, 0),
             workers=rng.randint(2, 3),
             static=rng.random() < 0.4,
             session_s=rng.choice((1.0, 1.5, 2.5)),
@@ -108,15 +113,21 @@ class Answerer:
 
     scenario: Scenario
     rng: random.Random
-    handled: list[int] = field(default_factory=list)
+    begun: Callable[[int], None]
+    crash: Callable[[], None]
 
     async def handle(self, event: Event[Asked]) -> Sequence[Event[Any]]:
         number, data = event.data.number, event.data
-        self.handled.append(number)
+        self.begun(number)
+        given, now = self.scenario.given[number], asyncio.get_running_loop().time
         if self.scenario.slowness_s:
             await asyncio.sleep(self.rng.uniform(0.0, self.scenario.slowness_s))
-        given = self.scenario.given[number]
-        if given.refused or asyncio.get_running_loop().time() > given.expires_at_s:
+        if given.poisonous:
+            self.crash()
+            await asyncio.sleep(0)
+        if self.scenario.engine_down_s[0] < now() < self.scenario.engine_down_s[1]:
+            raise EngineUnavailable("the engine is down")
+        if given.refused or now() > given.expires_at_s:
             raise Refused(DeadLetterReason.EXPIRED, "too late")
         answer = Answered(query_id=data.query_id, number=number)
         answered = event.follow(answer, source="test", auction_id=data.auction_id, time=event.time)
@@ -128,14 +139,13 @@ class Answerer:
 
 def spec(scenario: Scenario) -> StageSpec:
     """The stage that every simulated worker runs."""
-    memory = (USED,) if scenario.remembers else ()
-    return StageSpec(
-        "test", ASKED, (ANSWERED, *memory), False, lambda means: None, remembers=USED if memory else None  # type: ignore[arg-type, return-value]
-    )
+    memory = USED if scenario.remembers else None
+    publishes = (ANSWERED,) if memory is None else (ANSWERED, memory)
+    return StageSpec("test", ASKED, publishes, False, _never, in_order=scenario.in_order, remembers=memory)
 
 
-def stage(scenario: Scenario, rng: random.Random) -> Stage:
-    return Stage(spec(scenario), Answerer(scenario, rng), IN_FLIGHT)
+def _never(means: Means) -> Worker:
+    raise NotImplementedError("the simulation makes its own workers")
 
 
 @lru_cache
@@ -143,9 +153,10 @@ def _settings(session_s: float, transaction_auctions: int) -> Settings:
     return Settings(session_timeout_s=session_s, transaction_auctions=transaction_auctions)
 
 
-def _input(rng: random.Random, remembers: bool) -> list[Given]:
+def _input(rng: random.Random, remembers: bool, faults: bool) -> list[Given]:
     count, ids = rng.randint(10, 22), rng.randint(3, 8)
-    given = []
+    given: list[Given] = []
+    poison = rng.randrange(2 * count) if faults and rng.random() < 0.3 else -1
     for number in range(count):
         id_ = f"q{rng.randrange(2 * count if remembers and rng.random() < 0.6 else ids)}"
         at_s, partition = BUSY_S * 0.8 * (number / count) ** 1.5, place(id_.encode(), PARTITIONS)
@@ -156,5 +167,5 @@ def _input(rng: random.Random, remembers: bool) -> list[Given]:
         else:
             value = Asked(query_id=id_, number=number).encode()
             expires_at_s = at_s + rng.uniform(0.1, 3.0) if rng.random() < 0.3 else float("inf")
-            given.append(Given(at_s, partition, id_, value, number, rng.random() < 0.1, expires_at_s))
+            given.append(Given(at_s, partition, id_, value, number, rng.random() < 0.1, number == poison, expires_at_s))
     return given

@@ -19,11 +19,23 @@ from tests.simulation.faults import Faults
 from tests.simulation.groups import Group
 from tests.simulation.log import Fate, Piece, Stored
 from tests.simulation.network import Network
-from tests.simulation.scenario import ANSWERED, ASKED, BUSY_S, OUTPUTS, PARTITIONS, USED, Scenario
+from tests.simulation.scenario import (
+    ANSWERED,
+    ASKED,
+    BUSY_S,
+    IN_FLIGHT,
+    OUTPUTS,
+    PARTITIONS,
+    USED,
+    Answerer,
+    Scenario,
+)
 from workers.errors import BrokerError
+from workers.pipeline import Stage
 from workers.stream import known_ids
 from workers.stream import recollection
 from workers.stream.kafka import KafkaBus
+from workers.stream.partition import PartitionActor
 
 MOST_STEPS = 120_000
 HEALING_S = 90.0
@@ -66,6 +78,8 @@ class Life:
     stop: asyncio.Event
     journal: Journal
     task: "asyncio.Task[None] | None" = None
+    clients: SimulatedClients | None = None
+    suspect: bool = False  # it crashed, or was away for longer than its session
 
 
 @dataclass
@@ -77,6 +91,7 @@ class Outcome:
     group: Group
     faults: Faults
     lives: list[Life]
+    begun: list[tuple[int, Life]]  # every work on a record, by its number
     inputs: dict[tuple[int, int], int]  # partition and offset: index in scenario.given
     read_live: list[Record]
     findings: list[str]
@@ -107,6 +122,7 @@ class Simulation:
         self.current: dict[int, Life] = {}
         self.clients: list[SimulatedClients] = []
         self.inputs: dict[tuple[int, int], int] = {}
+        self.begun: list[tuple[int, Life]] = []
         self.read_live: list[Record] = []
         self.findings: list[str] = []
         self.trace: list[str] = []
@@ -132,6 +148,7 @@ class Simulation:
                 self.group,
                 self.faults,
                 self.lives,
+                self.begun,
                 self.inputs,
                 self.read_live,
                 self.findings,
@@ -231,14 +248,24 @@ class Simulation:
         settings = self.scenario.settings
         if self.scenario.static:
             settings = settings.model_copy(update={"instance": str(life.slot)})
-        clients = SimulatedClients(self.network)
+        clients = life.clients = SimulatedClients(self.network)
         self.clients.append(clients)
         bus = self._bus(settings, life.journal, clients)  # type: ignore[arg-type]
         try:
-            await bus.run([scenarios.stage(self.scenario, self.rng)], life.stop)
+            await bus.run([self._stage(life)], life.stop)
         except BrokerError as error:
             self._tell(f"{life.process.name} exits: {error}")
             self.faults.note("worker gave up")
+
+    def _stage(self, life: Life) -> Stage:
+        def begun(number: int) -> None:
+            self.begun.append((number, life))
+
+        def crash() -> None:
+            self.faults.note("crash by a record")
+            self.crash(life.process, "by a record")
+
+        return Stage(self.spec, Answerer(self.scenario, self.rng, begun, crash), IN_FLIGHT)
 
     def _ended(self, life: Life) -> None:
         """The process is at its end: what raises here is no crash of ours. Another takes its place."""
@@ -248,8 +275,15 @@ class Simulation:
         if life.process.dead or self.network.over:
             return
         self._tell(f"{life.process.name} ended")
+        self.findings += [f"{life.process.name} leaves {name} running behind it" for name in self._left_behind(life)]
         life.process.dead = True
         self._replace(life)
+
+    def _left_behind(self, life: Life) -> list[str]:
+        """Names of the actors' tasks that still run."""
+        coroutines = {task.get_name(): task.get_coro() for task in asyncio.all_tasks(self.loop)}
+        actors = {name: _actor(coroutine) for name, coroutine in coroutines.items()}
+        return sorted(name for name, actor in actors.items() if actor and actor._tenure._clients is life.clients)
 
     def _replace(self, life: Life) -> None:
         if self.current.get(life.slot) is life:
@@ -262,7 +296,7 @@ class Simulation:
             return
         self.faults.note("crash")
         self._tell(f"crash {process.name} {why}")
-        process.dead = True
+        process.dead = life.suspect = True
         self._replace(life)
 
     def freeze(self, process: Process, why: str) -> None:
@@ -380,6 +414,12 @@ class Simulation:
     def _tell(self, what: str) -> None:
         if self.network.trace is not None:
             self.trace.append(f"{self.loop.time():9.4f} {'=====':10} {what}")
+
+
+def _actor(coroutine: Any) -> PartitionActor | None:
+    """Whose `run` the coroutine is."""
+    frame = getattr(coroutine, "cr_frame", None)
+    return frame.f_locals["self"] if frame is not None and frame.f_code is PartitionActor.run.__code__ else None
 
 
 def _is_harmless(error: dict[str, Any]) -> bool:
