@@ -9,6 +9,7 @@ from tests.simulation.log import Stored
 from tests.simulation.scenario import ANSWERED, ASKED, OUTPUTS, PARTITIONS, USED, Given
 from tests.simulation.simulation import Outcome
 from workers.stream.attempts import MOST_DEATHS
+from workers.stream.completion import read_completion
 
 
 HORIZON_S = 1e9
@@ -49,13 +50,26 @@ def results(outcome: Outcome) -> Iterator[str]:
 
 
 def _wrong_kind(outcome: Outcome, given: Given, entry: Stored) -> str | None:
-    reason, begun = reason_of(entry), sum(number == given.number for number, _ in outcome.begun)
+    reason = reason_of(entry)
     allowed = {name.name if name else "" for name in _possible(given)}
     if outcome.scenario.remembers and given.decodes:
         allowed.add(DeadLetterReason.DUPLICATE_QUERY.name)
-    if reason == DeadLetterReason.CRASHED_WORKER.name and begun < MOST_DEATHS:
-        return f"it is given up as {reason}, though work on it was begun only {begun} times"
+    if reason == DeadLetterReason.CRASHED_WORKER.name and (tried := attempts(outcome, origin(outcome, entry))) < MOST_DEATHS:
+        return f"it is given up as {reason}, though only {tried} attempts at it had no orderly end"
     return None if reason in allowed else f"its result is {reason!r}, not one of {sorted(allowed)}"
+
+
+def attempts(outcome: Outcome, at: tuple[int, int]) -> int:
+    """How many attempts were announced while the record was the first unfinished one, less those taken back."""
+    count, before = 0, (-1, 0)
+    for (_, partition), offset, metadata in outcome.group.offset_history:
+        if partition == at[0]:
+            number = read_completion(offset, metadata).attempts
+            if offset == at[1]:
+                # with a new first record comes at most one attempt: what is more was somebody else's
+                count += number - before[1] if before[0] == offset else int(number == 1)
+            before = offset, number
+    return count
 
 
 def _possible(given: Given) -> set[DeadLetterReason | None]:
