@@ -1,0 +1,199 @@
+"""Protections of the stream code, each switched off: the simulator must notice."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from tests.simulation.groups import Group
+from tests.simulation.log import Fate
+from tests.simulation.transactions import TransactionCoordinator
+from workers.stream import tenure, writer
+from workers.stream.attempts import Attempts
+from workers.stream.backlog import Backlog
+from workers.stream.completion import Completion
+from workers.stream.once import Once
+from workers.stream.partition import PartitionActor
+from workers.stream.writer import TransactionalWriter
+
+Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+def no_ownership_check() -> Any:
+    """Side effects although the partition was lost."""
+    return mock.patch.object(PartitionActor, "_check_owner", lambda self: None)
+
+
+def answers_not_gathered() -> Any:
+    """The commit is believed to tell of lost records."""
+
+    async def not_gathered(*futures: Any) -> None:
+        for future in futures:
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    return mock.patch.object(writer, "asyncio", SimpleNamespace(gather=not_gathered, wait_for=asyncio.wait_for))
+
+
+def no_seek_after_a_new_epoch() -> Any:
+    """Records of a poll that began before the actor was ready are dropped, and not fetched again."""
+    original = PartitionActor.seek
+
+    def seek(self: PartitionActor) -> None:
+        if not self.ready:
+            original(self)
+
+    return mock.patch.object(PartitionActor, "seek", seek)
+
+
+def offsets_before_records() -> Any:
+    """The offset is committed in a transaction of its own, before what it stands for."""
+    begin, send, commit = TransactionalWriter.begin, TransactionalWriter.send, TransactionalWriter.commit
+
+    async def later_send(self: Any, records: Any) -> None:
+        self.kept = list(records)
+
+    async def early_commit(self: Any, *arguments: Any) -> None:
+        await commit(self, *arguments)
+        await begin(self)
+        await send(self, self.kept)
+        await asyncio.wait_for(self._producer.commit_transaction(), 15)
+
+    return mock.patch.multiple(TransactionalWriter, send=later_send, commit=early_commit)
+
+
+def producer_kept_after_a_lost_answer() -> Any:
+    """A late duplicate of a request finds the same producer epoch."""
+    return mock.patch.object(TransactionalWriter, "_watch", lambda self: None)
+
+
+def offset_read_before_fencing() -> Any:
+    """The committed offset is read while the predecessor can still commit."""
+    start, read, unstarted = TransactionalWriter.start, tenure.read_position, dict[Any, TransactionalWriter]()
+
+    async def not_yet(self: TransactionalWriter) -> None:
+        unstarted[asyncio.current_task()] = self
+
+    async def read_then_start(*arguments: Any) -> Completion:
+        found = await read(*arguments)
+        await start(unstarted.pop(asyncio.current_task()))
+        return found
+
+    return _both(
+        mock.patch.object(TransactionalWriter, "start", not_yet),
+        mock.patch.object(tenure, "read_position", read_then_start),
+    )
+
+
+def ids_kept_after_an_abort() -> Any:
+    """What was remembered in an aborted transaction stays known."""
+    recollect, kept = tenure.recollect, dict[Any, Once]()
+
+    async def remembered(clients: Any, *arguments: Any) -> Once:
+        key = clients, arguments[-1]
+        if key not in kept:
+            kept[key] = await recollect(clients, *arguments)
+        return kept[key]
+
+    return mock.patch.object(tenure, "recollect", remembered)
+
+
+def an_id_for_each_producer() -> Any:
+    """Transactional ids that nobody else ever has: nobody is fenced."""
+    init, numbers = TransactionalWriter.__init__, itertools.count()
+
+    def own_id(self: TransactionalWriter, clients: Any, transactional_id: str) -> None:
+        init(self, clients, f"{transactional_id}.{next(numbers)}")
+
+    return mock.patch.object(TransactionalWriter, "__init__", own_id)
+
+
+def memory_not_read() -> Any:
+    """A new owner begins with an empty memory."""
+
+    async def nothing(clients: Any, spec: Any, *_: Any) -> Once:
+        return Once(spec.remembers)
+
+    return mock.patch.object(tenure, "recollect", nothing)
+
+
+def bitmap_begins_behind_the_base() -> Any:
+    """What is finished at the committed offset itself is forgotten: `>` in place of `>=`."""
+    after = Backlog.after
+
+    def beyond(self: Backlog, results: Any) -> Completion:
+        completion = after(self, results)
+        return Completion(completion.base, frozenset(offset for offset in completion.done if offset > completion.base))
+
+    return mock.patch.object(Backlog, "after", beyond)
+
+
+def bitmap_not_read() -> Any:
+    """A new owner believes that nothing beyond the committed offset is finished."""
+    read = tenure.read_position
+
+    async def only_the_base(*arguments: Any) -> Completion:
+        completion = await read(*arguments)
+        return Completion(completion.base, attempts=completion.attempts)
+
+    return mock.patch.object(tenure, "read_position", only_the_base)
+
+
+def deaths_not_counted() -> Any:
+    """A record that ends every process that works on it is tried for ever."""
+    return mock.patch.object(Attempts, "hopeless", False)
+
+
+def broker_loses_a_marker() -> Any:
+    """Kafka 4.3 and 4.4: a transaction counts as complete though a marker was never written (the offsets' one)."""
+    mark, count = Group.mark, itertools.count(1)
+
+    def sometimes(self: Group, pid: int, epoch: int, fate: Fate) -> None:
+        if next(count) % 7:
+            mark(self, pid, epoch, fate)
+
+    return mock.patch.object(Group, "mark", sometimes)
+
+
+def broker_does_not_fence() -> Any:
+    """A coordinator that takes requests of every epoch."""
+    end, add = TransactionCoordinator.end, TransactionCoordinator.add
+
+    def epoch_of(self: TransactionCoordinator, id_: str, epoch: int) -> int:
+        return self.by_id[id_].epoch if id_ in self.by_id else epoch
+
+    return mock.patch.multiple(
+        TransactionCoordinator,
+        end=lambda self, id_, pid, epoch, commit: end(self, id_, pid, epoch_of(self, id_, epoch), commit),
+        add=lambda self, id_, pid, epoch, places: add(self, id_, pid, epoch_of(self, id_, epoch), places),
+        permits=lambda self, pid, epoch, place: True,
+    )
+
+
+@contextlib.contextmanager
+def _both(first: Any, second: Any) -> Iterator[None]:
+    with first, second:
+        yield
+
+
+MUTANTS: dict[str, Mutant] = {
+    mutant.__name__: mutant
+    for mutant in (
+        no_ownership_check,
+        answers_not_gathered,
+        no_seek_after_a_new_epoch,
+        offsets_before_records,
+        producer_kept_after_a_lost_answer,
+        offset_read_before_fencing,
+        ids_kept_after_an_abort,
+        an_id_for_each_producer,
+        memory_not_read,
+        bitmap_begins_behind_the_base,
+        bitmap_not_read,
+        deaths_not_counted,
+        broker_loses_a_marker,
+        broker_does_not_fence,
+    )
+}

@@ -1,0 +1,41 @@
+"""With any one protection switched off some seed fails: the simulator would have noticed."""
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.simulation.checks import judge
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.scenario import Scenario
+from tests.simulation.simulation import Simulation
+
+MOST_SEEDS = 1_500
+
+#: Scenarios in which a mutant shows itself sooner; the seeds of test_simulation.py hold these too, only rarer.
+FOCUS: dict[str, dict[str, Any]] = {
+    "no_ownership_check": {"grid_s": 0.01, "slowness_s": 3.0, "static": False},  # a cancellation must be swallowed
+}
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_found(name: str) -> None:
+    scenarios = (
+        dataclasses.replace(Scenario.draw(seed), **FOCUS.get(name, {})) for seed in itertools.islice(itertools.count(), MOST_SEEDS)
+    )
+
+    with MUTANTS[name]():
+        found = next((scenario.seed for scenario in scenarios if judge(Simulation(scenario).run())), None)
+
+    assert found is not None, f"{MOST_SEEDS} seeds do not notice: {MUTANTS[name].__doc__}"
+    print(f"{name}: seed {found}")
