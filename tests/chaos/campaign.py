@@ -44,7 +44,7 @@ class Plan:
     faults: Mapping[str, int]
     replicas: int = 2
     is_static: bool = True
-    backlog: int = 1_000
+    backlog: int = 600
     limit_s: float = 1_800.0
 
 
@@ -123,11 +123,12 @@ class Round:
         self._sample()
         if feeder.error is not None:
             raise feeder.error
-        if self._schedule and (self._watch.ended >= self._schedule[0].after or feeder.is_done):
-            if faults.do(self._schedule[0].fault):
-                self._schedule.popleft()
+        if self._schedule and self._watch.ended >= self._schedule[0].after and faults.do(self._schedule[0].fault):
+            self._schedule.popleft()
         took_s = time.monotonic() - self._began_s
-        assert took_s < self._plan.limit_s, f"the round takes longer than {self._plan.limit_s:g} s: {self._lost(feeder)}"
+        assert took_s < self._plan.limit_s, (
+            f"the round takes longer than {self._plan.limit_s:g} s: {self._lost(feeder)}"
+        )
 
     def _sample(self) -> None:
         now = time.monotonic()

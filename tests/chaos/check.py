@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from schemas.topics import CHARGED, SETTLED
 from tests.chaos.watch import DEAD_LETTERS, WAIT_S
 
+POLL_S = 0.2
+
 
 def check(servers: str, plan: Path) -> list[str]:
     """What is wrong with the ends; nothing when all is well."""
@@ -27,7 +29,11 @@ def check(servers: str, plan: Path) -> list[str]:
         else:
             headers = dict(message.headers())
             reason = headers["dlq.reason"].decode()
-            id_ = json.loads(message.value())["query_id"] if reason == "DUPLICATE_QUERY" else headers["dlq.value.sha256"].decode()
+            id_ = (
+                json.loads(message.value())["query_id"]
+                if reason == "DUPLICATE_QUERY"
+                else headers["dlq.value.sha256"].decode()
+            )
             got[(reason, id_)] += 1
     got.update({("settled", id_): count for id_, count in replies.items()})
     findings = [f"missing: {end} x{count}" for end, count in (wanted - got).items()]
@@ -56,7 +62,7 @@ def _stored(servers: str, topics: tuple[str, ...]) -> Iterator[Message]:
     consumer.assign(places)
     open_ = len(places)
     while open_:
-        for message in consumer.consume(500, WAIT_S):
+        for message in consumer.consume(500, POLL_S):
             if message.error() is None:
                 yield message
             else:

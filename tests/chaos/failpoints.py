@@ -121,6 +121,4 @@ class FaultyClients(Clients):
     def producer(self, **options: Any) -> Any:
         if "transactional_id" not in options:
             return super().producer(**options)
-        return FailPointProducer(
-            self._armoury, **self._connection, request_timeout_ms=REQUEST_TIMEOUT_MS, **options
-        )
+        return FailPointProducer(self._armoury, **self._connection, request_timeout_ms=REQUEST_TIMEOUT_MS, **options)

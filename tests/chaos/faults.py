@@ -14,7 +14,8 @@ from tests.chaos.proxied_broker import ProxiedBroker
 from tests.chaos.proxy import HeldAnswer, Proxy
 
 EXTRA = "extra"
-EXTRA_MEMBER_S = 4.0
+EXTRA_MEMBER_S = 20.0  # as long as it may take until it gets partitions
+LATER_S = 0.5
 LATENCY_S, LATENCY_FOR_S = (0.005, 0.05), (1.0, 2.5)
 HOLE_S = (0.5, 3.0)
 END_TXN_DELAY_S = (0.05, 1.5)
@@ -119,7 +120,9 @@ class Faults:
 
     def _abort(self) -> bool:
         if self._random.random() < 0.5:
-            return self._arm(failpoints.ABORT, self._random.choice((failpoints.BEGIN, failpoints.SENDS, failpoints.OFFSETS)))
+            return self._arm(
+                failpoints.ABORT, self._random.choice((failpoints.BEGIN, failpoints.SENDS, failpoints.OFFSETS))
+            )
         return self._arm(failpoints.RAISE, self._random.choice(failpoints.POINTS))
 
     def _victim(self) -> Replica | None:
@@ -150,20 +153,24 @@ class Faults:
         return True
 
     def _rebalance(self) -> bool:
-        """A member without a name comes, works and leaves in order: two rebalances."""
+        """A member without a name comes, gets partitions and leaves in order: two rebalances."""
         stage = self._random.choice(sorted({replica.stage for replica in self._fleet}))
-        extra = self._fleet.add(stage, f"{stage}-{EXTRA}-{len(self.troubles)}")
         began = time.monotonic()
+        extra = self._fleet.add(stage, f"{stage}-{EXTRA}-{began:.0f}")
 
         def leave() -> None:
-            took = bool(self._holders.ever_held(extra.process.pid))
-            self._fleet.remove(extra)
-            self.counted["rebalance"] += took
-            self.counted["rebalance_without_partitions"] += not took
-            self.troubles.append(Trouble("rebalance", began, time.monotonic()))
+            now, took = time.monotonic(), self._holders.ever_held(extra.process.pid)
+            if not took and now < began + EXTRA_MEMBER_S:
+                return self._later.append((now + LATER_S, leave))
+            self._later.append((now + LATER_S, lambda: self._end(extra, took, began)))
 
-        self._later.append((began + EXTRA_MEMBER_S, leave))
+        self._later.append((began + LATER_S, leave))
         return True
+
+    def _end(self, extra: Replica, took: bool, began_s: float) -> None:
+        self._fleet.remove(extra)
+        self.counted["rebalance"] += took
+        self.troubles.append(Trouble("rebalance", began_s, time.monotonic()))
 
     def _latency(self) -> bool:
         for_s = self._random.uniform(*LATENCY_FOR_S)

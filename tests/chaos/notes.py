@@ -101,15 +101,23 @@ class Holders:
 
     def _zombie(self, thaw: Thaw) -> Zombie:
         mine = [note for note in self.notes if note["pid"] == thaw.pid]
-        held = {note["id"] for note in self.notes if note["event"] == "start" and note["t_s"] < thaw.stopped_s + SKEW_S
-                and self._holder_at(note["id"], thaw.stopped_s) == thaw.pid}
+        held = {
+            note["id"]
+            for note in self.notes
+            if note["event"] == "start"
+            and note["t_s"] < thaw.stopped_s + SKEW_S
+            and self._holder_at(note["id"], thaw.stopped_s) == thaw.pid
+        }
         taken = any(
-            note["event"] == "start" and note["id"] in held and note["pid"] != thaw.pid
+            note["event"] == "start"
+            and note["id"] in held
+            and note["pid"] != thaw.pid
             and thaw.stopped_s < note["t_s"] < thaw.thawed_s + SKEW_S
             for note in self.notes
         )
         fenced = any(
-            note["event"] in ("woke", "error") and note.get("result") != "ok"
+            note["event"] in ("woke", "error")
+            and note.get("result") != "ok"
             and thaw.thawed_s <= note["t_s"] < thaw.thawed_s + FENCED_WITHIN_S
             for note in mine
         )

@@ -81,8 +81,11 @@ KINDS = (
     Poison("consent of a word", Reason.BAD_SCHEMA, changed(advertising_consent="yes")),
     Poison("advertisers as an object", Reason.BAD_SCHEMA, changed(advertisers={"a": 1})),
     Poison("65 advertisers", Reason.BAD_SCHEMA, _many),
-    Poison("the same advertiser twice", Reason.BAD_SCHEMA, lambda body: _json(
-        {**body, "advertisers": [body["advertisers"][0]] * 2})),
+    Poison(
+        "the same advertiser twice",
+        Reason.BAD_SCHEMA,
+        lambda body: _json({**body, "advertisers": [body["advertisers"][0]] * 2}),
+    ),
     Poison("invisible character in a name", Reason.BAD_SCHEMA, bidder(name="Ac\u202eme")),
     Poison("no name", Reason.BAD_SCHEMA, bidder(name="")),
     Poison("capitals in an id", Reason.BAD_SCHEMA, bidder(advertiser_id="ACME")),

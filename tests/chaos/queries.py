@@ -16,7 +16,9 @@ BATCH_RECORDS = (40, 120)
 REMEMBERED = 400  # ids that a later batch may use again
 CANDIDATES = 4  # few, so that volume is cheap: what is tested is the log, not the model
 ADVERTISERS = 40
-WORDS = "how do I bake mend plant paint choose clean store grow teach sell a the my old new small red bread tree".split()
+WORDS = (
+    "how do I bake mend plant paint choose clean store grow teach sell a the my old new small red bread tree".split()
+)
 SETTLED = "settled"
 
 
@@ -75,23 +77,23 @@ class Queries:
             return self._duplicate(number)
         id_ = f"q-{self._name}-{number}"
         fresh.append((id_, number))
-        return Asked(id_.encode(), json.dumps(self._body(number, id_)).encode(), (), id_, SETTLED)
+        return Asked(id_.encode(), json.dumps(self.body(number, id_)).encode(), (), id_, SETTLED)
 
     def _duplicate(self, number: int) -> Asked:
         """Another question with an id that an earlier batch has used, in the same partition and behind it."""
         self.made["duplicates"] += 1
         id_, _ = self._random.choice(self._recent)
-        value = json.dumps(self._body(number, id_)).encode()
+        value = json.dumps(self.body(number, id_)).encode()
         return Asked(id_.encode(), value, (), id_, DeadLetterReason.DUPLICATE_QUERY.name)
 
     def _poison(self, number: int) -> Asked:
         self.made["poison"] += 1
         kind = KINDS[self._random.randrange(len(KINDS))]
         self.made[f"poison: {kind.name}"] += 1
-        body = self._body(number, f"p-{self._name}-{number}")
+        body = self.body(number, f"p-{self._name}-{number}")
         return Asked(kind.key, kind.make(body), kind.headers, None, kind.reason.name)
 
-    def _body(self, number: int, id_: str) -> dict[str, Any]:
+    def body(self, number: int, id_: str) -> dict[str, Any]:
         words = " ".join(self._random.choices(WORDS, k=6))
         chosen = self._random.sample(range(ADVERTISERS), 2)
         return {
