@@ -1,4 +1,4 @@
-"""One round of a campaign: a fresh broker behind a proxy, workers, queries, faults by their schedule, and the verdict."""
+"""One round: a fresh broker behind a proxy, workers, queries, faults by their schedule, and the verdict."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the producers of a campaign's workers have noted: who holds which id, who was fenced, how soon others went on."""
+"""What the workers' producers have noted: who holds which id, who was fenced, how soon others went on."""
 
 import json
 import time
@@ -13,6 +13,7 @@ from tests.chaos.fleet import Fleet, Thaw
 
 SKEW_S = 1.0  # between a note and the moment when the driver saw it
 FENCED_WITHIN_S = 20.0
+FENCED = ("ProducerFenced", "InvalidProducerEpoch")
 
 
 @dataclass(frozen=True)
@@ -100,35 +101,27 @@ class Holders:
         return [self._zombie(thaw) for thaw in thaws]
 
     def _zombie(self, thaw: Thaw) -> Zombie:
-        mine = [note for note in self.notes if note["pid"] == thaw.pid]
-        held = {
-            note["id"]
-            for note in self.notes
-            if note["event"] == "start"
-            and note["t_s"] < thaw.stopped_s + SKEW_S
-            and self._holder_at(note["id"], thaw.stopped_s) == thaw.pid
-        }
-        taken = any(
-            note["event"] == "start"
-            and note["id"] in held
-            and note["pid"] != thaw.pid
-            and thaw.stopped_s < note["t_s"] < thaw.thawed_s + SKEW_S
-            for note in self.notes
+        held = {id_ for id_ in self._holder if self._holder_at(id_, thaw.stopped_s) == thaw.pid}
+        near = [n for n in self.notes if thaw.stopped_s - SKEW_S < n["t_s"] < thaw.thawed_s + FENCED_WITHIN_S]
+        mine = [note for note in near if note["pid"] == thaw.pid]
+        return Zombie(
+            taken_over=any(
+                note["event"] == "start"
+                and note["id"] in held
+                and thaw.stopped_s < note["t_s"] < thaw.thawed_s + SKEW_S
+                for note in near
+                if note["pid"] != thaw.pid
+            ),
+            fenced=any(note.get("result", "").startswith(FENCED) for note in mine if note["t_s"] >= thaw.thawed_s),
+            before_commit=any(
+                note["event"] == "fired" and note["action"] == STOP and abs(note["t_s"] - thaw.stopped_s) < SKEW_S
+                for note in mine
+            ),
         )
-        fenced = any(
-            note["event"] in ("woke", "error")
-            and note.get("result") != "ok"
-            and thaw.thawed_s <= note["t_s"] < thaw.thawed_s + FENCED_WITHIN_S
-            for note in mine
-        )
-        fired = any(
-            note["event"] == "fired" and note["action"] == STOP and abs(note["t_s"] - thaw.stopped_s) < SKEW_S
-            for note in mine
-        )
-        return Zombie(taken, fenced, before_commit=fired)
 
     def _holder_at(self, id_: str, at_s: float) -> int | None:
-        starts = [n for n in self.notes if n["event"] == "start" and n["id"] == id_ and n["t_s"] < at_s + SKEW_S]
+        """Whose start with this id was the last one until then."""
+        starts = [n for n in self.notes if n["event"] == "start" and n["id"] == id_ and n["t_s"] < at_s]
         return max(starts, key=lambda note: note["t_s"])["pid"] if starts else None
 
     def recoveries(self) -> list[Recovery]:

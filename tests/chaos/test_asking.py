@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from hashlib import sha256
+from itertools import pairwise
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_the_shares_are_those_that_were_promised() -> None:
 def test_an_aborted_batch_is_tried_again_whole() -> None:
     batches = list(Queries(5_000, 4).batches())
 
-    for tried, again in zip(batches, batches[1:], strict=False):
+    for tried, again in pairwise(batches):
         assert not tried.aborted or (again.records == tried.records and not again.aborted)
 
 

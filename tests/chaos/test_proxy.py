@@ -43,6 +43,8 @@ class FrameServer:
                 connection.sendall(struct.pack(">i", 8) + frame[4:8] + bytes(4))
 
     def close(self) -> None:
+        with suppress(OSError):  # closed before
+            self._listener.shutdown(socket.SHUT_RDWR)  # else a blocked accept() goes on listening
         self._listener.close()
 
 
@@ -153,15 +155,14 @@ def test_a_server_that_is_gone_ends_the_connection(server: FrameServer, proxy: P
 
 @pytest.mark.kafka
 def test_clients_of_a_real_broker_stay_behind_the_proxy(session_broker: DevelopmentBroker, tmp_path: Path) -> None:
-    # Given a broker whose second listener names the proxy; the session's broker only shows that one can be started
+    # Given a broker whose second listener names the proxy; the session's own only shows that one can be started here
     with Proxy(0) as proxy:
         broker = ProxiedBroker(tmp_path / "broker", proxy.port)
         proxy.upstream_port = broker.proxied_port
         broker.start()
         try:
-            AdminClient({"bootstrap.servers": broker.bootstrap_servers}).create_topics([NewTopic("t", 1, 1)])[
-                "t"
-            ].result()
+            admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+            admin.create_topics([NewTopic("t", 1, 1)])["t"].result(LIMIT_S)
             # When a transaction is committed through it whose answer is lost
             proxy.hold_end_txn(HeldAnswer(dropped=True))
             _commit_one(proxy.address)
