@@ -1,7 +1,7 @@
 """Why something was refused, abstained or void: closed sets of numbers that are never reused.
 
 The gaps in the numbering of dead letters belong to reasons that later stages will need (unknown advertiser 5, bad
-signature 6, no candidates 9, retries exhausted 11, crashed worker 12, internal 13).
+signature 6, no candidates 9, internal 13).
 """
 
 from enum import IntEnum, unique
@@ -18,6 +18,8 @@ class DeadLetterReason(IntEnum):
     DUPLICATE_QUERY = 7  # another auction of the same query id was settled: that one's reply and bills stand
     EXPIRED = 8  # the deadline had passed when the query was read
     ENGINE_REJECTED = 10  # the model cannot take this question (too long for its context)
+    RETRIES_EXHAUSTED = 11  # the engine timed out again and again, and the deadline allows no more attempts
+    CRASHED_WORKER = 12  # three processes in a row ended while they worked on it
     BAD_HEADERS = 14  # a header is not UTF-8, or an envelope attribute is malformed
     BAD_KEY = 15  # the record's key is not the query id of its value
     BAD_EPOCH = 16  # the scored event names no day to draw on: none, one in the future, or one that is revealed

@@ -5,12 +5,16 @@ TesseraError
 ├── AuctionVoid         no auction can be held: the user gets the advert-free reply, nobody pays
 ├── EngineError
 │   ├── EngineRejected      the input is at fault; the same call fails again
-│   ├── EngineUnavailable   the engine is down or gone; the input is not at fault
-│   └── EngineTimeout       no answer within the time allowed
+│   ├── EngineUnavailable   the engine is down; the input is not at fault, and the same call works when it is back
+│   ├── EngineGone          the engine inside this process is gone: only a new process has one again
+│   ├── EngineTimeout       no answer within the time allowed
+│   └── RetriesExhausted    it timed out again and again, and the deadline allows no more attempts
 ├── SettingsError       a setting is missing or wrong; the message names the variable
 ├── ReceiptError        a query has no receipt, or its events do not fit together
 ├── MissingProgram      something that must be installed is not; the message says how to get it
 └── BrokerError         Kafka cannot be reached, or is not set up for the workers
+    ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
+    └── Stalled             records wait, and nothing is done
 """
 
 from schemas.reasons import DeadLetterReason, VoidReason
@@ -45,11 +49,19 @@ class EngineRejected(EngineError):
 
 
 class EngineUnavailable(EngineError):
-    """The engine is down or gone; retry elsewhere or later."""
+    """The engine is down; the same call works when it is back."""
+
+
+class EngineGone(EngineError):
+    """The engine inside this process is gone for good; end the process without committing."""
 
 
 class EngineTimeout(EngineError):
     """The engine gave no answer within the time allowed."""
+
+
+class RetriesExhausted(EngineError):
+    """The engine timed out again and again."""
 
 
 class SettingsError(TesseraError):
@@ -66,3 +78,11 @@ class MissingProgram(TesseraError):
 
 class BrokerError(TesseraError):
     """Kafka cannot be reached, or its topics and offsets are not as the workers need them."""
+
+
+class OffsetLost(BrokerError):
+    """Where a stage goes on is unknown, or what comes there is no longer stored: somebody must decide."""
+
+
+class Stalled(BrokerError):
+    """Records wait, nothing is in work and nothing is committed: a new process may do better."""

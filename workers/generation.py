@@ -13,7 +13,7 @@ from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seed
 from workers.engines.deadline import within
-from workers.errors import EngineRejected, EngineTimeout, Refused
+from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
 from workers.prompts import context_aware_turn, reference_turn
 
 SOURCE = "generation"
@@ -127,6 +127,8 @@ class Generation:
                     replies = await self.engine.sample(plan.proposal_prompt, seeds=seeds, max_tokens=plan.max_tokens)
         except EngineTimeout:
             raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
+        except RetriesExhausted as error:
+            raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
         return replies, fallback[0]
 
 

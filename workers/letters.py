@@ -180,6 +180,8 @@ def _why_impossible(letter: Letter) -> str | None:
 def _why_pointless(letter: Letter, at: datetime) -> str | None:
     if letter.reason in HOPELESS:
         return f"{letter.reason} lies in its bytes, which would be refused again; correct the query and produce it anew"
+    if letter.reason == DeadLetterReason.CRASHED_WORKER.name:
+        return "it ended every worker that tried it; first find out why (their logs) and mend it"
     if letter.redrives >= MOST_REDRIVES:
         return f"it was redriven {letter.redrives} times already and refused each time"
     if letter.record.topic == QUERIES.dead_letters:

@@ -15,3 +15,7 @@ class Monitor(Metrics):
 
     def assigned(self, stage: str, ready: bool) -> None:
         self.health.ready(f"stage {stage}", ready)
+
+    def engine_down(self, stage: str, is_down: bool) -> None:
+        super().engine_down(stage, is_down)
+        self.health.ready(f"engine of {stage}", not is_down)

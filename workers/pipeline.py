@@ -48,6 +48,10 @@ class StageSpec:
     #: Only watches: a record it cannot work on is another stage's to refuse, so that it has one dead letter.
     watches: bool = False
 
+    #: Whether its results are committed in the order of the input. Otherwise what is finished is committed at once, and
+    #: what is still missing before it stands beside the offset.
+    in_order: bool = True
+
     #: Where it writes which ids it has worked on, if one record of each id is all it may work on. The bus gives it that
     #: memory: a second record of an id becomes a dead letter. As many partitions as `consumes`, and the same key.
     remembers: Topic | None = None
@@ -112,8 +116,8 @@ def _required(part: T | None) -> T:
 STAGES = {
     spec.name: spec
     for spec in (
-        StageSpec("generation", topics.QUERIES, (topics.GENERATED,), True, _generation),
-        StageSpec("scoring", topics.GENERATED, (topics.SCORED,), True, _scoring),
+        StageSpec("generation", topics.QUERIES, (topics.GENERATED,), True, _generation, in_order=False),
+        StageSpec("scoring", topics.GENERATED, (topics.SCORED,), True, _scoring, in_order=False),
         StageSpec(
             "settlement",
             topics.SCORED,

@@ -13,7 +13,15 @@ from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
 from workers.engines.base import Engine, Reply
 from workers.engines.deadline import within
-from workers.errors import AuctionVoid, EngineError, EngineRejected, EngineTimeout
+from workers.errors import (
+    AuctionVoid,
+    EngineError,
+    EngineGone,
+    EngineRejected,
+    EngineTimeout,
+    EngineUnavailable,
+    RetriesExhausted,
+)
 from workers.mechanism.epochs import epoch_of
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates, RewardSource
@@ -98,7 +106,7 @@ class Scoring:
                 log_ref = await self.engine.log_probs(prompt, replies)
         except EngineTimeout:
             raise AuctionVoid(VoidReason.DEADLINE_PASSED) from None
-        except EngineRejected:
+        except (EngineRejected, RetriesExhausted):
             raise AuctionVoid(VoidReason.REFERENCE_NOT_SCORED) from None
         if not np.isfinite(log_ref).all():
             raise AuctionVoid(VoidReason.REFERENCE_NOT_SCORED)
@@ -113,6 +121,8 @@ class Scoring:
             return AbstentionReason.DEADLINE_PASSED
         except EngineRejected:
             return AbstentionReason.PROMPT_REJECTED
+        except (EngineUnavailable, EngineGone):
+            raise  # the engine is everybody's: the auction waits for it, or for another process
         except EngineError:
             return AbstentionReason.ENGINE_FAILED
         return _clamp(rewards, advertiser)

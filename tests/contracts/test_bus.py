@@ -17,7 +17,7 @@ from schemas.payload import Identifier, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Outgoing, Record
 from schemas.topics import MEBIBYTE, Topic
-from workers.errors import EngineUnavailable, Refused
+from workers.errors import EngineGone, Refused
 from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
 from workers.stream.admin import initialise_offsets
@@ -69,6 +69,7 @@ class Journal:
     def in_flight(self, stage: str, count: int) -> None: ...
     def rebalanced(self, stage: str) -> None: ...
     def producer_reopened(self, stage: str) -> None: ...
+    def engine_down(self, stage: str, is_down: bool) -> None: ...
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Answerer:
         finally:
             self.working -= 1
         if number == self.breaks_at:
-            raise EngineUnavailable("the model is gone")
+            raise EngineGone("the model is gone")
         if self.refuses(number):
             raise Refused(DeadLetterReason.EXPIRED, "too late")
         answer = Answered(query_id=event.data.query_id, number=number)
@@ -221,7 +222,7 @@ async def test_an_error_that_is_not_the_records_fault_ends_the_run(rig: Rig) -> 
         assert numbers(await take(5)) == [0, 1, 2, 3, 4]
         await rig.publish([5, 6])
         await asyncio.wait([run], timeout=WAIT_S)
-        with pytest.raises(EngineUnavailable):
+        with pytest.raises(EngineGone):
             run.result()
         # Then nothing of that record was published, and nothing behind it
         await rig.bus.publish([Outgoing(rig.answered.name, b"q", Answered(query_id="q", number=99).encode())])
@@ -235,7 +236,7 @@ async def test_what_is_finished_before_a_failure_is_published(rig: Rig) -> None:
             await rig.publish(range(6))
             assert numbers(await take(3)) == [0, 1, 2]
             await asyncio.wait([run], timeout=WAIT_S)
-        with pytest.raises(EngineUnavailable):
+        with pytest.raises(EngineGone):
             run.result()
 
 

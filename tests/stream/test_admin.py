@@ -15,6 +15,7 @@ from workers.settings import Settings
 from workers.stream import cluster
 from workers.stream.admin import create_topics, describe_topics, initialise_offsets, planned_topics
 from workers.stream.broker import DevelopmentBroker, free_port
+from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster
 
 

@@ -17,7 +17,7 @@ from tests.builders import envelop, make_bidder, make_generated
 from tests.workers.fakes import Clock, FaultyEngine, Hang
 from workers.engines.base import Engine, Reply
 from workers.engines.catalogue import ENGINES, open_engine
-from workers.errors import EngineError, EngineRejected, EngineTimeout, EngineUnavailable
+from workers.errors import EngineError, EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted
 from workers.prompts import advertiser_turn, reference_turn
 from workers.rewards.base import Candidates
 from workers.rewards.log_ratio import LogRatio
@@ -72,7 +72,7 @@ async def test_everything_that_was_generated_is_kept() -> None:
 
 FAULTS = {
     "the model rejects the prompt": (EngineRejected("too long"), AbstentionReason.PROMPT_REJECTED),
-    "the model is gone": (EngineUnavailable("gone"), AbstentionReason.ENGINE_FAILED),
+    "the model is late again and again": (RetriesExhausted("late"), AbstentionReason.ENGINE_FAILED),
     "the model fails": (EngineError("broken"), AbstentionReason.ENGINE_FAILED),
     "the model says it is late": (EngineTimeout("late"), AbstentionReason.DEADLINE_PASSED),
     "the model says nothing": (Hang(), AbstentionReason.DEADLINE_PASSED),
@@ -166,6 +166,13 @@ async def test_a_model_that_is_gone_is_not_the_auctions_fault(error: Exception) 
     """The worker ends and the record is read again: nothing is settled on a guess."""
     with pytest.raises(type(error), match=str(error)):
         await score(make_generated(), FailingReference(error))
+
+
+@pytest.mark.parametrize("error", [EngineUnavailable("down"), EngineGone("gone")])
+async def test_an_engine_that_is_lost_between_two_advertisers_costs_nobody_its_bid(error: Exception) -> None:
+    """The engine is everybody's: the auction waits for it, or another process holds it."""
+    with pytest.raises(type(error)):
+        await score(make_generated(), FaultyEngine({"Brand01": error}))
 
 
 async def test_our_own_mistake_in_one_advertisers_rewards_is_not_hidden() -> None:

@@ -58,8 +58,9 @@ class Engine(Protocol):
       end token, which counts in `log_q`; one that is cut has exactly `max_tokens` ids and no end token.
     * `log_probs` returns float64 [M], nats, in the order given, duplicates included; for the prompt a reply was drawn
       from it equals the reply's `log_q` within 1e-3.
-    * An empty, oversize or out-of-vocabulary prompt or reply raises EngineRejected. A model that is gone raises
-      EngineUnavailable.
+    * An empty, oversize or out-of-vocabulary prompt or reply raises EngineRejected. An engine that is
+      down raises EngineUnavailable, and the call works when it is back; one that never comes back raises EngineGone,
+      one that gives no answer in its own time EngineTimeout.
     """
 
     identity: Identity

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from workers.engines.base import Engine
+from workers.engines.retrying import Retrying
 from workers.errors import SettingsError
 
 
@@ -22,7 +23,7 @@ ENGINES: dict[str, Callable[[int], Engine]] = {"embedded": _embedded, "null": _n
 
 
 def open_engine(name: str, *, threads: int) -> Engine:
-    """A loaded engine, its library imported only now; SettingsError for an unknown name."""
+    """A loaded engine that retries its time-outs, its library imported only now; SettingsError for an unknown name."""
     if name not in ENGINES:
         raise SettingsError(f"TESSERA_ENGINE: no engine is called {name!r}; there are: {', '.join(ENGINES)}")
-    return ENGINES[name](threads)
+    return Retrying(ENGINES[name](threads))

@@ -31,6 +31,7 @@ from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST, Cluster, Partition, TopicPlan
+from workers.stream.reading import offsets
 
 NEVER = -1  # Kafka's word for it
 CONSUMED = (QUERIES, GENERATED, SCORED)  # the topics whose readers have dead letters
@@ -187,7 +188,7 @@ async def _initialise(
 ) -> FirstOffsets:
     if not partitions:
         raise BrokerError(f"topic {topic} does not exist; `tessera topics create` makes it")
-    starts = await cluster.insist(lambda: cluster.offsets(topic, partitions, EARLIEST))
+    starts = await offsets(cluster, topic, EARLIEST)
     written: set[int] = set()
     await cluster.insist(lambda: _commit_missing(cluster, group, topic, starts, written))
     return FirstOffsets(group, topic, len(written), len(partitions) - len(written))
@@ -216,8 +217,8 @@ def _without_offset(committed: Mapping[int, int]) -> set[int]:
 async def _describe(
     cluster: Cluster, topic: str, partitions: tuple[Partition, ...], groups: Iterable[str]
 ) -> TopicState:
-    starts = await cluster.insist(lambda: cluster.offsets(topic, partitions, EARLIEST))
-    ends = await cluster.insist(lambda: cluster.offsets(topic, partitions, LATEST))
+    starts = await offsets(cluster, topic, EARLIEST)
+    ends = await offsets(cluster, topic, LATEST)
     configs = (await cluster.insist(lambda: cluster.configs([topic], ["retention.ms", "max.message.bytes"])))[topic]
     return TopicState(
         topic=topic,

@@ -23,6 +23,7 @@ class Observer(Protocol):
     def rebalanced(self, stage: str) -> None: ...
     def producer_reopened(self, stage: str) -> None: ...
     def assigned(self, stage: str, ready: bool) -> None: ...
+    def engine_down(self, stage: str, is_down: bool) -> None: ...
 
 
 class Reader(Protocol):
@@ -35,9 +36,11 @@ class Bus(Protocol):
     """Promises, each checked by tests/contracts/test_bus.py:
 
     * `run` gives every record of a stage's input topic to its worker and publishes what the worker returns. Each input
-      record has exactly one result, in the order of the input per partition: its events, or one dead letter.
+      record has exactly one result: its events, or one dead letter. Results of a stage that is `in_order` come in the
+      order of the input per partition.
     * Workers run outside any transaction, at most `stage.in_flight` at once per partition.
-    * An error that is not the record's fault ends `run` with that error, and nothing of that record is published.
+    * While an engine is down (EngineUnavailable) its records wait, for as long as it takes; none is refused for it.
+    * Any other error ends `run` with that error, and nothing of that record is published.
     * Of a stage that remembers, one record for each id is worked on: the first in the order of the input that is not
       refused. A record of another auction with that id is a dead letter, DUPLICATE_QUERY, also in a later run.
     * `run` ends without an error when `stop` is set.

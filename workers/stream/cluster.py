@@ -120,14 +120,21 @@ class Cluster:
         return found
 
     async def committed(self, group: str, topic: str, numbers: Iterable[int]) -> dict[int, int]:
-        """The group's offset in each partition, -1 for none. An answer that leaves a partition out is an error."""
+        """The group's offset in each partition, -1 for none."""
+        found = await self.committed_with_metadata(group, topic, numbers)
+        return {number: offset for number, (offset, _) in found.items()}
+
+    async def committed_with_metadata(
+        self, group: str, topic: str, numbers: Iterable[int]
+    ) -> dict[int, tuple[int, str]]:
+        """Offset, -1 for none, and metadata of each partition. An answer that leaves a partition out is an error."""
         node = await self._client.coordinator_lookup(GROUP, group)
         answer = await self._ask(OffsetFetchRequest(group, [(topic, list(numbers))]), node)
         _check(answer.error_code, f"group {group}")
         rows: list[tuple[int, int, str, int]] = answer.topics[0][1] if answer.topics else []
         for number, _, _, code in rows:
             _check(code, f"group {group}, {topic}, partition {number}")
-        found = {number: offset for number, offset, _, _ in rows}
+        found = {number: (offset, metadata) for number, offset, metadata, _ in rows}
         if missing := set(numbers) - set(found):
             raise NotCoordinatorForGroupError(f"group {group}: no answer for partitions {sorted(missing)}")
         return found

@@ -11,6 +11,7 @@ from schemas.record import Outgoing, Record
 from workers.pipeline import Stage
 from workers.stream.bus import Observer
 from workers.stream.once import Once
+from workers.stream.patience import patient
 from workers.stream.step import process, report
 
 
@@ -62,6 +63,7 @@ class MemoryBus:
 
     async def _run_stage(self, stage: Stage) -> None:
         """Up to `in_flight` records at once; results are published in the order of the input."""
+        stage = patient(stage, self._observer)
         limit, once = asyncio.Semaphore(stage.in_flight), self._recollect(stage)
         previous: asyncio.Task[None] | None = None
         try:

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from schemas.record import Record
 from workers.errors import BrokerError
 from workers.stream.clients import Clients
-from workers.stream.cluster import Cluster, Partition
+from workers.stream.cluster import Cluster
 
 POLL_MS = 200
 RECORDS_PER_POLL = 500
@@ -57,15 +57,19 @@ async def _stop(client: Any) -> None:
 async def edges(clients: Clients, topics: Sequence[str], edge: int) -> dict[TopicPartition, int]:
     """The EARLIEST offset of every partition, or that behind its LATEST record; BrokerError for a missing topic."""
     async with clients.cluster() as cluster:
-        known = await cluster.insist(cluster.partitions)
-        if missing := set(topics) - set(known):
+        if missing := set(topics) - set(await cluster.insist(cluster.partitions)):
             raise BrokerError(f"Kafka has no topic {min(missing)}: run `tessera topics create`")
-        found = {topic: await _edge(cluster, topic, known[topic], edge) for topic in topics}
+        found = {topic: await offsets(cluster, topic, edge) for topic in topics}
     return {TopicPartition(topic, number): at for topic, offsets in found.items() for number, at in offsets.items()}
 
 
-async def _edge(cluster: Cluster, topic: str, partitions: Sequence[Partition], edge: int) -> dict[int, int]:
-    return await cluster.insist(lambda: cluster.offsets(topic, partitions, edge))
+async def offsets(cluster: Cluster, topic: str, edge: int) -> dict[int, int]:
+    """The EARLIEST or LATEST offset of each partition, its leader looked up anew in every attempt."""
+
+    async def attempt() -> dict[int, int]:
+        return await cluster.offsets(topic, (await cluster.partitions())[topic], edge)
+
+    return await cluster.insist(attempt)
 
 
 def as_record(record: Any) -> Record:

@@ -11,6 +11,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Headers, Outgoing, Record
 from workers.errors import Refused
 from workers.pipeline import Stage
+from workers.stream.attempts import MOST_DEATHS
 from workers.stream.bus import Observer
 from workers.stream.once import Once
 
@@ -53,6 +54,15 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
         return Result(record.offset, (), letter, refusal.reason)
     finally:
         observer.handled(stage.spec.name, time.perf_counter() - began)
+
+
+async def refuse_crashed(stage: Stage, record: Record) -> Result:
+    """The result of a record that ended the processes that worked on it: it is not worked on again."""
+    if stage.spec.watches:
+        return Result(record.offset)
+    message = f"{MOST_DEATHS} processes in a row ended while they worked on it"
+    letter = dead_letter(record, stage.spec.name, DeadLetterReason.CRASHED_WORKER, message)
+    return Result(record.offset, (), letter, DeadLetterReason.CRASHED_WORKER)
 
 
 def dead_letter(record: Record, stage: str, reason: DeadLetterReason, message: str) -> Outgoing:

@@ -93,9 +93,9 @@ class TransactionalWriter:
         answer: Awaitable[Any] = await self._producer.send_batch(batch, target[0], partition=target[1])
         return answer
 
-    async def commit(self, partition: TopicPartition, offset: int, group: str) -> None:
+    async def commit(self, partition: TopicPartition, offset: int, metadata: str, group: str) -> None:
         """Commit records and offset together."""
-        offsets = {partition: OffsetAndMetadata(offset, "")}
+        offsets = {partition: OffsetAndMetadata(offset, metadata)}
         await _limited(self._producer.send_offsets_to_transaction(offsets, group))
         await _limited(self._producer.commit_transaction())
 

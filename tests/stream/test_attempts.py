@@ -1,0 +1,87 @@
+"""Which record is given up after which deaths, played through: processes that die, end in order, or lose Kafka."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from workers.stream.attempts import MOST_DEATHS, Attempts, found, found_again
+
+ROOM = 4
+
+
+@dataclass
+class Partition:
+    """A partition whose record `killer` ends every process that works on it."""
+
+    killer: int
+    stored: int = 0
+    base: int = 0
+    given_up: list[int] = field(default_factory=list)
+    deaths: int = 0
+
+    def live(self, until: int = 12) -> None:
+        """One process: it works in order, up to ROOM records at once, until it dies or nothing is left."""
+        attempts = found(self.stored, ROOM)
+        while self.base < until:
+            if attempts.hopeless:
+                self.given_up.append(self.base)
+                attempts = self._commit(attempts, 1)
+                continue
+            if not attempts.begun:
+                attempts = attempts.begin()
+                self.stored = attempts.number
+            room = 1 if attempts.alone else ROOM
+            if self.base <= self.killer < self.base + room:
+                self.deaths += 1
+                return
+            attempts = self._commit(attempts, min(room, until - self.base))
+
+    def _commit(self, attempts: Attempts, records: int) -> Attempts:
+        self.base += records
+        attempts = attempts.passed(records)
+        self.stored = attempts.number
+        return attempts
+
+
+@pytest.mark.parametrize("killer", range(12))
+def test_a_record_that_kills_is_given_up_after_three_deaths_and_no_other(killer: int) -> None:
+    partition = Partition(killer)
+    for _ in range(10):
+        partition.live()
+
+    assert (partition.given_up, partition.base) == ([killer], 12)
+    assert partition.deaths == MOST_DEATHS
+
+
+def test_deaths_with_progress_between_them_give_up_nothing() -> None:
+    partition = Partition(killer=-1)
+    for until in range(1, 60):
+        partition.live(until)  # and dies: nothing is taken back
+
+    assert (partition.given_up, partition.base) == ([], 59)
+
+
+def test_who_ends_in_order_takes_its_attempt_back() -> None:
+    stored = 0
+    for _ in range(10):
+        stored = found(stored, ROOM).begin().release().number
+    assert stored == 0
+
+
+def test_a_doubt_is_no_death() -> None:
+    known = found(1, ROOM).begin()
+
+    again = found_again(known.number, known, moved=False)
+    lost = found_again(known.deaths, known, moved=False)
+
+    assert (again.deaths, again.begun) == (1, True)
+    assert (lost.deaths, lost.begun) == (1, False)  # our own mark did not arrive
+    assert found_again(1, known, moved=True).deaths == 0
+
+
+def test_a_death_while_nothing_was_begun_does_not_count() -> None:
+    stored = found(0, ROOM).begin().passed(1).number  # one record done, the partition idle
+    for _ in range(5):
+        stored = found(stored, ROOM).number  # opened, no record came, killed
+
+    assert stored == 1 and not found(stored, ROOM).alone

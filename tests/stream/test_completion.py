@@ -1,0 +1,59 @@
+"""What is committed beside an offset comes back as it was, or is refused."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.errors import OffsetLost
+from workers.stream.completion import WINDOW, Completion, read_completion
+
+MOST_BYTES = 4_096  # offset.metadata.max.bytes of a broker
+
+
+@st.composite
+def completions(draw: st.DrawFn) -> Completion:
+    base = draw(st.integers(0, 2**62))
+    beyond = draw(st.frozensets(st.integers(0, WINDOW - 1), max_size=60))
+    return Completion(base, frozenset(base + offset for offset in beyond), draw(st.integers(0, 255)))
+
+
+@given(completions())
+def test_it_comes_back_as_it_was(completion: Completion) -> None:
+    assert read_completion(completion.base, completion.metadata()) == completion
+
+
+def test_without_metadata_nothing_is_finished_early() -> None:
+    assert read_completion(7, "") == Completion(7)
+    assert Completion(7).metadata() == ""
+
+
+def test_the_fullest_one_fits_into_what_a_broker_takes() -> None:
+    full = Completion(10**15, frozenset(range(10**15, 10**15 + WINDOW)), 255)
+
+    assert len(full.metadata().encode()) < MOST_BYTES // 4
+    assert read_completion(full.base, full.metadata()) == full
+
+
+@given(completions(), st.data())
+def test_any_damage_is_refused(completion: Completion, data: st.DataObject) -> None:
+    packed = completion.metadata()
+    if not packed:
+        return
+    raw = bytearray(base64.b64decode(packed.removeprefix("1:")))
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+
+    with pytest.raises(OffsetLost, match="checksum"):
+        read_completion(completion.base, "1:" + base64.b64encode(raw).decode())
+
+
+def test_it_belongs_to_its_offset() -> None:
+    with pytest.raises(OffsetLost, match="checksum"):
+        read_completion(8, Completion(7, frozenset({9}), 1).metadata())
+
+
+@pytest.mark.parametrize("foreign", ["2:AAAA", "instance-7", "1", "1:", "1:????", "1:AAAA", "1:AAAAAA==", " "])
+def test_what_is_not_ours_is_refused(foreign: str) -> None:
+    with pytest.raises(OffsetLost):
+        read_completion(7, foreign)

@@ -1,0 +1,54 @@
+"""An engine that is asked again when it gave no answer in time: a few times, with growing, jittered pauses."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.engines.base import Engine, Prompt, Reply
+from workers.errors import EngineTimeout, RetriesExhausted
+
+T = TypeVar("T")
+
+PAUSES_S = (0.5, 2.0, 8.0)  # the longest before each repetition; the pause is drawn from 0 on (full jitter)
+
+
+class Retrying:
+    """`engine`, with its time-outs retried. The caller's deadline holds for all attempts together.
+
+    Seeds are arguments, so a repetition draws what the first attempt would have drawn.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.identity, self.limits, self.seed_scope = engine.identity, engine.limits, engine.seed_scope
+
+    def encode(self, turn: str) -> Prompt:
+        return self._engine.encode(turn)
+
+    async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
+        return await _repeated(lambda: self._engine.sample(prompt, seeds=seeds, max_tokens=max_tokens))
+
+    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        return await _repeated(lambda: self._engine.log_probs(prompt, replies))
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+
+async def _repeated(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer. RetriesExhausted: none in time, in all attempts."""
+    for pause_s in PAUSES_S:
+        try:
+            return await call()
+        except EngineTimeout:
+            await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311  # jitter
+    try:
+        return await call()
+    except EngineTimeout as error:
+        raise RetriesExhausted(
+            f"the engine gave no answer in {len(PAUSES_S) + 1} attempts; the last: {error}"
+        ) from error

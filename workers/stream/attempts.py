@@ -1,0 +1,59 @@
+"""How often a record was the end of the process that worked on it: after three deaths it is not tried again.
+
+What is counted is committed beside the offset, before work begins, so it survives the process and the machine. A
+process that ends in order, or that cannot reach Kafka or an engine, takes its own attempt back. After two deaths in
+the same place, whatever was in work is worked on alone, one record after the other: the third death has one suspect.
+"""
+
+from dataclasses import dataclass, replace
+
+MOST_DEATHS = 3
+DEATHS_BEFORE_ALONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The count of one input partition; each method gives the count after something happened."""
+
+    deaths: int = 0  # of processes that had begun with the first unfinished record
+    begun: bool = False  # this process has begun, and Kafka knows it
+    suspects: int = 0  # records still to be worked on alone
+
+    @property
+    def number(self) -> int:
+        """What is to be committed."""
+        return self.deaths + self.begun
+
+    @property
+    def alone(self) -> bool:
+        """Whether only the first unfinished record may be worked on."""
+        return self.suspects > 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the first unfinished record must not be worked on again."""
+        return self.deaths >= MOST_DEATHS
+
+    def begin(self) -> "Attempts":
+        """Work begins."""
+        return replace(self, begun=True)
+
+    def release(self) -> "Attempts":
+        """This process ends, or has to begin anew, and it was not the record's fault."""
+        return replace(self, begun=False)
+
+    def passed(self, finished: int) -> "Attempts":
+        """The first unfinished record is another one, after `finished` records."""
+        left = max(0, self.suspects - finished)
+        return Attempts(DEATHS_BEFORE_ALONE, False, left) if left else Attempts(begun=True)
+
+
+def found(number: int, room: int) -> Attempts:
+    """What a new owner makes of the committed number: each attempt was a death. `room`: records in work at once."""
+    return Attempts(number, False, room if number >= DEATHS_BEFORE_ALONE else 0)
+
+
+def found_again(number: int, known: Attempts, *, moved: bool) -> Attempts:
+    """What the same process makes of it after a doubt: it did not die. `moved`: the first record is another one."""
+    known = known.passed(1) if moved else known
+    return replace(known, begun=number > known.deaths)

@@ -1,0 +1,149 @@
+"""The loop of one stage: a consumer in the stage's group that hands records to the actors of its partitions."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from workers.errors import BrokerError, OffsetLost
+from workers.pipeline import Stage
+from workers.settings import Settings
+from workers.stream.backlog import WorkerFailed
+from workers.stream.bus import Observer
+from workers.stream.clients import REQUEST_TIMEOUT_MS, Clients
+from workers.stream.liveness import Liveness, Progress
+from workers.stream.partition import PartitionActor
+from workers.stream.position import lost
+from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, started
+from workers.stream.recollection import check_partitions
+
+log = logging.getLogger(__name__)
+
+LONGEST_LEAVE_S = 4.0
+HEARTBEATS_PER_SESSION = 4
+MILLISECONDS = 1_000
+
+
+class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
+
+    def __init__(self, settings: Settings, clients: Clients, stage: Stage, observer: Observer) -> None:
+        self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
+        self._actors: dict[TopicPartition, PartitionActor] = {}
+        self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
+        self._liveness = Liveness(stage.spec.name)
+        self._consumer = self._new_consumer()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop` is set; raises what an actor failed with, and BrokerError for topics that do not fit."""
+        async with started(self._consumer, self._clients):
+            await check_partitions(self._clients, self.stage.spec)
+            self._consumer.subscribe([self.stage.spec.consumes.name], listener=self)
+            try:
+                while not stop.is_set() and self._failure is None:
+                    await self._poll()
+            except OffsetOutOfRangeError as error:
+                ((at, offset),) = [*error.args[0].items()][:1]
+                where = f"group {self.stage.spec.group}, {at.topic} partition {at.partition}"
+                raise OffsetLost(lost(where, offset)) from error
+            except KafkaError as error:
+                raise BrokerError(f"stage {self.stage.spec.name}: Kafka refuses to be read: {error!r}") from error
+            finally:
+                await self._let_go(list(self._actors))
+        if self._failure is not None:
+            raise self._failure
+
+    async def _poll(self) -> None:
+        epochs = {partition: actor.epoch for partition, actor in self._actors.items()}
+        try:
+            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
+        except NoOffsetForPartitionError:  # aiokafka's own look-up, which mistakes "not yet" for "none"
+            await asyncio.sleep(POLL_MS / MILLISECONDS)  # the actor's opening asks for itself, and seeks or refuses
+            return
+        for partition, records in batches.items():
+            actor = self._actors.get(partition)
+            if actor is None or not actor.ready:
+                continue  # its own opening seeks to the right place
+            if epochs.get(partition) != actor.epoch:
+                actor.seek()  # these records may have been fetched after the actor's own seek: fetch them again
+            else:
+                actor.deliver([as_record(record) for record in records])
+        self._observer.in_flight(self.stage.spec.name, sum(len(actor.backlog) for actor in self._actors.values()))
+        self._observer.assigned(self.stage.spec.name, self._is_ready())
+        self._liveness.check({actor.partition: self._progress(actor) for actor in self._actors.values() if actor.ready})
+
+    def _progress(self, actor: PartitionActor) -> Progress:
+        """How far the actor has come, and how far it could."""
+        try:
+            end = self._consumer.last_stable_offset(actor.partition)
+        except IllegalStateError:  # no longer assigned
+            end = None
+        return Progress(actor.backlog.next_offset, len(actor.backlog), -1 if end is None else end)
+
+    def _is_ready(self) -> bool:
+        return bool(self._actors) and all(actor.ready for actor in self._actors.values())
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._observer.rebalanced(self.stage.spec.name)
+        for partition in assigned:
+            self._consumer.pause(partition)
+            actor = PartitionActor(
+                self._settings, self._clients, self.stage, partition, self._consumer, self._observer, self._is_owner
+            )
+            self._actors[partition] = actor
+            task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
+            task.add_done_callback(self._actor_ended)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._let_go(list(revoked))
+
+    async def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
+        """Let the actors leave in order, for a moment; then forget them, so that they do nothing more, and end them.
+
+        Whoever takes over settles what they leave open.
+        """
+        actors = [self._actors[partition] for partition in partitions if partition in self._actors]
+        tasks = [self._tasks[actor] for actor in actors]
+        for actor in actors:
+            actor.leave()
+        await _ended(tasks, self._leave_s)
+        for actor in actors:
+            del self._actors[actor.partition], self._tasks[actor]
+        for task in tasks:
+            task.cancel()
+        await _ended(tasks, self._leave_s)
+
+    @property
+    def _leave_s(self) -> float:
+        """No heartbeat is sent meanwhile."""
+        return min(LONGEST_LEAVE_S, self._settings.session_timeout_s / 4)
+
+    def _is_owner(self, actor: PartitionActor) -> bool:
+        return self._actors.get(actor.partition) is actor
+
+    def _actor_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and self._failure is None:
+            self._failure = error.__cause__ if isinstance(error, WorkerFailed) else error
+
+    def _new_consumer(self) -> Any:
+        settings, session_ms = self._settings, int(self._settings.session_timeout_s * MILLISECONDS)
+        name = self.stage.spec.name
+        return self._clients.consumer(
+            client_id=self.stage.spec.group,
+            group_id=self.stage.spec.group,
+            group_instance_id=f"{name}-{settings.instance}" if settings.instance else None,
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
+            rebalance_timeout_ms=session_ms,
+            max_poll_interval_ms=300_000,
+            request_timeout_ms=max(session_ms + 5_000, REQUEST_TIMEOUT_MS),
+        )
+
+
+async def _ended(tasks: Sequence["asyncio.Task[None]"], within_s: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=within_s)

@@ -1,0 +1,69 @@
+"""How a stage waits for an engine that is down: it takes no more work, and one record after the other asks again."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from schemas.envelope import Event
+from schemas.payload import Payload
+from workers.errors import EngineUnavailable
+from workers.pipeline import Stage, Worker
+from workers.stream.bus import Observer
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+DOUBLINGS = 6
+
+
+class PatientWorker:
+    """A worker whose engine may be down for as long as it takes: no record is refused, or lost, for that.
+
+    `told` hears when the engine is found to be down, and when it is back. Of what waits, one record asks in each pause.
+    """
+
+    def __init__(self, worker: Worker, told: Callable[[bool], None]) -> None:
+        self._worker, self._told = worker, told
+        self._failures = 0
+        self._turn = asyncio.Lock()
+
+    async def handle(self, event: Event[Any]) -> Sequence[Event[Payload]]:
+        """What the worker makes of the event, once the engine answers."""
+        while True:
+            await self._wait()
+            try:
+                events = await self._worker.handle(event)
+            except EngineUnavailable as error:
+                self._is_down(error)
+            else:
+                self._is_up()
+                return events
+
+    async def _wait(self) -> None:
+        """Nothing while the engine answers; else a pause that grows, one record's after another's."""
+        if self._failures:
+            async with self._turn:
+                if self._failures:
+                    pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures - 1, DOUBLINGS))
+                    await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311  # full jitter
+
+    def _is_down(self, error: EngineUnavailable) -> None:
+        if not self._failures:
+            log.warning("the engine is down, records wait until it is back: %s", error)
+            self._told(True)
+        self._failures += 1
+
+    def _is_up(self) -> None:
+        if self._failures:
+            log.warning("the engine is back")
+            self._failures = 0
+            self._told(False)
+
+
+def patient(stage: Stage, observer: Observer) -> Stage:
+    """The stage with a worker that waits for its engine."""
+    return replace(stage, worker=PatientWorker(stage.worker, partial(observer.engine_down, stage.spec.name)))

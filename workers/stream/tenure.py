@@ -1,0 +1,78 @@
+"""What the owner of an input partition holds: the transactional producer, and what it has committed with it."""
+
+import logging
+from collections.abc import Callable, Iterable
+
+from aiokafka import TopicPartition
+
+from schemas.record import Outgoing
+from workers.pipeline import Stage
+from workers.stream.attempts import Attempts, found, found_again
+from workers.stream.clients import Clients
+from workers.stream.completion import Completion
+from workers.stream.once import Once
+from workers.stream.position import read_position
+from workers.stream.recollection import recollect
+from workers.stream.writer import TransactionalWriter, WriterLost
+
+log = logging.getLogger(__name__)
+
+NOTHING_KNOWN = Completion(-1)
+
+
+class Tenure:
+    """Opened, written through until the first doubt, closed, opened again. `check_owner` raises when it is over."""
+
+    def __init__(
+        self, clients: Clients, stage: Stage, partition: TopicPartition, check_owner: Callable[[], None]
+    ) -> None:
+        self.completion = NOTHING_KNOWN  # as committed, for all that is known
+        self.attempts = Attempts()
+        self.once = Once(None)
+        self._clients, self._stage, self._partition = clients, stage, partition
+        self._check_owner = check_owner
+        self._writer: TransactionalWriter | None = None
+
+    async def open(self) -> Completion:
+        """Fence every earlier owner, and only then read where the partition stands and what the stage remembers."""
+        at, group = self._partition, self._stage.spec.group
+        self._check_owner()
+        self._writer = TransactionalWriter(self._clients, f"{group}.{at.topic}.{at.partition}")
+        await self._writer.start()
+        completion = await read_position(self._clients, group, at)
+        self.once = await recollect(self._clients, self._stage.spec, at.partition)
+        self._check_owner()
+        self.attempts = self._attempts_at(completion)
+        self.completion = completion
+        return completion
+
+    def _attempts_at(self, completion: Completion) -> Attempts:
+        if self.completion is NOTHING_KNOWN:
+            return found(completion.attempts, self._stage.in_flight)
+        return found_again(completion.attempts, self.attempts, moved=completion.base > self.completion.base)
+
+    async def write(self, outgoing: Iterable[Outgoing], completion: Completion, attempts: Attempts) -> None:
+        """One transaction: records, where the partition stands with them, and how often it was tried. WriterLost."""
+        writer = self._sound_writer()
+        await writer.begin()
+        await writer.send(outgoing)
+        self._check_owner()
+        committed = Completion(completion.base, completion.done, attempts.number)
+        await writer.commit(self._partition, committed.base, committed.metadata(), self._stage.spec.group)
+        self.completion, self.attempts = committed, attempts
+
+    def check(self) -> None:
+        """WriterLost: an answer was lost. What is committed stands, but a late duplicate must meet a newer producer."""
+        self._sound_writer()
+
+    def _sound_writer(self) -> TransactionalWriter:
+        self._check_owner()
+        if self._writer is None or self._writer.tainted:
+            raise WriterLost("an answer was lost")
+        return self._writer
+
+    async def close(self) -> None:
+        """Let go of the producer, within seconds."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.discard()
