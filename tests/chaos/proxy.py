@@ -105,8 +105,8 @@ class Link:
                 self._weather.happened["end_txn_dropped"] += 1
                 return self.reset()
             if held is not None:
+                self._weather.happened["end_txn_delayed"] += 1  # also if the client gives up before it gets it
                 await asyncio.sleep(held.delay_s)
-                self._weather.happened["end_txn_delayed"] += 1
             await self._client.send(frame)
 
     async def _gets_through(self) -> bool:

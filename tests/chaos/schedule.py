@@ -22,6 +22,7 @@ PER_200_000: Mapping[str, int] = {
     "abort": 200,
 }
 WHOLE = 200_000
+CERTAIN = frozenset({"worker_kill", "broker_kill", "broker_restart"})  # all others may come to nothing: one is to spare
 FIRST, LAST = 0.03, 0.93  # share of the auctions before and after which nothing breaks
 
 
@@ -46,8 +47,12 @@ def _part(whole: int, auctions: int) -> int:
 def appointments(planned: Mapping[str, int], auctions: int, seed: int) -> deque[Appointment]:
     """In order of their time; each kind has its share of every stretch of the round."""
     drawn = random.Random(seed)
-    made = [one for name, count in planned.items() for one in _spread(name, count, auctions, drawn)]
+    made = [one for name, count in planned.items() for one in _spread(name, _booked(name, count), auctions, drawn)]
     return deque(sorted(made, key=lambda one: (one.after, one.fault)))
+
+
+def _booked(name: str, planned: int) -> int:
+    return planned + (planned > 0 and name not in CERTAIN)
 
 
 def _spread(name: str, count: int, auctions: int, drawn: random.Random) -> Iterator[Appointment]:

@@ -101,6 +101,6 @@ def test_every_fault_has_its_appointment_before_the_end() -> None:
 
     made = appointments(planned, 10_000, seed=8)
 
-    assert Counter(one.fault for one in made) == Counter(planned)
+    assert Counter(one.fault for one in made) >= Counter(planned)
     assert [one.after for one in made] == sorted(one.after for one in made)
     assert 0 < made[0].after and made[-1].after < 10_000
