@@ -1,5 +1,6 @@
 """`python -m tests.chaos`: a long campaign, interrupted and continued at will, and its report."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import click
 from tests.chaos.report import report
 from tests.chaos.rounds import Campaign, run
 
-FINDING = 1
+FINDING, INTERRUPTED = 1, 130
 
 
 @click.command()
@@ -24,6 +25,7 @@ def main(auctions: int, seed: int, per_round: int, dynamic: bool, folder: Path, 
     Every round is one line of FOLDER/rounds.jsonl. The next call goes on after the last complete round. Exit code 1: a
     round has found something; its folder, with logs and the broker's data, is kept.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # as Ctrl-C: the round ends its processes
     campaign = Campaign(auctions, seed, per_round, not dynamic, folder)
     for line in run(campaign, lambda text: click.echo(text, err=True)):
         click.echo(f"  {line['took_s']:.0f} s, {len(line['findings'])} findings", err=True)

@@ -1,5 +1,7 @@
 """`tessera run` with fail-points: `python -m tests.chaos.worker FOLDER NAME STAGE...`; all else is the product's."""
 
+import ctypes
+import signal
 import sys
 from pathlib import Path
 
@@ -9,9 +11,12 @@ from workers.settings import Settings
 from workers.stream.bus import Observer
 from workers.stream.kafka import KafkaBus
 
+PR_SET_PDEATHSIG = 1  # of Linux
+
 
 def run(folder: Path, name: str, stages: list[str]) -> None:
     """The command, on a bus whose transactional producers have fail-points."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a campaign that is killed leaves no worker behind
     armoury = Armoury(folder, name)
 
     def bus(settings: Settings, observer: Observer) -> KafkaBus:
