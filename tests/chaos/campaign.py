@@ -1,0 +1,230 @@
+"""One round: a fresh broker behind a proxy, workers, queries, faults by their schedule, and the verdict."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.chaos.faults import Faults, Trouble
+from tests.chaos.feeder import Feeder
+from tests.chaos.fleet import Fleet
+from tests.chaos.notes import Holders
+from tests.chaos.proxied_broker import ProxiedBroker
+from tests.chaos.proxy import Proxy
+from tests.chaos.queries import Queries
+from tests.chaos.schedule import appointments
+from tests.chaos.verdict import findings, witness
+from tests.chaos.watch import Watch, percentile
+from workers.pipeline import GROUPS, PATH, STAGES
+from workers.settings import Settings
+from workers.stream.admin import create_topics, describe_topics, initialise_offsets
+
+SESSION_S = 3.0
+HOLD_S = SESSION_S + 2.0  # how long a zombie sleeps
+HEALED_WITHIN_S = 120.0
+LOOK_S = 0.05
+SAMPLE_S = 2.0
+MEBIBYTE = 1024 * 1024
+DEADLINE_S = 3_600  # of the queries: what is tested is that they end once, not that they end in time
+BRIEF = ("latency", "reset")  # troubles that nobody waits for
+AFTERMATH_S = 3.0  # after a trouble, in which a kill's recovery is not its own
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round is to be."""
+
+    auctions: int
+    seed: int
+    faults: Mapping[str, int]
+    replicas: int = 2
+    is_static: bool = True
+    backlog: int = 1_500
+    limit_s: float = 1_800.0
+
+
+@dataclass
+class Outcome:
+    """What a round was."""
+
+    auctions: int
+    seed: int
+    planned: dict[str, int]
+    happened: dict[str, int]
+    exits: dict[str, int]
+    duration_s: float
+    healed_s: float
+    stall_s: float
+    latency_ms: dict[str, float | None]
+    recovery_s: list[float]
+    recovery_amid_others_s: list[float]
+    unrecovered: int
+    zombies: dict[str, int]
+    findings: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Round:
+    """Runs a plan in a folder. The broker, the proxy and the workers end with it, whatever happens."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan, self._folder = plan, folder
+        folder.mkdir(parents=True)
+        self._queries = Queries(plan.auctions, plan.seed)
+        self._schedule = appointments(plan.faults, plan.auctions, plan.seed)
+        self._sampled_s = self._began_s = time.monotonic()
+
+    def run(self) -> Outcome:
+        """Feed, break, heal, check. AssertionError: it does not come to its end in time."""
+        with ExitStack() as stack:
+            self._proxy = Proxy(0, seed=self._plan.seed)
+            self._broker = ProxiedBroker(self._folder / "broker", self._proxy.port)
+            self._proxy.upstream_port = self._broker.proxied_port
+            stack.enter_context(self._proxy)
+            self._broker.start()
+            stack.callback(self._broker.stop)
+            asyncio.run(_create_topics(self._broker.bootstrap_servers))
+            self._watch = stack.enter_context(Watch(self._broker.bootstrap_servers))
+            self._witness = stack.enter_context(ExitStack())
+            self._witness.enter_context(witness(self._broker.bootstrap_servers, self._folder))
+            self._fleet = stack.enter_context(self._workers())
+            self._resources = stack.enter_context((self._folder / "resources.jsonl").open("w"))
+            return self._campaign(stack)
+
+    def _campaign(self, stack: ExitStack) -> Outcome:
+        plan = self._folder / "plan.jsonl"
+        holders = Holders(self._fleet)
+        faults = Faults(self._broker, self._proxy, self._fleet, holders, self._plan.seed)
+        feeder = Feeder(
+            self._broker.bootstrap_servers, self._queries, plan, self._plan.backlog, lambda: self._watch.ended
+        )
+        stack.callback(feeder.stop)
+        feeder.start()
+        self._began_s = time.monotonic()
+        while not feeder.is_done or self._schedule:
+            self._step(feeder, holders, faults)
+        faults.heal()
+        healing_s = time.monotonic()
+        while self._watch.ended < feeder.committed:
+            self._step(feeder, holders, faults)
+            assert time.monotonic() - healing_s < HEALED_WITHIN_S, self._lost(feeder)
+        asyncio.run(_until_no_lag(self._broker.bootstrap_servers, healing_s + HEALED_WITHIN_S))
+        self._witness.close()
+        self._resources.flush()
+        return self._outcome(feeder, holders, faults, healing_s)
+
+    def _step(self, feeder: Feeder, holders: Holders, faults: Faults) -> None:
+        self._watch.look(LOOK_S, is_waiting=feeder.committed > self._watch.ended)
+        holders.update()
+        faults.tend()
+        self._sample()
+        if feeder.error is not None:
+            raise feeder.error
+        if self._schedule and self._watch.ended >= self._schedule[0].after and faults.do(self._schedule[0].fault):
+            self._schedule.popleft()
+        took_s = time.monotonic() - self._began_s
+        assert took_s < self._plan.limit_s, (
+            f"the round takes longer than {self._plan.limit_s:g} s: {self._lost(feeder)}"
+        )
+
+    def _sample(self) -> None:
+        now = time.monotonic()
+        if now - self._sampled_s < SAMPLE_S:
+            return
+        self._sampled_s = now
+        for replica in self._fleet.running():
+            try:
+                process = psutil.Process(replica.process.pid)
+                used = {"rss_mib": round(process.memory_info().rss / MEBIBYTE, 1), "fds": process.num_fds()}
+            except psutil.Error:
+                continue
+            line = {"t_s": round(now - self._began_s, 1), "process": f"{replica.name} {replica.process.pid}", **used}
+            self._resources.write(json.dumps(line) + "\n")
+
+    def _lost(self, feeder: Feeder) -> str:
+        return f"{self._watch.ended} of {feeder.committed} records have ended; see the logs in {self._folder}"
+
+    def _outcome(self, feeder: Feeder, holders: Holders, faults: Faults, healing_s: float) -> Outcome:
+        healed_s = time.monotonic() - healing_s
+        holders.update()
+        zombies = holders.zombies(self._fleet.thaws)
+        happened = faults.happened() | {
+            "zombie": sum(zombie.is_proven and not zombie.before_commit for zombie in zombies),
+            "zombie_before_commit": sum(zombie.is_proven and zombie.before_commit for zombie in zombies),
+            "input_aborted": feeder.aborted_batches,
+            "poison": self._queries.made["poison"],
+            "duplicates": self._queries.made["duplicates"],
+        }
+        recoveries = holders.recoveries()
+        took = [(one, _amid(one.killed_s, one.took_s, faults.troubles)) for one in recoveries if one.took_s is not None]
+        return Outcome(
+            auctions=feeder.committed,
+            seed=self._plan.seed,
+            planned=dict(self._plan.faults),
+            happened=happened,
+            exits=dict(self._fleet.exits),
+            duration_s=healing_s - self._began_s,
+            healed_s=healed_s,
+            stall_s=self._watch.longest_stall_s,
+            latency_ms={f"p{share}": percentile(self._watch.latencies_ms, share / 100) for share in (50, 99)},
+            recovery_s=[round(one.took_s or 0.0, 2) for one, amid in took if not amid],
+            recovery_amid_others_s=[round(one.took_s or 0.0, 2) for one, amid in took if amid],
+            unrecovered=len(recoveries) - len(took),
+            zombies={
+                "frozen": len(zombies),
+                "taken_over": sum(zombie.taken_over for zombie in zombies),
+                "fenced": sum(zombie.fenced for zombie in zombies),
+            },
+            findings=self._findings(happened),
+        )
+
+    def _findings(self, happened: Mapping[str, int]) -> list[str]:
+        """The checker's, told what had to happen."""
+        planned = {**self._plan.faults, "input_aborted": self._queries.made["input_aborted"]}
+        faults = {name: {"planned": count, "happened": happened[name]} for name, count in planned.items()}
+        return findings(self._broker.bootstrap_servers, self._folder, faults)
+
+    @contextmanager
+    def _workers(self) -> Iterator[Fleet]:
+        settings = {"session_timeout_s": SESSION_S, "deadline_s": DEADLINE_S}
+        fleet = Fleet(self._folder, self._proxy.address, HOLD_S, **settings)
+        try:
+            for stage in PATH:
+                for number in range(self._plan.replicas):
+                    fleet.add(stage, f"{stage}-{number}", str(number) if self._plan.is_static else "")
+            yield fleet
+        finally:
+            fleet.end()
+
+
+def _amid(killed_s: float, took_s: float | None, troubles: list[Trouble]) -> bool:
+    """Whether something else was broken while the victim's partitions waited."""
+    until_s = killed_s + (took_s or 0.0)
+    serious = [one for one in troubles if one.fault not in BRIEF]
+    return any(one.from_s < until_s and killed_s < one.until_s + AFTERMATH_S for one in serious)
+
+
+async def _create_topics(servers: str) -> None:
+    settings = Settings.read(bootstrap_servers=servers)
+    await create_topics(settings)
+    await initialise_offsets(settings, GROUPS)
+
+
+async def _until_no_lag(servers: str, deadline_s: float) -> None:
+    groups = {STAGES[name].group: STAGES[name].consumes.name for name in PATH}
+    settings = Settings.read(bootstrap_servers=servers)
+    while True:
+        states = await describe_topics(settings, groups)
+        lags = {group.group: group.lag_records for state in states for group in state.groups}
+        if set(lags.values()) == {0}:
+            return
+        assert time.monotonic() < deadline_s, f"lag {lags} after {HEALED_WITHIN_S:g} s without faults"
+        await asyncio.sleep(LOOK_S * 10)

@@ -1,0 +1,125 @@
+"""Feeds a campaign's queries to the broker in transactions, one in five of which it aborts, never far ahead."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from schemas.topics import QUERIES
+from tests.chaos.queries import Asked, Batch, Queries
+
+STEP_S = 10.0
+PATIENCE_S = 120.0  # for one step, over restarts of the broker
+PAUSE_S = 0.02
+MAX_BYTES = 4 * 1024 * 1024
+
+
+class Feeder:
+    """A thread; `backlog` is the most records that may be committed and have no end yet."""
+
+    def __init__(self, servers: str, queries: Queries, plan: Path, backlog: int, ended: Callable[[], int]) -> None:
+        self.committed = self.aborted_batches = 0
+        self.error: BaseException | None = None
+        self._servers, self._queries, self._plan = servers, queries, plan
+        self._backlog, self._ended = backlog, ended
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(PATIENCE_S + STEP_S)
+
+    @property
+    def is_done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            with self._plan.open("a") as plan:
+                self._feed(_producer(self._servers), plan.write)
+        except BaseException as error:  # noqa: BLE001 - the driver's thread raises it
+            self.error = error
+
+    def _feed(self, producer: Producer, write: Callable[[str], object]) -> None:
+        for batch in self._queries.batches():
+            while self.committed - self._ended() > self._backlog and not self._stopping.is_set():
+                time.sleep(PAUSE_S)
+            if self._stopping.is_set():
+                return
+            self._deliver(producer, batch)
+            if not batch.aborted:
+                write("".join(f"{asked.plan()}\n" for asked in batch.records))
+                self.committed += len(batch.records)
+
+    def _deliver(self, producer: Producer, batch: Batch) -> None:
+        """In a transaction; once more if the broker wants it aborted."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            _insist(producer.begin_transaction, deadline)
+            if self._try(producer, batch, deadline):
+                return
+
+    def _try(self, producer: Producer, batch: Batch, deadline: float) -> bool:
+        try:
+            for asked in batch.records:
+                _send(producer, asked)
+            if batch.aborted:
+                producer.flush(STEP_S)
+            else:
+                _insist(lambda: producer.commit_transaction(STEP_S), deadline)
+                return True
+        except KafkaException as error:
+            if not _needs_abort(error):
+                raise
+            _insist(lambda: producer.abort_transaction(STEP_S), deadline)
+            return False
+        _insist(lambda: producer.abort_transaction(STEP_S), deadline)
+        self.aborted_batches += 1
+        return True
+
+
+def _producer(servers: str) -> Producer:
+    producer = Producer(
+        {
+            "bootstrap.servers": servers,
+            "transactional.id": "chaos.feeder",
+            "partitioner": "murmur2_random",
+            "message.max.bytes": MAX_BYTES,
+            "linger.ms": 5,
+            "log_level": 0,
+        }
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    _insist(lambda: producer.init_transactions(STEP_S), deadline)
+    return producer
+
+
+def _send(producer: Producer, asked: Asked) -> None:
+    while True:
+        with contextlib.suppress(BufferError):
+            producer.produce(QUERIES.name, key=asked.key, value=asked.value, headers=list(asked.headers))
+            return
+        producer.poll(PAUSE_S)
+
+
+def _insist(step: Callable[[], object], deadline: float) -> None:
+    """Repeat a step of a transaction for as long as librdkafka says that repeating it makes sense."""
+    while True:
+        try:
+            step()
+            return
+        except KafkaException as error:
+            reason = error.args[0]
+            if not (isinstance(reason, KafkaError) and reason.retriable()) or time.monotonic() > deadline:
+                raise
+
+
+def _needs_abort(error: KafkaException) -> bool:
+    reason = error.args[0]
+    return isinstance(reason, KafkaError) and reason.txn_requires_abort()

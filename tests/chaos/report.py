@@ -1,0 +1,100 @@
+"""The report of a long campaign: what was done, what really happened, what was found."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.chaos.rounds import summed
+from tests.chaos.watch import percentile
+
+Rounds = list[dict[str, Any]]
+
+FAULTS = {
+    "worker_kill": "worker killed (SIGKILL)",
+    "worker_kill_in_transaction": "worker killed at a fail-point inside or right after a transaction",
+    "zombie": "worker frozen beyond its session at any moment, then thawed: taken over or fenced",
+    "zombie_before_commit": "the same between `send_offsets_to_transaction` and `commit_transaction`",
+    "broker_kill": "broker killed and started again",
+    "broker_restart": "broker stopped in order and started again",
+    "rebalance": "extra member came, got partitions, left",
+    "latency": "network slow both ways for 1 to 2.5 s (frames really late)",
+    "black_hole": "network swallowed everything for 0.5 to 3 s (frames really lost)",
+    "reset": "all connections reset at once",
+    "end_txn_delayed": "answer to EndTxn held back",
+    "end_txn_dropped": "answer to EndTxn lost, transaction processed",
+    "abort": "transaction aborted or producer failed at a fail-point",
+}
+UNPLANNED = {
+    "input_aborted": "input transactions aborted",
+    "poison": "poison records",
+    "duplicates": "query ids used a second time",
+}
+
+
+def report(rounds: Rounds, command: str) -> str:
+    """Markdown."""
+    findings = [f"round {one['round']}: {text}" for one in rounds for text in one["findings"]]
+    parts = (_head(rounds, command, findings), _table(rounds), _times(rounds), _findings(findings), _rounds(rounds))
+    return "\n".join(parts)
+
+
+def _head(rounds: Rounds, command: str, findings: Sequence[str]) -> str:
+    records = sum(one["auctions"] for one in rounds)
+    verdict = "nothing lost, doubled or wrong" if not findings else f"{len(findings)} findings, see below"
+    return f"""# Chaos campaign
+
+Written by `{command}`.
+
+**{records:,} records in {len(rounds)} rounds: {verdict}.** Every round ran on a fresh broker and was checked by itself.
+
+* Kafka {_all(rounds, "kafka")}, one node; revision {_all(rounds, "commit")} (+: with changes not committed); \
+{_all(rounds, "machine")}
+* seed {_all(rounds, "campaign_seed")}; two replicas of each stage; \
+static membership: {_all(rounds, "is_static")}; session 3 s; null engine, 4 candidates, 2 advertisers
+* {sum(one["took_s"] for one in rounds) / 60:,.0f} minutes in all
+"""
+
+
+def _table(rounds: Rounds) -> str:
+    planned, happened = summed(rounds, "planned"), summed(rounds, "happened")
+    rows = [f"| {text} | {planned[name]:,} | {happened[name]:,} |" for name, text in FAULTS.items()]
+    rows += [f"| {text} | - | {happened[name]:,} |" for name, text in UNPLANNED.items()]
+    exits = ", ".join(f"{name}: {count}" for name, count in sorted(summed(rounds, "exits").items()))
+    zombies = summed(rounds, "zombies")
+    return (
+        "| fault | planned | happened |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        f"Of {zombies['frozen']} frozen workers another member had taken {zombies['taken_over']} over, and "
+        f"{zombies['fenced']} found themselves fenced.\nEnds of workers, by stage and exit code: {exits or 'none'}.\n"
+    )
+
+
+def _times(rounds: Rounds) -> str:
+    alone = [took for one in rounds for took in one.get("recovery_s", [])]
+    amid = [took for one in rounds for took in one.get("recovery_amid_others_s", [])]
+    rows = [_row("recovery after a kill, nothing else broken", alone), _row("recovery amid other faults", amid)]
+    for name in ("p50", "p99"):
+        values = [one["latency_ms"][name] / 1000 for one in rounds if one.get("latency_ms", {}).get(name)]
+        rows.append(_row(f"{name} of query to reply, per round", values))
+    rows.append(_row("longest stall, per round", [one["stall_s"] for one in rounds if "stall_s" in one]))
+    rows.append(_row("healing until lag 0, per round", [one["healed_s"] for one in rounds if "healed_s" in one]))
+    return "| seconds | p50 | p95 | p99 | longest | of |\n|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _row(name: str, values: Sequence[float]) -> str:
+    marks = [percentile(values, part) for part in (0.5, 0.95, 0.99, 1.0)]
+    return f"| {name} | " + " | ".join("-" if mark is None else f"{mark:.1f}" for mark in marks) + f" | {len(values)} |"
+
+
+def _findings(findings: Sequence[str]) -> str:
+    return "## Findings\n\n" + ("\n".join(f"* {text}" for text in findings) if findings else "None.") + "\n"
+
+
+def _rounds(rounds: Rounds) -> str:
+    rows = [
+        f"| {one['round']} | {one['seed']} | {one['auctions']:,} | {one['took_s']:.0f} | {len(one['findings'])} |"
+        for one in rounds
+    ]
+    return "| round | seed | records | took, s | findings |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _all(rounds: Rounds, name: str) -> str:
+    return ", ".join(sorted({str(one[name]) for one in rounds})) or "none"
