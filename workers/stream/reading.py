@@ -22,13 +22,15 @@ STOP_TIMEOUT_S = 10.0
 
 
 @asynccontextmanager
-async def reader(settings: Settings, positions: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
-    """A consumer outside any group at these positions, committed records only."""
+async def reader(
+    settings: Settings, positions: Mapping[TopicPartition, int], *, uncommitted: bool = False
+) -> AsyncIterator[Any]:
+    """A consumer outside any group at these positions: of committed records, or of aborted and open ones as well."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap_servers,
         enable_auto_commit=False,
         auto_offset_reset="none",
-        isolation_level="read_committed",
+        isolation_level="read_uncommitted" if uncommitted else "read_committed",
     )
     async with started(consumer, settings):
         consumer.assign(list(positions))
