@@ -10,6 +10,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from workers.cli import render
+from workers.cli.documents import insist_writable
 from workers.settings import Settings
 from workers.stream.inspection import named
 from workers.stream.live import live
@@ -43,10 +44,12 @@ async def record(settings: Settings, path: Path) -> None:
     stop = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
-    with named(settings), path.open("wb") as file:
+    insist_writable(path)
+    with named(settings):
         async with aclosing(live(settings, NAMES, stop)) as batches:
-            async for batch in batches:
-                if not batch:
-                    click.echo(f"witnessing Kafka {settings.bootstrap_servers}; SIGTERM or Ctrl-C ends it", err=True)
-                file.write(b"".join(map(witness_line, batch)))
-                file.flush()
+            await anext(batches)  # reading has begun; before that no file is made
+            click.echo(f"witnessing Kafka {settings.bootstrap_servers}; SIGTERM or Ctrl-C ends it", err=True)
+            with path.open("wb") as file:
+                async for batch in batches:
+                    file.write(b"".join(map(witness_line, batch)))
+                    file.flush()

@@ -74,7 +74,7 @@ class Judgement:
     def _is_under_way(self, case: Case) -> bool:
         if case.newest_ms >= self.scope.young_from_ms:
             return True
-        return case.settled is None and bool(case.sources) and self.scope.is_unread(case.sources[0].place)
+        return bool(case.sources) and self.scope.is_unread(case.sources[0].place)
 
     def _under_way(self, case: Case) -> None:
         self._count(case, "under way")
