@@ -31,7 +31,7 @@ POISON = 20
 
 
 @pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevelopmentBroker]:
     """A broker that holds nothing else: an invariant of the whole log does not share one with other tests."""
     broker = DevelopmentBroker(tmp_path_factory.mktemp("verified"), note=print)
     try:
@@ -46,7 +46,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with asyncio.Runner() as runner:
         runner.run(create())
-    yield broker.bootstrap_servers
+    yield broker
     broker.stop()
 
 
@@ -103,12 +103,16 @@ def verdict(done: "subprocess.CompletedProcess[bytes]") -> tuple[dict[int, dict[
     return {row["invariant"]: row for row in rows}, summary
 
 
-def test_a_run_with_poison_and_an_abort(own_kafka: str, tmp_path: Path) -> None:
-    # Given a run with poison, an aborted record and a witness
-    seen = tmp_path / "witness.jsonl"
+def test_a_run_with_poison_and_an_abort(own_broker: DevelopmentBroker, tmp_path: Path) -> None:
+    # Given a run with poison, an aborted record, a witness and a broker that dies
+    seen, own_kafka, half = tmp_path / "witness.jsonl", own_broker.bootstrap_servers, len(queries()) // 2
     with witness(own_kafka, seen), worker(PATH, own_kafka, tmp_path / "log"), Reader(own_kafka) as reader:
         abort(own_kafka, SCORED.name)
-        produce(own_kafka, [(key, value, ()) for key, value, _ in queries()])
+        produce(own_kafka, [(key, value, ()) for key, value, _ in queries()[:half]])
+        reader.until(lambda messages: of(messages, SETTLED.name) != [])
+        own_broker.kill()
+        own_broker.start()
+        produce(own_kafka, [(key, value, ()) for key, value, _ in queries()[half:]])
         reader.until(lambda messages: len(of(messages, SETTLED.name, *DEAD_LETTERS)) >= len(queries()))
         until(lambda: len(seen.read_bytes().splitlines()) >= 4 * len(queries()))
         reply = of(reader.rest(), SETTLED.name)[0]

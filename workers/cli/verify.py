@@ -103,7 +103,9 @@ def verify(
       resources  JSON lines {"t_s": SECONDS, "process": NAME, "rss_mib": X, "fds": N}; at least 10 over 30 s each
       witness    JSON lines {"topic": T, "partition": P, "offset": N, "sha256": FIRST 16 DIGITS}
 
-    Memory grows with the log by about 250 bytes an auction, 16 bytes a line of the witness and 300 a line of the plan.
+    Memory grows with the log, by about 500 bytes an auction; and with the files, by 16 bytes a line of the witness and
+    an entry for each distinct value of the plan. The audit within takes the same whatever the length.
+
     Exit codes: 0 nothing is broken, 1 something is, 2 Kafka or a file cannot be read.
 
     \b
