@@ -17,13 +17,14 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 #: The arrow: a layer may import itself and the rows above its own.
 ARROW = (
     ("schemas",),
-    ("workers.mechanism", "workers.errors", "workers.diagnosis"),
+    ("workers.mechanism", "workers.errors", "workers.diagnosis", "workers.known_ids"),
     ("workers.audit",),
     ("workers.prompts",),
     ("workers.engines",),
     ("workers.rewards",),
     ("workers.generation", "workers.scoring", "workers.settlement", "workers.key_ring"),
     ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
+    ("workers.verification",),
     ("workers.settings",),
     ("workers.pipeline",),
     ("workers.stream", "workers.metrics"),
@@ -45,6 +46,14 @@ ONLY = {
     "workers.settlement": {"workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
     "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},
     "workers.letters": {"workers.errors", "schemas"},  # no clock, no Kafka
+    "workers.verification": {  # nothing of what it checks; no clock, no Kafka
+        "workers.verification",
+        "workers.audit",
+        "workers.known_ids",
+        "workers.letters",
+        "workers.errors",
+        "schemas",
+    },
     "workers.receipts": {  # no model, no clock, no Kafka
         "workers.receipts",
         "workers.mechanism",

@@ -19,13 +19,13 @@ from schemas.topics import FOR_EVER, MEBIBYTE, SCORED, SETTLED_QUERIES, Topic
 from tests.benchmarks.auctions import scored_auctions
 from tests.benchmarks.report import report
 from tests.builders import Keys, make_record, make_scored
+from workers.known_ids import KnownIds
 from workers.monitor import Monitor
 from workers.pipeline import STAGES, Stage, StageSpec
 from workers.settings import Settings
 from workers.settlement import Settlement, settle_event
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
-from workers.stream.known_ids import KnownIds
 from workers.stream.once import Once
 from workers.stream.recollection import recollect
 from workers.stream.step import process

@@ -11,7 +11,6 @@ from tests.simulation.simulation import Outcome
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.completion import read_completion
 
-
 HORIZON_S = 1e9
 
 
@@ -44,7 +43,8 @@ def results(outcome: Outcome) -> Iterator[str]:
         yield f"a result of no input: {at}"
     for at, index in outcome.inputs.items():
         if len(found[at]) != 1:
-            yield f"input {at} has {len(found[at])} results: {[(one.topic, one.partition, one.offset) for one in found[at]]}"
+            places = [(one.topic, one.partition, one.offset) for one in found[at]]
+            yield f"input {at} has {len(places)} results: {places}"
         elif (problem := _wrong_kind(outcome, outcome.scenario.given[index], found[at][0])) is not None:
             yield f"input {at}: {problem}"
 
@@ -54,7 +54,10 @@ def _wrong_kind(outcome: Outcome, given: Given, entry: Stored) -> str | None:
     allowed = {name.name if name else "" for name in _possible(given)}
     if outcome.scenario.remembers and given.decodes:
         allowed.add(DeadLetterReason.DUPLICATE_QUERY.name)
-    if reason == DeadLetterReason.CRASHED_WORKER.name and (tried := attempts(outcome, origin(outcome, entry))) < MOST_DEATHS:
+    if (
+        reason == DeadLetterReason.CRASHED_WORKER.name
+        and (tried := attempts(outcome, origin(outcome, entry))) < MOST_DEATHS
+    ):
         return f"it is given up as {reason}, though only {tried} attempts at it had no orderly end"
     return None if reason in allowed else f"its result is {reason!r}, not one of {sorted(allowed)}"
 

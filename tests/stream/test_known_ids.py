@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.stream.known_ids import BYTES_PER_SLOT, FIRST_SLOTS, SHELVES, KnownIds, _Shelf
+from workers.known_ids import BYTES_PER_SLOT, FIRST_SLOTS, SHELVES, KnownIds, _Shelf
 
 IDS = st.integers(0, 40).map(str)
 
@@ -17,6 +17,7 @@ def test_it_answers_as_a_dict_does(added: list[tuple[str, str]], asked: list[tup
 
     assert len(known) == len(model)
     for id_, holder in [*added, *asked]:
+        assert (id_ in known) == (id_ in model)
         assert known.has_another(id_, holder) == (id_ in model and model[id_] != holder)
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "ask": "workers.cli.ask:ask",
     "explain": "workers.cli.explain:explain",
     "audit": "workers.cli.audit:audit",
+    "verify": "workers.cli.verify:verify",
     "settle": "workers.cli.settle:settle",
     "prove": "workers.cli.prove:prove",
     "experiment": "workers.cli.experiment:experiment",

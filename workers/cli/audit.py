@@ -86,7 +86,7 @@ def audit(
     limit = limit_findings if limit_findings is not None else None if as_json else SHOWN
     began = time.time()
     with closing(Findings(limit)) as findings:
-        with closing(Audit(findings.keep, _secrets(settings), None if file else _horizon(began, grace))) as audit:
+        with closing(Audit(findings.keep, secrets_of(settings), None if file else _horizon(began, grace))) as audit:
             if file:
                 _read_file(audit, file)
             else:
@@ -96,7 +96,8 @@ def audit(
     sys.exit(1 if tally.discrepancies else 0)
 
 
-def _secrets(settings: Settings) -> list[bytes]:
+def secrets_of(settings: Settings) -> list[bytes]:
+    """Every secret that draws may have been made with."""
     given = (settings.draw_key, settings.draw_key_previous, DEMO_DRAW_KEY)
     return [secret.get_secret_value().encode() for secret in given if secret is not None]
 

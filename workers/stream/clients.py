@@ -26,13 +26,13 @@ class Clients:
         servers: str = self._connection["bootstrap_servers"]
         return servers
 
-    def consumer(self, **options: Any) -> Any:
-        """An AIOKafkaConsumer of committed records that never commits by itself and never guesses a position."""
+    def consumer(self, *, uncommitted: bool = False, **options: Any) -> Any:
+        """An AIOKafkaConsumer that never commits by itself and never guesses a position; of committed records."""
         return AIOKafkaConsumer(
             **self._connection,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            isolation_level="read_committed",
+            isolation_level="read_uncommitted" if uncommitted else "read_committed",
             **options,
         )
 

@@ -11,7 +11,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import Topic
 from workers.errors import BrokerError, Refused
-from workers.stream.known_ids import KnownIds
+from workers.known_ids import KnownIds
 
 Handle = Callable[[Event[Any]], Awaitable[Sequence[Event[Payload]]]]
 

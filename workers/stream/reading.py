@@ -22,9 +22,11 @@ STOP_TIMEOUT_S = 10.0
 
 
 @asynccontextmanager
-async def reader(clients: Clients, positions: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
-    """A consumer outside any group at these positions, committed records only."""
-    consumer = clients.consumer()
+async def reader(
+    clients: Clients, positions: Mapping[TopicPartition, int], *, uncommitted: bool = False
+) -> AsyncIterator[Any]:
+    """A consumer outside any group at these positions: of committed records, or of aborted and open ones as well."""
+    consumer = clients.consumer(uncommitted=uncommitted)
     async with started(consumer, clients):
         consumer.assign(list(positions))
         for partition, offset in positions.items():

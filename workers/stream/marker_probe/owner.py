@@ -54,7 +54,7 @@ class Owner:
         self.started += 1
         await writer.begin()
         await writer.send(_record(ProbeRecord(self.number, number, copy)) for copy in range(COPIES))
-        await writer.commit(TopicPartition(TOPIC, self.number), number + 1, self.group)
+        await writer.commit(TopicPartition(TOPIC, self.number), number + 1, "", self.group)
         self.acknowledged.add(number)
         self.answered += 1
         self._next = number + 1

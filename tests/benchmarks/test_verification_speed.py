@@ -1,0 +1,171 @@
+"""How fast a log is verified, beside the audit within, and what its memory grows with."""
+
+import cProfile
+import json
+import pstats
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from time import process_time
+
+import pytest
+
+from schemas.auction import CandidatesScored
+from schemas.billing import AdvertiserCharged
+from schemas.envelope import Event
+from schemas.identity import derive
+from schemas.record import Record
+from schemas.reply import ReplySettled
+from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
+from tests.benchmarks.auctions import CANDIDATES, scored_auctions
+from tests.benchmarks.report import report
+from tests.benchmarks.test_demo_memory import MEBIBYTE
+from tests.builders import DRAW_KEY, SUBMITTED_AT, make_record, settle
+from workers.audit.auditor import Audit
+from workers.audit.ledger import Horizon
+from workers.audit.reading import NAMES, read_record
+from workers.key_ring import commitment
+from workers.mechanism.epochs import epoch_key
+from workers.verification.ends import Ends
+from workers.verification.invariants import Report
+from workers.verification.reading import NAMES as READ
+from workers.verification.scope import Scope
+from workers.verification.verifier import Verification
+
+pytestmark = pytest.mark.benchmark
+
+TIMED = 2_000
+DISTINCT = 200
+LENGTHS = (20_000, 200_000)
+PARTITIONS = 4
+LEAST_PER_SECOND = 1_000  # without the audit
+MOST_MEBIBYTES = 400
+READ_TO_THE_END = Scope(committed={(topic, number): 2**60 for topic in READ for number in range(PARTITIONS)})
+
+
+def placed(number: int, topic: str, key: str, value: bytes) -> Record:
+    """Record `number` of its topic, spread over the partitions."""
+    return Record(topic, key.encode(), value, (), number % PARTITIONS, number // PARTITIONS, 1_795_435_200_250 + number)
+
+
+def named(number: int) -> tuple[str, str]:
+    """Query id and auction id of query `number`."""
+    query_id = f"query-{number}"
+    origin = QUERIES.name, str(number % PARTITIONS), str(number // PARTITIONS)
+    return query_id, derive("auction", *origin, query_id)
+
+
+def records_of(number: int, event: Event[CandidatesScored]) -> Iterator[Record]:
+    """What the stages leave behind of one auction with these candidates."""
+    query_id, auction_id = named(number)
+    data = event.data.model_copy(update={"query_id": query_id, "auction_id": auction_id})
+    scored = replace(event, data=data, value=data.encode(), subject=query_id, correlation_id=query_id)
+    yield placed(number, QUERIES.name, query_id, json.dumps({"query_id": query_id, "text": "?" * 500}).encode())
+    yield placed(number, GENERATED.name, query_id, scored.value)
+    yield placed(number, SCORED.name, query_id, scored.value)
+    reply, *bills = settle(scored)
+    yield placed(number, SETTLED.name, query_id, reply.value)
+    for place, bill in enumerate(bills):
+        yield placed(len(bills) * number + place, CHARGED.name, bill.subject, bill.value)
+
+
+async def log_of(auctions: int) -> list[Record]:
+    distinct = await scored_auctions(DISTINCT)
+    epochs = sorted({event.data.draw_epoch for event in distinct}, key=str)
+    keys = [make_record(commitment(epoch_key(DRAW_KEY, epoch), SUBMITTED_AT), timestamp_ms=0) for epoch in epochs]
+    return [*keys, *(one for n in range(auctions) for one in records_of(n, distinct[n % DISTINCT]))]
+
+
+def verify(records: list[Record]) -> Report:
+    found = Report()
+    verification = Verification(found, READ_TO_THE_END, [DRAW_KEY])
+    for record in records:
+        verification.add(record)
+    verification.finish()
+    return found
+
+
+def audit(records: list[Record]) -> None:
+    auditor = Audit(lambda finding: None, [DRAW_KEY], Horizon(0, 2**62))
+    for record in records:
+        if record.topic in NAMES and (entry := read_record(record)) is not None:
+            auditor.add(entry)
+    auditor.finish()
+
+
+def seconds(work: object, records: list[Record]) -> float:
+    """CPU seconds of the best of three."""
+    took = []
+    for _ in range(3):
+        began = process_time()
+        work(records)  # type: ignore[operator]
+        took.append(process_time() - began)
+    return min(took)
+
+
+async def test_auctions_per_second() -> None:
+    records = await log_of(TIMED)
+    assert not verify(records).is_broken
+
+    whole, audited = seconds(verify, records), seconds(audit, records)
+
+    profile = cProfile.Profile()
+    profile.runcall(verify, records)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(12)
+    rest = TIMED / (whole - audited)
+    row = {"M": CANDIDATES, "N": 2, "auctions/s per core": TIMED / whole, "without the audit": rest}
+    report("verification-speed", [row])
+    assert rest >= LEAST_PER_SECOND
+
+
+MEMORY = """
+import sys
+import psutil
+from tests.benchmarks.test_verification_speed import ends_of
+before = psutil.Process().memory_info().rss
+ends = ends_of(int(sys.argv[1]))
+print(before, psutil.Process().memory_info().rss)
+"""
+
+
+def ends_of(auctions: int) -> Ends:
+    """So many auctions with two charges each, to their end; without the audit, whose memory does not grow."""
+    found = Report()
+    ends = Ends(found, READ_TO_THE_END)
+    for number in range(auctions):
+        query_id, auction_id = named(number)
+        event = json.dumps({"auction_id": auction_id}).encode()
+        ends.query(placed(number, QUERIES.name, query_id, b"{}"))
+        ends.generated(placed(number, GENERATED.name, query_id, event))
+        ends.scored(placed(number, SCORED.name, query_id, event), None)
+        ids = tuple(derive("charge", auction_id, str(place)) for place in range(2))
+        reply = ReplySettled.model_construct(
+            query_id=query_id, auction_id=auction_id, charge_ids=ids, total_charge_micros=2, currency="USD"
+        )
+        ends.settled(placed(number, SETTLED.name, query_id, b""), reply)
+        for place, id_ in enumerate(ids):
+            bill = AdvertiserCharged.model_construct(
+                query_id=query_id, auction_id=auction_id, charge_id=id_, charge_micros=1, currency="USD"
+            )
+            ends.charged(placed(2 * number + place, CHARGED.name, "a", b""), bill)
+    ends.finish()
+    assert not found.is_broken, list(found.rows())
+    return ends
+
+
+def test_memory() -> None:
+    rows = []
+    for auctions in LENGTHS:
+        before, after = memory_of(auctions)
+        rows.append({"auctions": auctions, "MiB": after / MEBIBYTE, "bytes per auction": (after - before) / auctions})
+    report("verification-memory", rows)
+    assert float(str(rows[-1]["MiB"])) < MOST_MEBIBYTES
+
+
+def memory_of(auctions: int) -> tuple[int, int]:
+    """Resident bytes of a process of its own, before and after."""
+    command = [sys.executable, "-c", MEMORY, str(auctions)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    before, after = map(int, done.stdout.split())
+    return before, after

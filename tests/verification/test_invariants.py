@@ -1,0 +1,268 @@
+"""Each invariant broken in turn by an edit of a right log, and caught under its number and no other."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from schemas.identity import derive
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
+from tests.audit.logs import Log
+from tests.verification.campaign_log import (
+    GOOD,
+    appended,
+    asked,
+    broken,
+    edited,
+    of,
+    retold,
+    row,
+    verified,
+    without,
+)
+from workers.stream.step import dead_letter
+from workers.verification.invariants import State
+
+Edit = Callable[[Sequence[Record]], list[Record]]
+
+
+def test_a_right_log_holds(log: list[Record]) -> None:
+    report = verified(log, plan=asked(), witness=log)
+
+    assert [(int(one.invariant), one.examples) for one in report.rows() if one.broken] == []
+    states = {int(one.invariant): one.state for one in report.rows()}
+    assert {number for number, state in states.items() if state is State.HELD} == {1, 2, 3, 4, 6, 7, 9, 12}
+    ended = {"settled": GOOD + 2, "refused": 5, "under way": 0, "lost": 0}
+    assert row(report, 1).counts == ended
+    assert row(report, 12).counts == {"stored": GOOD + 7, "planned": GOOD + 7}
+    assert row(report, 9).counts["compared with what was refused"] == 5
+
+
+@pytest.mark.parametrize("partition_by_partition", [False, True])
+def test_the_order_between_partitions_does_not_matter(log: list[Record], partition_by_partition: bool) -> None:
+    topics = sorted({record.topic for record in log}, reverse=partition_by_partition)
+
+    report = verified([record for topic in topics for record in of(log, topic)], plan=asked(), witness=log)
+
+    assert broken(report) == []
+    assert row(report, 1).counts["settled"] == GOOD + 2
+    assert row(report, 9).counts["compared with what was refused"] == 5
+
+
+def settled(log: Sequence[Record], place: int = 0) -> Record:
+    return of(log, SETTLED.name)[place]
+
+
+def letter(log: Sequence[Record], reason: str) -> Record:
+    return next(record for record in log if ("dlq.reason", reason.encode()) in record.headers)
+
+
+def charges_of_one(log: Sequence[Record]) -> list[Record]:
+    """The charges of the reply that was settled second."""
+    ids = json.loads(settled(log, 1).value or b"")["charge_ids"]
+    return [record for record in of(log, CHARGED.name) if json.loads(record.value or b"")["charge_id"] in ids]
+
+
+def with_header(record: Record, name: str, value: str) -> dict[str, Any]:
+    return {"headers": tuple((key, value.encode() if key == name else old) for key, old in record.headers)}
+
+
+def unnamed_charge(log: Sequence[Record]) -> list[Record]:
+    """One more charge of an auction that is over, under an id of its own."""
+    charge = charges_of_one(log)[0]
+    body = {**json.loads(charge.value or b""), "charge_id": derive("charge", "out of nowhere")}
+    return appended(log, replace(charge, value=json.dumps(body).encode()))
+
+
+def other_u(told: Log) -> Log:
+    draw = told.reply.draw
+    assert draw is not None
+    return told.change_reply(draw=draw.model_copy(update={"u": draw.u[:-1] + ("0" if draw.u[-1] != "0" else "1")}))
+
+
+def invented(log: Sequence[Record]) -> list[Record]:
+    """A settled auction without its query."""
+    lost = next(record for record in of(log, QUERIES.name) if record.key == b"q1")
+    return without(log, lost)
+
+
+def swapped(log: Sequence[Record]) -> list[Record]:
+    """Two replies that changed places in their topic."""
+    first, second = settled(log, 1), settled(log, 2)
+    found = edited(log, first, offset=second.offset)
+    found = edited(found, second, offset=first.offset)
+    places = found.index(replace(first, offset=second.offset)), found.index(replace(second, offset=first.offset))
+    found[places[0]], found[places[1]] = found[places[1]], found[places[0]]
+    return found
+
+
+EDITS: dict[str, tuple[int, Edit]] = {
+    "a lost reply": (1, lambda log: without(log, settled(log))),
+    "a lost charge": (1, lambda log: without(log, charges_of_one(log)[0])),
+    "a lost letter": (1, lambda log: without(log, letter(log, "BAD_JSON"))),
+    "a lost letter of a duplicate": (1, lambda log: without(log, letter(log, "DUPLICATE_QUERY"))),
+    "all of an auction but its query": (
+        1,
+        lambda log: [one for one in log if one.topic == QUERIES.name or b'"q3"' not in (one.value or b"")],
+    ),
+    "a letter twice": (1, lambda log: appended(log, letter(log, "EXPIRED"))),
+    "a letter of a duplicate twice": (1, lambda log: appended(log, letter(log, "DUPLICATE_QUERY"))),
+    "a charge that no reply names": (1, unnamed_charge),
+    "a reply twice": (2, lambda log: appended(log, settled(log))),
+    "a charge twice": (2, lambda log: appended(log, charges_of_one(log)[0])),
+    "candidates twice": (2, lambda log: appended(log, of(log, GENERATED.name)[1])),
+    "a scored event twice": (2, lambda log: appended(log, of(log, SCORED.name)[1])),
+    "a whole auction twice": (
+        2,
+        lambda log: appended(log, of(log, SCORED.name)[1], settled(log, 1), *charges_of_one(log)),
+    ),
+    "one micro too much": (
+        3,
+        lambda log: retold(log, "q2", lambda told: told.change_bill(charge_micros=told.bills[0].charge_micros + 1)),
+    ),
+    "a bill let off": (
+        3,
+        lambda log: retold(
+            log,
+            "q2",
+            lambda told: replace(told, bills=told.bills[:1]).change_reply(
+                charge_ids=told.reply.charge_ids[:1], total_charge_micros=told.bills[0].charge_micros
+            ),
+        ),
+    ),
+    "no scored event": (3, lambda log: without(log, of(log, SCORED.name)[1])),
+    "a wrong total": (
+        4,
+        lambda log: retold(
+            log, "q2", lambda told: told.change_reply(total_charge_micros=told.reply.total_charge_micros + 1)
+        ),
+    ),
+    "another bound": (
+        4,
+        lambda log: retold(log, "q2", lambda told: told.change_bill(bound_micros=told.bills[0].bound_micros + 1)),
+    ),
+    "another draw": (6, lambda log: retold(log, "q2", other_u)),
+    "replies out of order": (7, swapped),
+    "a letter with other bytes": (9, lambda log: edited(log, letter(log, "EXPIRED"), value=b"{}")),
+    "a letter with another key": (9, lambda log: edited(log, letter(log, "EXPIRED"), key=b"someone")),
+    "a letter with another code": (
+        9,
+        lambda log: edited(log, letter(log, "EXPIRED"), **with_header(letter(log, "EXPIRED"), "dlq.code", "1")),
+    ),
+    "a letter for no record": (
+        9,
+        lambda log: appended(
+            log,
+            replace(letter(log, "EXPIRED"), **with_header(letter(log, "EXPIRED"), "dlq.offset", "999")),
+        ),
+    ),
+    "a letter of nobody": (9, lambda log: appended(log, replace(letter(log, "EXPIRED"), headers=()))),
+    "a reply to nobody": (12, invented),
+    "a reply that nobody can read": (
+        12,
+        lambda log: appended(log, replace(settled(log), value=b"{}")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_one_lie_is_caught_under_its_number(log: list[Record], name: str) -> None:
+    number, edit = EDITS[name]
+
+    report = verified(edit(log))
+
+    assert broken(report) == [number], [one.examples for one in report.rows() if one.broken]
+    assert row(report, number).examples
+
+
+def test_reasons_are_held_against_the_plan(log: list[Record]) -> None:
+    plan = [(key, value, "EXPIRED" if outcome == "BAD_JSON" else outcome) for key, value, outcome in asked()]
+
+    report = verified(log, plan=plan)
+
+    assert broken(report) == [9]
+    assert "was planned as EXPIRED and became BAD_JSON" in row(report, 9).examples[0]
+
+
+@pytest.mark.parametrize("plan", [[*asked(), *asked("more")[:1]], asked()[1:]], ids=["not stored", "not planned"])
+def test_what_was_produced_is_what_is_stored(log: list[Record], plan: list[Any]) -> None:
+    assert broken(verified(log, plan=plan)) == [12]
+
+
+def test_a_lost_query_is_one_finding_with_a_plan_too(log: list[Record]) -> None:
+    assert broken(verified(without(log, settled(log)), plan=asked())) == [1]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        lambda log: edited(log, settled(log, 1), value=b"{}"),
+        lambda log: edited(log, settled(log, 1), headers=()),
+        lambda log: without(log, settled(log, 1)),
+        lambda log: appended(log, settled(log, 1)),
+        lambda log: [*log, settled(log, 1)],
+    ],
+    ids=["another value", "another header", "one less", "one more at the end", "one once more"],
+)
+def test_a_witness_that_saw_something_else(log: list[Record], seen: Edit) -> None:
+    assert broken(verified(log, witness=seen(log))) == [7]
+
+
+def test_a_witness_of_a_part_is_compared_with_that_part(log: list[Record]) -> None:
+    part = log[len(log) // 3 : 2 * len(log) // 3]
+
+    report = verified(log, witness=part)
+
+    assert broken(report) == []
+    assert row(report, 7).counts == {"compared with the witness": len(part)}
+
+
+def test_unread_is_under_way_and_with_complete_a_finding(log: list[Record]) -> None:
+    """The reply of a query that settlement had not read yet, and a query that generation had not."""
+    scored = of(log, SCORED.name)
+    cut = without(log, *[one for one in log if one.topic == SETTLED.name and one.key == scored[-2].key])
+    read = {(QUERIES.name, 0): 100, (GENERATED.name, 0): 100, (SCORED.name, 0): scored[-2].offset}
+
+    at_work = verified(cut, committed=read, complete=False)
+    over = verified(cut, committed=read, complete=True)
+
+    assert broken(at_work) == []
+    assert row(at_work, 1).counts["under way"] == 1
+    assert broken(over) == [1]
+    assert "still under way" in row(over, 1).examples[0]
+
+
+def test_young_is_under_way(log: list[Record]) -> None:
+    cut = without(log, settled(log))
+
+    assert broken(verified(cut, complete=False, young_from_ms=0)) == []
+    assert broken(verified(cut, complete=False)) == [1]
+
+
+def test_what_retention_has_deleted_is_not_held_against_anybody(log: list[Record]) -> None:
+    """Queries and candidates are gone, letters and replies are still there."""
+    later = max(record.timestamp_ms for record in log) + 1
+    kept = [record for record in log if record.topic not in (QUERIES.name, GENERATED.name)]
+    begins = {(QUERIES.name, 0): 1_000, (GENERATED.name, 0): 1_000}
+
+    report = verified(kept, begins=begins, queried_from_ms=later)
+
+    assert broken(report) == []
+    assert row(report, 9).counts["of records that are deleted"] == 4
+
+
+def test_a_letter_that_was_redriven_is_no_second_end(log: list[Record]) -> None:
+    """A letter of a later stage goes out again and is settled: the reply is the end."""
+    scored = of(log, SCORED.name)[-2]  # the last one is the duplicate's
+    letter = dead_letter(scored, "settlement", DeadLetterReason.BAD_EPOCH, "by hand")
+    refusal = Record(letter.topic, letter.key, letter.value, letter.headers, 0, 50, scored.timestamp_ms)
+    again = replace(scored, offset=60, headers=(*scored.headers, ("dlq.redriven", b"here")))
+    at = log.index(scored) + 1
+
+    assert broken(verified([*log[:at], refusal, again, *log[at:]])) == []
+    assert broken(verified([*log[:at], refusal, *log[at:]])) == [1]
+    assert broken(verified([*log[:at], again, *log[at:]])) == [2]

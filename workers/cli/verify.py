@@ -1,0 +1,143 @@
+"""`tessera verify`: the twelve invariants of everything the topics store, checked from outside the workers."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from workers.cli import options
+from workers.cli.verify_kafka import Evidence, Look, verify_kafka
+from workers.cli.verify_view import Work, print_json, print_table
+from workers.cli.witness import record
+from workers.settings import Settings
+from workers.verification import campaign
+from workers.verification.invariants import Invariant, Report
+from workers.verification.plan import read_plan
+from workers.verification.witness import read_witness
+
+HEALED_WITHIN_S = 120.0
+MOST_FAULT_BYTES = 16 * 1024 * 1024
+
+_file = click.File("rb")
+
+
+@click.command()
+@click.option("--complete", is_flag=True, help="Nothing may be under way any more: after a campaign, or a drain.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What is newer when the command begins is under way, not lost. With --complete nothing is.",
+)
+@click.option("--expect-aborts", is_flag=True, help="Read everything once more, uncommitted: there must be aborts.")
+@click.option("--plan", type=_file, metavar="FILE", help="What was produced, and what was to become of it.")
+@click.option("--faults", type=_file, metavar="FILE", help="Which faults were planned, and how often each happened.")
+@click.option("--witness", type=_file, metavar="FILE", help="What --record-witness wrote meanwhile.")
+@click.option("--resources", type=_file, metavar="FILE", help="Samples of the processes' memory and descriptors.")
+@click.option(
+    "--healed-within",
+    type=click.FloatRange(0, 3_600),
+    metavar="SECONDS",
+    help="So long the stages may take to read what is there; then a lag is a finding. [with --complete: 120]",
+)
+@click.option(
+    "--examples", type=click.IntRange(0, 10_000), default=10, show_default=True, metavar="N", help="Of each invariant."
+)
+@click.option(
+    "--record-witness",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Check nothing: write what is committed from now on to FILE until SIGTERM or Ctrl-C, then exit with 0.",
+)
+@options.bootstrap_servers
+@options.as_json
+def verify(
+    complete: bool,
+    grace: float,
+    expect_aborts: bool,
+    plan: BinaryIO | None,
+    faults: BinaryIO | None,
+    witness: BinaryIO | None,
+    resources: BinaryIO | None,
+    healed_within: float | None,
+    examples: int,
+    record_witness: Path | None,
+    bootstrap_servers: str | None,
+    as_json: bool,
+) -> None:
+    """Check that every query has one end, nothing is doubled, every bill and draw is right, and nothing got lost.
+
+    All topics of the auction are read from their first committed record to the last, with code that shares nothing
+    with the workers but the event formats. It writes nothing and may run beside stages at work. Of Kafka's ACLs it
+    needs Read and Describe on the topics, and Describe on the groups auction.generation, auction.scoring and
+    auction.settlement for their offsets. Draws are repeated as `tessera audit` does it: with TESSERA_DRAW_KEY, or
+    where the key is revealed.
+
+    \b
+    The invariants, by number and identifier; each is held, broken, or not checked:
+       1 one_end           each query: a reply with exactly the charges it names, or one dead letter
+       2 no_duplicates     no query id has two replies; no charge, no event of an auction is there twice
+       3 bills_recomputed  replies and bills are those that the scored event leads to
+       4 sums_agree        totals are the sums of their charges; each lies between 0 and its bound
+       5 ledger_folded     not checked: there is no ledger yet
+       6 draws_recomputed  the winner is that of the draw repeated
+       7 same_sequence     outputs in the order of the inputs; with --witness: as a reader saw them live
+       8 aborts_seen       with --expect-aborts: aborted records are there, so transactions were interrupted
+       9 poison_refused    dead letters hold the refused bytes and name; with --plan: each for its reason
+      10 faults_happened   with --faults: each as often as planned
+      11 healed            with --complete or --healed-within: nothing unread; with --resources: nothing grows
+      12 source_complete   every query record is accounted for; with --plan: all that was produced is stored
+
+    A query is under way while the stage it has come to has not read it, or while it is younger than --grace.
+    What retention has deleted is not held against anybody.
+
+    \b
+    Files:
+      plan       JSON lines {"value_sha256": HEX, "query_id": ID, "expect": "settled" or a dead letter's reason}
+      faults     JSON {NAME: {"planned": N, "happened": M}, ...}
+      resources  JSON lines {"t_s": SECONDS, "process": NAME, "rss_mib": X, "fds": N}; at least 10 over 30 s each
+      witness    JSON lines {"topic": T, "partition": P, "offset": N, "sha256": FIRST 16 DIGITS}
+
+    Memory grows with the log, by about 500 bytes an auction; and with the files, by 16 bytes a line of the witness and
+    an entry for each distinct value of the plan. The audit within takes the same whatever the length.
+
+    Exit codes: 0 nothing is broken, 1 something is, 2 Kafka or a file cannot be read.
+
+    \b
+    Examples:
+      tessera verify
+      tessera verify --record-witness witness.jsonl
+      tessera verify --complete --expect-aborts --plan plan.jsonl --faults faults.json --witness witness.jsonl --json
+      tessera verify --json | jq -r 'select(.state == "broken") | .id, .examples[]'
+    """
+    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+    if record_witness is not None:
+        asyncio.run(record(settings, record_witness))
+        return
+    began, report = time.time(), Report(most_examples=examples)
+    healed_within_s = HEALED_WITHIN_S if complete and healed_within is None else healed_within
+    look = Look(began, complete, grace, expect_aborts, healed_within_s)
+    evidence = Evidence(
+        read_plan(plan, plan.name) if plan else None, read_witness(witness, witness.name) if witness else None
+    )
+    _check_files(report, faults, resources)
+    records = asyncio.run(verify_kafka(settings, report, look, evidence))
+    (print_json if as_json else print_table)(report, Work(records, time.time() - began))
+    sys.exit(1 if report.is_broken else 0)
+
+
+def _check_files(report: Report, faults: BinaryIO | None, resources: BinaryIO | None) -> None:
+    """Faults and resources: files that say all there is to know."""
+    if faults:
+        campaign.check_faults(report, campaign.read_faults(faults.read(MOST_FAULT_BYTES), faults.name))
+    else:
+        report.not_checked(Invariant.FAULTS_HAPPENED, "no faults were given (--faults)")
+    if resources:
+        campaign.check_resources(report, campaign.read_resources(resources, resources.name))
+    else:
+        report.not_checked(Invariant.HEALED, "no samples of memory and descriptors were given (--resources)")

@@ -1,0 +1,55 @@
+"""A witness: what is committed, written down as it comes; and the bar that counts records on standard error."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from workers.cli import render
+from workers.cli.documents import insist_writable
+from workers.settings import Settings
+from workers.stream.live import live
+from workers.stream.survey import named
+from workers.verification.reading import NAMES
+from workers.verification.witness import witness_line
+
+REFRESH_RECORDS = 1_024
+
+
+@contextmanager
+def reading_bar(what: str) -> Iterator[Callable[[], None]]:
+    """To be called for every record; a line on standard error shows now and then how many, if that is a terminal."""
+    console = render.console(stderr=True)
+    hidden = not console.is_terminal
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} " + what), TextColumn("{task.speed:,.0f}/s"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=hidden) as bar:
+        task, waiting = bar.add_task("", total=None), 0
+
+        def advance() -> None:
+            nonlocal waiting
+            waiting += 1
+            if waiting == REFRESH_RECORDS:
+                bar.advance(task, waiting)
+                waiting = 0
+
+        yield advance
+
+
+async def record(settings: Settings, path: Path) -> None:
+    """Write a line for each committed record to the file until SIGTERM or SIGINT; what is written is whole lines."""
+    stop = asyncio.Event()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
+    insist_writable(path)
+    with named(settings):
+        async with aclosing(live(settings, NAMES, stop)) as batches:
+            await anext(batches)  # reading has begun; before that no file is made
+            click.echo(f"witnessing Kafka {settings.bootstrap_servers}; SIGTERM or Ctrl-C ends it", err=True)
+            with path.open("wb") as file:
+                async for batch in batches:
+                    file.write(b"".join(map(witness_line, batch)))
+                    file.flush()

@@ -1,0 +1,58 @@
+"""One dead letter by itself: what its headers claim, against its own bytes and the table of reasons."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from workers.letters import Letter
+from workers.verification.cases import content_digest
+from workers.verification.invariants import Invariant, Report
+from workers.verification.reading import LETTERS, place_of
+from workers.verification.scope import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A dead letter, its bytes let go. `source` None: its headers do not say where the refused record lies."""
+
+    letter: Place
+    source: Place | None
+    reason: str
+    digest: bytes  # of key and value
+
+
+def read_refusal(record: Record, report: Report) -> Refusal:
+    """The refusal in a letter; what is wrong with its headers is reported."""
+    letter, place = Letter(record), place_of(record)
+    report.checked[Invariant.POISON_REFUSED] += 1
+    report.counts[Invariant.POISON_REFUSED][letter.reason if _is_known(letter.reason) else "unknown reason"] += 1
+    for problem in _problems(letter):
+        report.find(Invariant.POISON_REFUSED, f"the dead letter {place}: {problem}")
+    named = letter.source
+    right = named is not None and named.topic == LETTERS[record.topic]
+    source = Place(named.topic, named.partition, named.offset) if named and right else None
+    return Refusal(place, source, letter.reason, content_digest(record.key, record.value))
+
+
+def _is_known(reason: str) -> bool:
+    return reason in DeadLetterReason.__members__
+
+
+def _problems(letter: Letter) -> Iterator[str]:
+    record, source = letter.record, letter.source
+    value = record.value or b""
+    said = dict(record.headers)
+    if source is None:
+        yield "its headers do not say which record was refused"
+    elif source.topic != LETTERS[record.topic]:
+        yield f"it says that it comes from {source.topic}, and the letters here come from {LETTERS[record.topic]}"
+    if not _is_known(letter.reason):
+        yield f"there is no reason {letter.reason!r}"
+    elif letter.code != str(int(DeadLetterReason[letter.reason])):
+        yield f"its code is {letter.code!r}, and {letter.reason} has {int(DeadLetterReason[letter.reason])}"
+    if said.get("dlq.value.sha256") != sha256(value).hexdigest().encode():
+        yield "its value does not have the SHA-256 that it had when it was refused"
+    if said.get("dlq.value.bytes") != str(len(value)).encode():
+        yield f"its value has {len(value)} bytes, and had {said.get('dlq.value.bytes')!r} when it was refused"

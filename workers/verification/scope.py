@@ -1,0 +1,49 @@
+"""What a look at a log can be held to: where partitions begin, what was read by then, and what may be gone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from schemas.topics import QUERIES
+
+NOTHING_IS_YOUNG = 2**62
+
+
+class Place(NamedTuple):
+    """Where a record is stored; no other record is there."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Positions are by (topic, partition), moments in milliseconds of the records' timestamps.
+
+    `committed` must have been asked for before the ends up to which records are read: then whatever a stage had read
+    by then has its outputs among those records.
+    """
+
+    begins: Mapping[tuple[str, int], int] = field(default_factory=dict)  # offsets; 0 where it says nothing
+    committed: Mapping[tuple[str, int], int] = field(default_factory=dict)  # of the group that reads the topic
+    settled_from_ms: int = 0  # what began earlier may have lost its reply to retention
+    queried_from_ms: int = 0  # what began earlier may have lost its query to retention
+    young_from_ms: int = NOTHING_IS_YOUNG  # what is newer may be under way whatever the offsets say
+    complete: bool = False  # nothing may be under way
+
+    def is_deleted(self, place: Place) -> bool:
+        """Whether retention has deleted the record."""
+        return place.offset < self.begins.get((place.topic, place.partition), 0)
+
+    def is_unread(self, place: Place) -> bool:
+        """Whether the stage that reads this topic had not committed past the record."""
+        return place.offset >= self.committed.get((place.topic, place.partition), 0)
+
+    @property
+    def lost_queries(self) -> bool:
+        """Whether retention has deleted any query."""
+        return any(begin > 0 for (topic, _), begin in self.begins.items() if topic == QUERIES.name)
