@@ -61,9 +61,9 @@ class KafkaBus:
                 yield as_record(record)
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
-        loops = [
-            StageLoop(self._settings, self._clients, patient(stage, self._observer), self._observer) for stage in stages
-        ]
+        solo = asyncio.Lock()
+        waiting = [patient(stage, self._observer) for stage in stages]
+        loops = [StageLoop(self._settings, self._clients, stage, self._observer, solo) for stage in waiting]
         tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

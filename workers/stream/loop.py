@@ -31,7 +31,10 @@ MILLISECONDS = 1_000
 class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
 
-    def __init__(self, settings: Settings, clients: Clients, stage: Stage, observer: Observer) -> None:
+    def __init__(
+        self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: asyncio.Lock
+    ) -> None:
+        self._solo = solo
         self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
@@ -95,9 +98,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._observer.rebalanced(self.stage.spec.name)
         for partition in () if self._is_over else assigned:
             self._consumer.pause(partition)
-            actor = PartitionActor(
-                self._settings, self._clients, self.stage, partition, self._consumer, self._observer, self._is_owner
-            )
+            means = self._settings, self._clients, self.stage
+            actor = PartitionActor(*means, partition, self._consumer, self._observer, self._is_owner, self._solo)
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
             task.add_done_callback(partial(self._actor_ended, actor))

@@ -20,7 +20,7 @@ import contextlib
 import itertools
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -35,7 +35,7 @@ from workers.stream.backlog import Backlog
 from workers.stream.bus import Observer
 from workers.stream.clients import Clients
 from workers.stream.completion import Completion
-from workers.stream.step import Result, process, refuse_crashed, report
+from workers.stream.step import Result, measured, process, refuse_crashed, report
 from workers.stream.tenure import Tenure
 from workers.stream.writer import WriterLost
 
@@ -64,13 +64,14 @@ class PartitionActor:
         consumer: Any,
         observer: Observer,
         is_owner: Callable[["PartitionActor"], bool],
+        solo: asyncio.Lock,
     ) -> None:
         self.partition = partition
         self.epoch = 0  # changes whenever the position is set anew; 0: not ready
         self.backlog = Backlog(self._start, room=stage.in_flight, in_order=stage.spec.in_order)
         self._most_results = settings.transaction_auctions
         self._stage, self._consumer, self._observer = stage, consumer, observer
-        self._is_owner = is_owner
+        self._is_owner, self._solo, self._is_solo = is_owner, solo, False
         self._tenure = Tenure(clients, stage, partition, self._check_owner)
         self._is_leaving = self._is_paused = False
 
@@ -167,10 +168,22 @@ class PartitionActor:
         if attempts.hopeless:
             self.backlog.begin(1, self._refuse)
             return
+        await self._take_solo(attempts.alone)
         if not attempts.begun:
             await self._tenure.write((), self._tenure.completion, attempts.begin())
         self.backlog.begin(1 if attempts.alone else None)
         self._hold_back()
+
+    async def _take_solo(self, wanted: bool) -> None:
+        """Of all partitions of this process one at a time may work on a record alone: its death is that record's."""
+        if wanted and not self._is_solo:
+            await self._solo.acquire()
+            self._is_solo = True
+
+    def _give_solo(self) -> None:
+        if self._is_solo:
+            self._is_solo = False
+            self._solo.release()
 
     def _start(self, record: Record) -> "asyncio.Task[Result]":
         return asyncio.create_task(process(self._stage, record, self._observer, self._tenure.once))
@@ -194,25 +207,13 @@ class PartitionActor:
     async def _publish(self, results: Sequence[Result], attempts: Attempts) -> None:
         """One transaction: everything the results publish, and where the partition stands then."""
         completion = self.backlog.after(results)
-        with self._measured(len(results)):
+        with measured(self._observer, self._stage.spec.name, len(results)):
             outgoing = (record for result in results for record in result.outgoing)
             await self._tenure.write(outgoing, completion, attempts)
         self.backlog.commit(results, completion)
+        self._give_solo()
         for result in results:
             report(result, self._stage.spec.name, self._observer)
-
-    @contextlib.contextmanager
-    def _measured(self, auctions: int) -> Iterator[None]:
-        """Tell the observer how a transaction over so many auctions ended."""
-        clock, stage = asyncio.get_running_loop().time, self._stage.spec.name
-        began = clock()
-        try:
-            yield
-        except WriterLost:
-            self._observer.transaction(stage, "aborted", clock() - began, auctions)
-            raise
-        if auctions:
-            self._observer.transaction(stage, "committed", clock() - began, auctions)
 
     async def _commit_idle(self) -> None:
         """Commit past what holds no record (markers of transactions), so that an idle group's lag becomes 0."""
@@ -220,7 +221,8 @@ class PartitionActor:
             position = await asyncio.wait_for(self._consumer.position(self.partition), IDLE_S)
         except (KafkaError, TimeoutError):
             return  # asked again when the partition is idle for another second
-        if position <= self._tenure.completion.base or len(self.backlog) or position < self.backlog.next_offset:
+        known = self._tenure.completion.base, self._tenure.attempts.deaths
+        if (position, 0) == known or len(self.backlog) or position < self.backlog.next_offset:
             return
         attempts = Attempts(begun=self._tenure.attempts.begun)  # what others died of is finished, or it would be here
         await self._tenure.write((), Completion(position), attempts)
@@ -242,6 +244,7 @@ class PartitionActor:
     async def _close(self) -> None:
         """Let go of the producer; what is in work goes on where nothing that it knows can be wrong by now."""
         self.epoch = 0
+        self._give_solo()
         if self._stage.spec.in_order:
             await self.backlog.abandon()
         await self._tenure.close()

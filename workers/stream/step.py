@@ -1,7 +1,9 @@
 """One record through one stage: decode, handle, encode; a record that cannot be worked on becomes a dead letter."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -14,6 +16,7 @@ from workers.pipeline import Stage
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.bus import Observer
 from workers.stream.once import Once
+from workers.stream.writer import WriterLost
 
 DEAD_LETTER_VERSION = "1"
 MAX_MESSAGE_BYTES = 1_000
@@ -87,6 +90,20 @@ def dead_letter(record: Record, stage: str, reason: DeadLetterReason, message: s
 
 def _shortened(message: str) -> str:
     return message.encode()[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+
+
+@contextmanager
+def measured(observer: Observer, stage: str, auctions: int) -> Iterator[None]:
+    """Tell the observer how a transaction over so many auctions ended."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        yield
+    except WriterLost:
+        observer.transaction(stage, "aborted", clock() - began, auctions)
+        raise
+    if auctions:
+        observer.transaction(stage, "committed", clock() - began, auctions)
 
 
 def report(result: Result, stage: str, observer: Observer) -> None:
