@@ -41,8 +41,7 @@ from workers.stream.writer import WriterLost
 
 log = logging.getLogger(__name__)
 
-FAILURES_ALLOWED = 8
-GOOD_RUN_S = 60.0
+FAILURES_ALLOWED, GOOD_RUN_S = 8, 60.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 IDLE_S = 1.0
 _epochs = itertools.count(1)
