@@ -113,7 +113,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         Whoever takes over settles what they leave open.
         """
         actors = [self._actors[partition] for partition in partitions if partition in self._actors]
-        tasks = [self._tasks[actor] for actor in actors]
+        tasks = [self._tasks[actor] for actor in actors if actor in self._tasks]  # one that failed has ended
         for actor in actors:
             actor.leave()
         await _ended(tasks, self._leave_s)
