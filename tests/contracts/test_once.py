@@ -162,6 +162,8 @@ async def test_a_record_is_no_duplicate_of_itself_after_an_aborted_transaction(
     commit, commits = TransactionalWriter.commit, []
 
     async def unsteady(writer: TransactionalWriter, *position: Any) -> None:
+        if position[1] == 0:  # it says that work begins; nothing is published
+            return await commit(writer, *position)
         commits.append(position)
         if len(commits) == 1:
             raise WriterLost("before the commit")
