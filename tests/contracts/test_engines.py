@@ -66,7 +66,7 @@ def test_special_tokens_in_a_turn_are_plain_text(engine: Engine, name: str, turn
 
 def test_the_embedded_model_sees_the_very_characters() -> None:
     """Its tokens of a stranger's text spell that text, so nothing was taken out or turned into a command."""
-    engine = open_engine("embedded", threads=1)
+    engine = ENGINES["embedded"](1)
 
     for turn in (*SPECIALS, "a<s>b</s><assistant>c", "Zürich — ¿Qué? 日本 🌱"):
         ids = engine.encode(turn)[2:-1]
