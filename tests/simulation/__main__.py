@@ -30,7 +30,10 @@ def main() -> int:
             failed += 1
             print(f"seed {seed}:", *findings, sep="\n  ")
     spent_s = time.perf_counter() - began
-    print(f"{options.count} seeds, {failed} failed, {options.count / spent_s:.1f} seeds/s, {steps / options.count:.0f} steps each")
+    print(
+        f"{options.count} seeds, {failed} failed, "
+        f"{options.count / spent_s:.1f} seeds/s, {steps / options.count:.0f} steps each"
+    )
     for what, count in sorted(happened.items()):
         print(f"  {count:8} {what}")
     return 1 if failed else 0

@@ -38,7 +38,9 @@ class Down(Exception):
 class Broker:
     """One node with every partition. `note` counts what happened, by name."""
 
-    def __init__(self, loop: VirtualLoop, rng: random.Random, topics: dict[str, int], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, loop: VirtualLoop, rng: random.Random, topics: dict[str, int], note: Callable[[str], None]
+    ) -> None:
         self._loop, self._rng, self.note = loop, rng, note
         self.logs = {topic: [PartitionLog(topic, number) for number in range(count)] for topic, count in topics.items()}
         self.groups: dict[str, Group] = {}
@@ -112,7 +114,7 @@ class Broker:
     # Reading
 
     def fetch(self, place: tuple[str, int], position: int, limit: int) -> tuple[list[Stored], int, int] | None:
-        """Committed records from `position`, the next position and the last stable offset; None when there is nothing yet."""
+        """Committed records from `position`, the next position, the last stable offset; None: nothing yet."""
         self.check_up()
         log = self.logs[place[0]][place[1]]
         found: list[Stored] = []
@@ -175,7 +177,13 @@ class Broker:
 
     def _produce(self, request: Any) -> Any:
         topics = [
-            (topic, [(number, *self._append_batch(request._transactional_id, topic, number, data)) for number, data in rows])
+            (
+                topic,
+                [
+                    (number, *self._append_batch(request._transactional_id, topic, number, data))
+                    for number, data in rows
+                ],
+            )
             for topic, rows in request._topics
         ]
         return Answer(API_VERSION=2, topics=topics)
@@ -263,4 +271,3 @@ def _place_of_offsets(group: str) -> Place:
 
 def _code(error: type[KafkaError] | None) -> int:
     return 0 if error is None else int(error.errno)
-

@@ -1,5 +1,6 @@
 """What must hold after every run: each input record has one result, in order, and nobody was told otherwise."""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -10,7 +11,6 @@ from tests.simulation.scenario import ANSWERED, ASKED, OUTPUTS, PARTITIONS, USED
 from tests.simulation.simulation import Outcome
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.completion import read_completion
-
 
 HORIZON_S = 1e9
 
@@ -44,7 +44,8 @@ def results(outcome: Outcome) -> Iterator[str]:
         yield f"a result of no input: {at}"
     for at, index in outcome.inputs.items():
         if len(found[at]) != 1:
-            yield f"input {at} has {len(found[at])} results: {[(one.topic, one.partition, one.offset) for one in found[at]]}"
+            places = [(one.topic, one.partition, one.offset) for one in found[at]]
+            yield f"input {at} has {len(places)} results: {places}"
         elif (problem := _wrong_kind(outcome, outcome.scenario.given[index], found[at][0])) is not None:
             yield f"input {at}: {problem}"
 
@@ -54,7 +55,10 @@ def _wrong_kind(outcome: Outcome, given: Given, entry: Stored) -> str | None:
     allowed = {name.name if name else "" for name in _possible(given)}
     if outcome.scenario.remembers and given.decodes:
         allowed.add(DeadLetterReason.DUPLICATE_QUERY.name)
-    if reason == DeadLetterReason.CRASHED_WORKER.name and (tried := attempts(outcome, origin(outcome, entry))) < MOST_DEATHS:
+    if (
+        reason == DeadLetterReason.CRASHED_WORKER.name
+        and (tried := attempts(outcome, origin(outcome, entry))) < MOST_DEATHS
+    ):
         return f"it is given up as {reason}, though only {tried} attempts at it had no orderly end"
     return None if reason in allowed else f"its result is {reason!r}, not one of {sorted(allowed)}"
 
@@ -64,11 +68,14 @@ def attempts(outcome: Outcome, at: tuple[int, int]) -> int:
     count, before = 0, (-1, 0)
     for (_, partition), offset, metadata in outcome.group.offset_history:
         if partition == at[0]:
-            number = read_completion(offset, metadata).attempts
-            if offset == at[1]:
+            completion = read_completion(offset, metadata)
+            first = next(one for one in itertools.count(offset) if one not in completion.done)
+            if first == at[1] or (
+                first < at[1] and not any((at[0], one) in outcome.inputs for one in range(first, at[1]))
+            ):
                 # with a new first record comes at most one attempt: what is more was somebody else's
-                count += number - before[1] if before[0] == offset else int(number == 1)
-            before = offset, number
+                count += completion.attempts - before[1] if before[0] == first else int(completion.attempts == 1)
+            before = first, completion.attempts
     return count
 
 

@@ -274,7 +274,9 @@ class SimulatedConsumer:
         for partition, place in places.items():
             request = OffsetFetchRequest(self._options["group_id"], [(partition.topic, [partition.partition])])
             with contextlib.suppress(KafkaError):
-                answer = await self._network.ask("OffsetFetch", lambda asked=request: self._network.broker.handle(asked))
+                answer = await self._network.ask(
+                    "OffsetFetch", lambda asked=request: self._network.broker.handle(asked)
+                )
                 if place.position is not None or self._places is not places:
                     continue
                 if answer.error_code or answer.topics[0][1][0][1] < 0:

@@ -147,4 +147,8 @@ def _fail(answer: "asyncio.Future[Any]", error: Exception) -> None:
 def _shown(result: Any) -> str:
     if hasattr(result, "to_object"):
         return "topology"
-    return " ".join(f"{name}={value}" for name, value in vars(result).items()) if hasattr(result, "__dict__") else str(result)
+    return (
+        " ".join(f"{name}={value}" for name, value in vars(result).items())
+        if hasattr(result, "__dict__")
+        else str(result)
+    )

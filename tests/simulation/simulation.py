@@ -1,4 +1,4 @@
-"""One run: a seed's scenario from the first record until all input is consumed, the faults healed, the workers stopped."""
+"""One run of a seed: from the first record until all input is consumed, the faults healed, the workers stopped."""
 
 import asyncio
 import contextlib
@@ -32,8 +32,7 @@ from tests.simulation.scenario import (
 )
 from workers.errors import BrokerError
 from workers.pipeline import Stage
-from workers.stream import known_ids
-from workers.stream import recollection
+from workers.stream import known_ids, recollection
 from workers.stream.kafka import KafkaBus
 from workers.stream.partition import PartitionActor
 
@@ -441,4 +440,3 @@ def virtual_clock(loop: VirtualLoop) -> Iterator[None]:
         known_ids.SHELVES = shelves
         for module, clock in zip(modules, clocks, strict=True):
             module.time = clock  # type: ignore[attr-defined]
-

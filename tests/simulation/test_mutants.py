@@ -31,7 +31,8 @@ def _quiet() -> Iterator[None]:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_found(name: str) -> None:
     scenarios = (
-        dataclasses.replace(Scenario.draw(seed), **FOCUS.get(name, {})) for seed in itertools.islice(itertools.count(), MOST_SEEDS)
+        dataclasses.replace(Scenario.draw(seed), **FOCUS.get(name, {}))
+        for seed in itertools.islice(itertools.count(), MOST_SEEDS)
     )
 
     with MUTANTS[name]():

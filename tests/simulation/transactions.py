@@ -28,9 +28,11 @@ class Transaction:
 
 
 class TransactionCoordinator:
-    """`write_marker(place, pid, epoch, fate)` ends a transaction in a place; `later(callback, *args)` calls in a while."""
+    """`write_marker(place, pid, epoch, fate)` ends a transaction in a place; `later(delay_s, callback, *args)` calls."""
 
-    def __init__(self, write_marker: Callable[..., None], later: Callable[..., Any], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, write_marker: Callable[..., None], later: Callable[..., Any], note: Callable[[str], None]
+    ) -> None:
         self._write_marker, self._later, self._note = write_marker, later, note
         self.by_id: dict[str, Transaction] = {}
         self._by_pid: dict[int, Transaction] = {}
