@@ -43,9 +43,8 @@ class Attempts:
         return replace(self, begun=False)
 
     def passed(self, finished: int) -> "Attempts":
-        """The first unfinished record is another one, after `finished` records."""
-        left = max(0, self.suspects - finished)
-        return Attempts(DEATHS_BEFORE_ALONE, False, left) if left else Attempts(begun=True)
+        """The first unfinished record is another one, after `finished` records; no death is known to be its doing."""
+        return Attempts(begun=True, suspects=max(0, self.suspects - finished))
 
 
 def found(number: int, room: int) -> Attempts:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -35,6 +36,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
+        self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
         self._liveness = Liveness(stage.spec.name)
         self._consumer = self._new_consumer()
 
@@ -53,7 +55,9 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             except KafkaError as error:
                 raise BrokerError(f"stage {self.stage.spec.name}: Kafka refuses to be read: {error!r}") from error
             finally:
+                self._is_over = True
                 await self._let_go(list(self._actors))
+                await self._end(list(self._tasks.values()))  # whom a rebalance let go at the same time
         if self._failure is not None:
             raise self._failure
 
@@ -89,14 +93,14 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._observer.rebalanced(self.stage.spec.name)
-        for partition in assigned:
+        for partition in () if self._is_over else assigned:
             self._consumer.pause(partition)
             actor = PartitionActor(
                 self._settings, self._clients, self.stage, partition, self._consumer, self._observer, self._is_owner
             )
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
-            task.add_done_callback(self._actor_ended)
+            task.add_done_callback(partial(self._actor_ended, actor))
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         await self._let_go(list(revoked))
@@ -107,12 +111,16 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         Whoever takes over settles what they leave open.
         """
         actors = [self._actors[partition] for partition in partitions if partition in self._actors]
-        tasks = [self._tasks[actor] for actor in actors]
+        tasks = [self._tasks[actor] for actor in actors if actor in self._tasks]
         for actor in actors:
             actor.leave()
         await _ended(tasks, self._leave_s)
-        for actor in actors:
-            del self._actors[actor.partition], self._tasks[actor]
+        for actor in actors:  # a rebalance during the end of `run` lets the same actors go
+            if self._is_owner(actor):
+                del self._actors[actor.partition]
+        await self._end(tasks)
+
+    async def _end(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
         for task in tasks:
             task.cancel()
         await _ended(tasks, self._leave_s)
@@ -125,7 +133,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     def _is_owner(self, actor: PartitionActor) -> bool:
         return self._actors.get(actor.partition) is actor
 
-    def _actor_ended(self, task: asyncio.Task[None]) -> None:
+    def _actor_ended(self, actor: PartitionActor, task: asyncio.Task[None]) -> None:
+        del self._tasks[actor]
         if not task.cancelled() and (error := task.exception()) is not None and self._failure is None:
             self._failure = error.__cause__ if isinstance(error, WorkerFailed) else error
 
