@@ -23,8 +23,8 @@ Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 def no_ownership_check() -> Any:
-    """Side effects although the partition was lost."""
-    return mock.patch.object(PartitionActor, "_check_owner", lambda self: None)
+    """Whoever has lost a partition is only cancelled; a cancellation can be swallowed. (`leave` alone protects, too.)"""
+    return mock.patch.multiple(PartitionActor, _check_owner=lambda self: None, leave=lambda self: None)
 
 
 def answers_not_gathered() -> Any:

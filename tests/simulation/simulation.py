@@ -31,7 +31,7 @@ from tests.simulation.scenario import (
     Scenario,
 )
 from workers.errors import BrokerError
-from workers.pipeline import Stage
+from workers.pipeline import Stage, StageSpec
 from workers.stream import known_ids, recollection
 from workers.stream.kafka import KafkaBus
 from workers.stream.partition import PartitionActor
@@ -114,7 +114,8 @@ class Simulation:
         if scenario.budget:
             self.broker.refuses_batch = self.faults.refuses_batch
         self.spec = scenarios.spec(scenario)
-        self.group = self._new_group()
+        self.group = self._new_group(self.spec)
+        self.outputs = OUTPUTS
         self.network = Network(self.loop, self.rng, self.broker, self.faults)
         self.network.crash, self.network.freeze = self.crash, self.freeze
         self.lives: list[Life] = []
@@ -158,10 +159,10 @@ class Simulation:
             self._bury()
         return outcome
 
-    def _new_group(self) -> Group:
-        places = [(ASKED.name, number) for number in range(PARTITIONS)]
+    def _new_group(self, spec: StageSpec) -> Group:
+        places = [(spec.consumes.name, number) for number in range(PARTITIONS)]
         later, clock = self.broker.later, self.loop.time
-        group = Group(self.spec.group, places, self.rng, later, clock, self.faults.note)
+        group = Group(spec.group, places, self.rng, later, clock, self.faults.note)
         group.committed = dict.fromkeys(places, (0, ""))
         self.broker.groups[group.name] = group
         return group
@@ -197,14 +198,12 @@ class Simulation:
 
     def _is_done(self) -> bool:
         """All input consumed to its very end, nothing under way anywhere."""
-        return (
-            not self.network.underway
-            and not self.broker.transactions.busy
-            and all(
-                self.group.committed.get((ASKED.name, log.number), (0, ""))[0] == log.end
-                for log in self.broker.logs[ASKED.name]
-            )
+        return self._is_quiet() and all(
+            self.group.committed[ASKED.name, log.number][0] == log.end for log in self.broker.logs[ASKED.name]
         )
+
+    def _is_quiet(self) -> bool:
+        return not self.network.underway and not self.broker.transactions.busy
 
     def _what_is_missing(self) -> str:
         ends = [log.end for log in self.broker.logs[ASKED.name]]
@@ -214,7 +213,9 @@ class Simulation:
         )
 
     def _live_is_behind(self) -> bool:
-        return len(self.read_live) < sum(len(log.visible()) for topic in OUTPUTS for log in self.broker.logs[topic])
+        return len(self.read_live) < sum(
+            len(log.visible()) for topic in self.outputs for log in self.broker.logs[topic]
+        )
 
     def _plan_input(self) -> None:
         for index, given in enumerate(self.scenario.given):
@@ -251,12 +252,12 @@ class Simulation:
         self.clients.append(clients)
         bus = self._bus(settings, life.journal, clients)  # type: ignore[arg-type]
         try:
-            await bus.run([self._stage(life)], life.stop)
+            await bus.run(self._stages(life), life.stop)
         except BrokerError as error:
             self._tell(f"{life.process.name} exits: {error}")
             self.faults.note("worker gave up")
 
-    def _stage(self, life: Life) -> Stage:
+    def _stages(self, life: Life) -> list[Stage]:
         def begun(number: int) -> None:
             self.begun.append((number, life))
 
@@ -264,7 +265,7 @@ class Simulation:
             self.faults.note("crash by a record")
             self.crash(life.process, "by a record")
 
-        return Stage(self.spec, Answerer(self.scenario, self.rng, begun, crash), IN_FLIGHT)
+        return [Stage(self.spec, Answerer(self.scenario, self.rng, begun, crash), IN_FLIGHT)]
 
     def _ended(self, life: Life) -> None:
         """The process is at its end: what raises here is no crash of ours. Another takes its place."""
@@ -381,7 +382,7 @@ class Simulation:
 
     async def _read(self) -> None:
         bus = self._bus(self.scenario.settings, Journal(), SimulatedClients(self.network))  # type: ignore[arg-type]
-        async with bus.read(OUTPUTS) as records:
+        async with bus.read(self.outputs) as records:
             async for record in records:
                 self.read_live.append(record)
 
