@@ -69,6 +69,8 @@ def attempts(outcome: Outcome, at: tuple[int, int]) -> int:
     for (_, partition), offset, metadata in outcome.group.offset_history:
         if partition == at[0]:
             completion = read_completion(offset, metadata)
+            if at[1] in completion.done or offset > at[1]:
+                break
             first = next(one for one in itertools.count(offset) if one not in completion.done)
             if first == at[1] or (
                 first < at[1] and not any((at[0], one) in outcome.inputs for one in range(first, at[1]))
