@@ -55,4 +55,5 @@ def found(number: int, room: int) -> Attempts:
 def found_again(number: int, known: Attempts, *, moved: bool) -> Attempts:
     """What the same process makes of it after a doubt: it did not die. `moved`: the first record is another one."""
     known = known.passed(1) if moved else known
-    return replace(known, begun=number > known.deaths)
+    begun = number > known.deaths  # its own attempt; what else has changed is the doing of others in the meantime
+    return replace(known, deaths=number - begun, begun=begun)

@@ -188,8 +188,10 @@ class PartitionActor:
             await self._publish(results, attempts)
 
     def _attempts_after(self, results: Sequence[Result]) -> Attempts:
-        moved = self.backlog.after(results).base > self.backlog.base()
-        return self._tenure.attempts.passed(len(results)) if moved else self._tenure.attempts
+        attempts = self._tenure.attempts
+        only = results and (attempts.alone or attempts.hopeless)  # then nothing but the first unfinished is in work
+        moved = only or self.backlog.after(results).base > self.backlog.base()
+        return attempts.passed(len(results)) if moved else attempts
 
     async def _publish(self, results: Sequence[Result], attempts: Attempts) -> None:
         """One transaction: everything the results publish, and where the partition stands then."""
