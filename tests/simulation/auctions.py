@@ -12,9 +12,10 @@ from schemas.reply import ReplySettled
 from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
 from tests.builders import Keys, make_query
 from tests.simulation.groups import Group
+from tests.simulation.lives import Life, Outcome
 from tests.simulation.log import PartitionLog
 from tests.simulation.scenario import PARTITIONS, Scenario
-from tests.simulation.simulation import Life, Outcome, Simulation
+from tests.simulation.simulation import Simulation
 from tests.workers.fakes import Clock
 from workers.engines.null import NullEngine
 from workers.pipeline import PATH, STAGES, Means, Stage

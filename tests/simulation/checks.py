@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from schemas.reasons import DeadLetterReason
 from tests.contracts.test_bus import Asked
+from tests.simulation.lives import Outcome
 from tests.simulation.log import Stored
 from tests.simulation.scenario import ANSWERED, ASKED, OUTPUTS, PARTITIONS, USED, Given
-from tests.simulation.simulation import Outcome
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.completion import read_completion
 

@@ -3,13 +3,8 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
-from schemas.envelope import Event
-from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from tests.simulation import scenario as scenarios
 from tests.simulation.broker import Broker
@@ -17,6 +12,7 @@ from tests.simulation.clients import SimulatedClients
 from tests.simulation.clock import NOBODY, Process, Stuck, VirtualLoop
 from tests.simulation.faults import Faults
 from tests.simulation.groups import Group
+from tests.simulation.lives import Journal, Life, Outcome, actor_of, is_harmless, virtual_clock
 from tests.simulation.log import Fate, Piece, Stored
 from tests.simulation.network import Network
 from tests.simulation.scenario import (
@@ -32,71 +28,13 @@ from tests.simulation.scenario import (
 )
 from workers.errors import BrokerError
 from workers.pipeline import Stage, StageSpec
-from workers.stream import known_ids, recollection
 from workers.stream.kafka import KafkaBus
-from workers.stream.partition import PartitionActor
 
 MOST_STEPS = 120_000
 HEALING_S = 90.0
 STOPPING_S = 30.0
 LOOK_S = 0.25
 BURIAL_STEPS, BURIALS = 20_000, 5
-FEW_SHELVES = 4  # of the memory of ids: a thousand for each opening would be a fifth of the run
-
-
-@dataclass
-class Journal:
-    """The observer of one process's life."""
-
-    committed_ids: list[str] = field(default_factory=list)
-    refusals: list[DeadLetterReason] = field(default_factory=list)
-    reopened: int = 0
-
-    def committed(self, events: Iterable[Event[Any]]) -> None:
-        self.committed_ids += [event.id for event in events]
-
-    def refused(self, stage: str, reason: DeadLetterReason) -> None:
-        self.refusals.append(reason)
-
-    def producer_reopened(self, stage: str) -> None:
-        self.reopened += 1
-
-    def __getattr__(self, name: str) -> Any:
-        return _ignored
-
-
-def _ignored(*_: Any) -> None: ...
-
-
-@dataclass(eq=False)
-class Life:
-    """One process from its start to its end, and who comes after it."""
-
-    process: Process
-    slot: int
-    stop: asyncio.Event
-    journal: Journal
-    task: "asyncio.Task[None] | None" = None
-    clients: SimulatedClients | None = None
-    suspect: bool = False  # it crashed, or was away for longer than its session
-
-
-@dataclass
-class Outcome:
-    """What a run leaves to be judged."""
-
-    scenario: Scenario
-    broker: Broker
-    group: Group
-    faults: Faults
-    lives: list[Life]
-    begun: list[tuple[int, Life]]  # every work on a record, by its number
-    inputs: dict[tuple[int, int], int]  # partition and offset: index in scenario.given
-    read_live: list[Record]
-    findings: list[str]
-    steps: int
-    virtual_s: float
-    trace: list[str]
 
 
 class Simulation:
@@ -141,7 +79,7 @@ class Simulation:
                 self.loop.run_until_complete(self.loop.create_task(self._main(), context=NOBODY.copy()))
             except Stuck as stuck:
                 self.findings.append(f"stuck at {self.loop.now_s:.1f} virtual s: {stuck}")
-            self.findings += [str(error) for error in self.loop.errors if not _is_harmless(error)]
+            self.findings += [str(error) for error in self.loop.errors if not is_harmless(error)]
             outcome = Outcome(
                 self.scenario,
                 self.broker,
@@ -282,7 +220,7 @@ class Simulation:
     def _left_behind(self, life: Life) -> list[str]:
         """Names of the actors' tasks that still run."""
         coroutines = {task.get_name(): task.get_coro() for task in asyncio.all_tasks(self.loop)}
-        actors = {name: _actor(coroutine) for name, coroutine in coroutines.items()}
+        actors = {name: actor_of(coroutine) for name, coroutine in coroutines.items()}
         return sorted(name for name, actor in actors.items() if actor and actor._tenure._clients is life.clients)
 
     def _replace(self, life: Life) -> None:
@@ -414,30 +352,3 @@ class Simulation:
     def _tell(self, what: str) -> None:
         if self.network.trace is not None:
             self.trace.append(f"{self.loop.time():9.4f} {'=====':10} {what}")
-
-
-def _actor(coroutine: Any) -> PartitionActor | None:
-    """Whose `run` the coroutine is."""
-    frame = getattr(coroutine, "cr_frame", None)
-    return frame.f_locals["self"] if frame is not None and frame.f_code is PartitionActor.run.__code__ else None
-
-
-def _is_harmless(error: dict[str, Any]) -> bool:
-    """A discarded producer's late answers, which nobody asks for any more."""
-    return str(error["message"]).startswith("Future exception was never retrieved")
-
-
-@contextlib.contextmanager
-def virtual_clock(loop: VirtualLoop) -> Iterator[None]:
-    """What still reads the process's clock reads the loop's instead."""
-    modules = [module for module in (recollection,) if hasattr(module, "time")]
-    clocks = [module.time for module in modules]
-    shelves, known_ids.SHELVES = known_ids.SHELVES, FEW_SHELVES
-    try:
-        for module in modules:
-            module.time = SimpleNamespace(monotonic=loop.time)  # type: ignore[attr-defined]
-        yield
-    finally:
-        known_ids.SHELVES = shelves
-        for module, clock in zip(modules, clocks, strict=True):
-            module.time = clock  # type: ignore[attr-defined]
