@@ -1,13 +1,14 @@
 """What must hold after every run: each input record has one result, in order, and nobody was told otherwise."""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from schemas.reasons import DeadLetterReason
 from tests.contracts.test_bus import Asked
+from tests.simulation.lives import Outcome
 from tests.simulation.log import Stored
 from tests.simulation.scenario import ANSWERED, ASKED, OUTPUTS, PARTITIONS, USED, Given
-from tests.simulation.simulation import Outcome
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.completion import read_completion
 
@@ -67,11 +68,16 @@ def attempts(outcome: Outcome, at: tuple[int, int]) -> int:
     count, before = 0, (-1, 0)
     for (_, partition), offset, metadata in outcome.group.offset_history:
         if partition == at[0]:
-            number = read_completion(offset, metadata).attempts
-            if offset == at[1]:
+            completion = read_completion(offset, metadata)
+            if at[1] in completion.done or offset > at[1]:
+                break
+            first = next(one for one in itertools.count(offset) if one not in completion.done)
+            if first == at[1] or (
+                first < at[1] and not any((at[0], one) in outcome.inputs for one in range(first, at[1]))
+            ):
                 # with a new first record comes at most one attempt: what is more was somebody else's
-                count += number - before[1] if before[0] == offset else int(number == 1)
-            before = offset, number
+                count += completion.attempts - before[1] if before[0] == first else int(completion.attempts == 1)
+            before = first, completion.attempts
     return count
 
 

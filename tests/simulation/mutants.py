@@ -23,8 +23,8 @@ Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 def no_ownership_check() -> Any:
-    """Side effects although the partition was lost."""
-    return mock.patch.object(PartitionActor, "_check_owner", lambda self: None)
+    """Who has lost a partition is only cancelled; a cancellation can be swallowed. (`leave` alone protects, too.)"""
+    return mock.patch.multiple(PartitionActor, _check_owner=lambda self: None, leave=lambda self: None)
 
 
 def answers_not_gathered() -> Any:
@@ -119,13 +119,15 @@ def memory_not_read() -> Any:
     return mock.patch.object(tenure, "recollect", nothing)
 
 
-def bitmap_begins_behind_the_base() -> Any:
-    """What is finished at the committed offset itself is forgotten: `>` in place of `>=`."""
+def bitmap_begins_one_too_late() -> Any:
+    """Off by one: of what is finished beyond the committed offset the very next is forgotten."""
     after = Backlog.after
 
     def beyond(self: Backlog, results: Any) -> Completion:
         completion = after(self, results)
-        return Completion(completion.base, frozenset(offset for offset in completion.done if offset > completion.base))
+        return Completion(
+            completion.base, frozenset(offset for offset in completion.done if offset > completion.base + 1)
+        )
 
     return mock.patch.object(Backlog, "after", beyond)
 
@@ -190,7 +192,7 @@ MUTANTS: dict[str, Mutant] = {
         ids_kept_after_an_abort,
         an_id_for_each_producer,
         memory_not_read,
-        bitmap_begins_behind_the_base,
+        bitmap_begins_one_too_late,
         bitmap_not_read,
         deaths_not_counted,
         broker_loses_a_marker,

@@ -1,4 +1,4 @@
-"""What one seed stands for: the input, the stage under test, the workers, and the faults in their time."""
+"""What one seed stands for: the input, the stage under test, the workers, the faults that come at their own time."""
 
 import asyncio
 import random

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
+from tests.simulation import auctions
+from tests.simulation.auctions import Auctions
 from tests.simulation.checks import judge
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulation import Simulation
@@ -44,18 +46,25 @@ def run_seed(seed: int) -> Tally:
     return Tally(1, outcome.steps, {seed: findings} if findings else {}, outcome.faults.happened)
 
 
-def run_chunk(first: int, count: int) -> Tally:
+def run_auctions(seed: int) -> Tally:
+    """As `run_seed`, of the real three stages."""
+    outcome = Auctions(Scenario.draw(seed)).run()
+    findings = list(auctions.judge(outcome))
+    return Tally(1, outcome.steps, {seed: findings} if findings else {}, outcome.faults.happened)
+
+
+def run_chunk(run: Callable[[int], Tally], first: int, count: int) -> Tally:
     logging.disable(logging.CRITICAL)
     tally = Tally()
     for seed in range(first, first + count):
-        tally.add(run_seed(seed))
+        tally.add(run(seed))
     return tally
 
 
-def run_many(first: int, count: int, run: Callable[[int, int], Tally] = run_chunk) -> Iterator[Tally]:
+def run_many(first: int, count: int, run: Callable[[int], Tally] = run_seed) -> Iterator[Tally]:
     """The tally of each chunk, as it is finished."""
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         starts = range(first, first + count, CHUNK)
-        chunks = [pool.submit(run, start, min(CHUNK, first + count - start)) for start in starts]
+        chunks = [pool.submit(run_chunk, run, start, min(CHUNK, first + count - start)) for start in starts]
         for chunk in as_completed(chunks):
             yield chunk.result()

@@ -1,15 +1,10 @@
-"""One run: a seed's scenario from the first record until all input is consumed, all healed, all stopped."""
+"""One run of a seed: from the first record until all input is consumed, the faults healed, the workers stopped."""
 
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
-from schemas.envelope import Event
-from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from tests.simulation import scenario as scenarios
 from tests.simulation.broker import Broker
@@ -17,6 +12,7 @@ from tests.simulation.clients import SimulatedClients
 from tests.simulation.clock import NOBODY, Process, Stuck, VirtualLoop
 from tests.simulation.faults import Faults
 from tests.simulation.groups import Group
+from tests.simulation.lives import Journal, Life, Outcome, actor_of, is_harmless, virtual_clock
 from tests.simulation.log import Fate, Piece, Stored
 from tests.simulation.network import Network
 from tests.simulation.scenario import (
@@ -31,72 +27,14 @@ from tests.simulation.scenario import (
     Scenario,
 )
 from workers.errors import BrokerError
-from workers.pipeline import Stage
-from workers.stream import known_ids, recollection
+from workers.pipeline import Stage, StageSpec
 from workers.stream.kafka import KafkaBus
-from workers.stream.partition import PartitionActor
 
 MOST_STEPS = 120_000
 HEALING_S = 90.0
 STOPPING_S = 30.0
 LOOK_S = 0.25
 BURIAL_STEPS, BURIALS = 20_000, 5
-FEW_SHELVES = 4  # of the memory of ids: a thousand for each opening would be a fifth of the run
-
-
-@dataclass
-class Journal:
-    """The observer of one process's life."""
-
-    committed_ids: list[str] = field(default_factory=list)
-    refusals: list[DeadLetterReason] = field(default_factory=list)
-    reopened: int = 0
-
-    def committed(self, events: Iterable[Event[Any]]) -> None:
-        self.committed_ids += [event.id for event in events]
-
-    def refused(self, stage: str, reason: DeadLetterReason) -> None:
-        self.refusals.append(reason)
-
-    def producer_reopened(self, stage: str) -> None:
-        self.reopened += 1
-
-    def __getattr__(self, name: str) -> Any:
-        return _ignored
-
-
-def _ignored(*_: Any) -> None: ...
-
-
-@dataclass(eq=False)
-class Life:
-    """One process from its start to its end, and who comes after it."""
-
-    process: Process
-    slot: int
-    stop: asyncio.Event
-    journal: Journal
-    task: "asyncio.Task[None] | None" = None
-    clients: SimulatedClients | None = None
-    suspect: bool = False  # it crashed, or was away for longer than its session
-
-
-@dataclass
-class Outcome:
-    """What a run leaves to be judged."""
-
-    scenario: Scenario
-    broker: Broker
-    group: Group
-    faults: Faults
-    lives: list[Life]
-    begun: list[tuple[int, Life]]  # every work on a record, by its number
-    inputs: dict[tuple[int, int], int]  # partition and offset: index in scenario.given
-    read_live: list[Record]
-    findings: list[str]
-    steps: int
-    virtual_s: float
-    trace: list[str]
 
 
 class Simulation:
@@ -114,7 +52,8 @@ class Simulation:
         if scenario.budget:
             self.broker.refuses_batch = self.faults.refuses_batch
         self.spec = scenarios.spec(scenario)
-        self.group = self._new_group()
+        self.group = self._new_group(self.spec)
+        self.outputs = OUTPUTS
         self.network = Network(self.loop, self.rng, self.broker, self.faults)
         self.network.crash, self.network.freeze = self.crash, self.freeze
         self.lives: list[Life] = []
@@ -140,7 +79,7 @@ class Simulation:
                 self.loop.run_until_complete(self.loop.create_task(self._main(), context=NOBODY.copy()))
             except Stuck as stuck:
                 self.findings.append(f"stuck at {self.loop.now_s:.1f} virtual s: {stuck}")
-            self.findings += [str(error) for error in self.loop.errors if not _is_harmless(error)]
+            self.findings += [str(error) for error in self.loop.errors if not is_harmless(error)]
             outcome = Outcome(
                 self.scenario,
                 self.broker,
@@ -158,10 +97,10 @@ class Simulation:
             self._bury()
         return outcome
 
-    def _new_group(self) -> Group:
-        places = [(ASKED.name, number) for number in range(PARTITIONS)]
+    def _new_group(self, spec: StageSpec) -> Group:
+        places = [(spec.consumes.name, number) for number in range(PARTITIONS)]
         later, clock = self.broker.later, self.loop.time
-        group = Group(self.spec.group, places, self.rng, later, clock, self.faults.note)
+        group = Group(spec.group, places, self.rng, later, clock, self.faults.note)
         group.committed = dict.fromkeys(places, (0, ""))
         self.broker.groups[group.name] = group
         return group
@@ -197,14 +136,12 @@ class Simulation:
 
     def _is_done(self) -> bool:
         """All input consumed to its very end, nothing under way anywhere."""
-        return (
-            not self.network.underway
-            and not self.broker.transactions.busy
-            and all(
-                self.group.committed.get((ASKED.name, log.number), (0, ""))[0] == log.end
-                for log in self.broker.logs[ASKED.name]
-            )
+        return self._is_quiet() and all(
+            self.group.committed[ASKED.name, log.number][0] == log.end for log in self.broker.logs[ASKED.name]
         )
+
+    def _is_quiet(self) -> bool:
+        return not self.network.underway and not self.broker.transactions.busy
 
     def _what_is_missing(self) -> str:
         ends = [log.end for log in self.broker.logs[ASKED.name]]
@@ -214,7 +151,9 @@ class Simulation:
         )
 
     def _live_is_behind(self) -> bool:
-        return len(self.read_live) < sum(len(log.visible()) for topic in OUTPUTS for log in self.broker.logs[topic])
+        return len(self.read_live) < sum(
+            len(log.visible()) for topic in self.outputs for log in self.broker.logs[topic]
+        )
 
     def _plan_input(self) -> None:
         for index, given in enumerate(self.scenario.given):
@@ -251,12 +190,12 @@ class Simulation:
         self.clients.append(clients)
         bus = self._bus(settings, life.journal, clients)  # type: ignore[arg-type]
         try:
-            await bus.run([self._stage(life)], life.stop)
+            await bus.run(self._stages(life), life.stop)
         except BrokerError as error:
             self._tell(f"{life.process.name} exits: {error}")
             self.faults.note("worker gave up")
 
-    def _stage(self, life: Life) -> Stage:
+    def _stages(self, life: Life) -> list[Stage]:
         def begun(number: int) -> None:
             self.begun.append((number, life))
 
@@ -264,7 +203,7 @@ class Simulation:
             self.faults.note("crash by a record")
             self.crash(life.process, "by a record")
 
-        return Stage(self.spec, Answerer(self.scenario, self.rng, begun, crash), IN_FLIGHT)
+        return [Stage(self.spec, Answerer(self.scenario, self.rng, begun, crash), IN_FLIGHT)]
 
     def _ended(self, life: Life) -> None:
         """The process is at its end: what raises here is no crash of ours. Another takes its place."""
@@ -281,7 +220,7 @@ class Simulation:
     def _left_behind(self, life: Life) -> list[str]:
         """Names of the actors' tasks that still run."""
         coroutines = {task.get_name(): task.get_coro() for task in asyncio.all_tasks(self.loop)}
-        actors = {name: _actor(coroutine) for name, coroutine in coroutines.items()}
+        actors = {name: actor_of(coroutine) for name, coroutine in coroutines.items()}
         return sorted(name for name, actor in actors.items() if actor and actor._tenure._clients is life.clients)
 
     def _replace(self, life: Life) -> None:
@@ -381,7 +320,7 @@ class Simulation:
 
     async def _read(self) -> None:
         bus = self._bus(self.scenario.settings, Journal(), SimulatedClients(self.network))  # type: ignore[arg-type]
-        async with bus.read(OUTPUTS) as records:
+        async with bus.read(self.outputs) as records:
             async for record in records:
                 self.read_live.append(record)
 
@@ -413,30 +352,3 @@ class Simulation:
     def _tell(self, what: str) -> None:
         if self.network.trace is not None:
             self.trace.append(f"{self.loop.time():9.4f} {'=====':10} {what}")
-
-
-def _actor(coroutine: Any) -> PartitionActor | None:
-    """Whose `run` the coroutine is."""
-    frame = getattr(coroutine, "cr_frame", None)
-    return frame.f_locals["self"] if frame is not None and frame.f_code is PartitionActor.run.__code__ else None
-
-
-def _is_harmless(error: dict[str, Any]) -> bool:
-    """A discarded producer's late answers, which nobody asks for any more."""
-    return str(error["message"]).startswith("Future exception was never retrieved")
-
-
-@contextlib.contextmanager
-def virtual_clock(loop: VirtualLoop) -> Iterator[None]:
-    """What still reads the process's clock reads the loop's instead."""
-    modules = [module for module in (recollection,) if hasattr(module, "time")]
-    clocks = [module.time for module in modules]
-    shelves, known_ids.SHELVES = known_ids.SHELVES, FEW_SHELVES
-    try:
-        for module in modules:
-            module.time = SimpleNamespace(monotonic=loop.time)  # type: ignore[attr-defined]
-        yield
-    finally:
-        known_ids.SHELVES = shelves
-        for module, clock in zip(modules, clocks, strict=True):
-            module.time = clock  # type: ignore[attr-defined]

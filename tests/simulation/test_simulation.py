@@ -11,7 +11,7 @@ import pytest
 
 from tests.simulation.checks import judge
 from tests.simulation.scenario import Scenario
-from tests.simulation.seeds import Tally, run_many
+from tests.simulation.seeds import Tally, run_auctions, run_many
 from tests.simulation.simulation import Simulation
 
 SEEDS = int(os.environ.get("TESSERA_TEST_SEEDS", "10000"))
@@ -63,6 +63,14 @@ def test_each_record_has_one_result_whatever_happens(capsys: pytest.CaptureFixtu
     assert not tally.failed, f"\n{tally}"
     if SEEDS >= 1_000:
         assert not [what for what in FAULTS if not tally.happened[what]]
+
+
+def test_each_query_has_one_reply_and_its_bills_through_the_real_stages() -> None:
+    tally = Tally()
+    for chunk in run_many(FIRST, max(1, SEEDS // 50), run_auctions):
+        tally.add(chunk)
+
+    assert not tally.failed, f"\n{tally}"
 
 
 def test_without_faults_nobody_fails() -> None:

@@ -28,7 +28,7 @@ class Transaction:
 
 
 class TransactionCoordinator:
-    """`write_marker(place, pid, epoch, fate)` ends a transaction in a place; `later(callback)` calls in a while."""
+    """`write_marker(place, pid, epoch, fate)` ends a transaction there; `later(delay_s, callback, *args)` calls."""
 
     def __init__(
         self, write_marker: Callable[..., None], later: Callable[..., Any], note: Callable[[str], None]

@@ -3,6 +3,7 @@
 What is counted is committed beside the offset, before work begins, so it survives the process and the machine. A
 process that ends in order, or that cannot reach Kafka or an engine, takes its own attempt back. After two deaths in
 the same place, whatever was in work is worked on alone, one record after the other: the third death has one suspect.
+Deaths that may have been another record's are nobody's: a record behind an innocent one is given up after five at most.
 """
 
 from dataclasses import dataclass, replace
@@ -43,9 +44,8 @@ class Attempts:
         return replace(self, begun=False)
 
     def passed(self, finished: int) -> "Attempts":
-        """The first unfinished record is another one, after `finished` records."""
-        left = max(0, self.suspects - finished)
-        return Attempts(DEATHS_BEFORE_ALONE, False, left) if left else Attempts(begun=True)
+        """The first unfinished record is another one, after `finished` records; no death is known to be its doing."""
+        return Attempts(begun=True, suspects=max(0, self.suspects - finished))
 
 
 def found(number: int, room: int) -> Attempts:
@@ -56,4 +56,5 @@ def found(number: int, room: int) -> Attempts:
 def found_again(number: int, known: Attempts, *, moved: bool) -> Attempts:
     """What the same process makes of it after a doubt: it did not die. `moved`: the first record is another one."""
     known = known.passed(1) if moved else known
-    return replace(known, begun=number > known.deaths)
+    begun = number > known.deaths  # its own attempt; what else has changed is the doing of others in the meantime
+    return replace(known, deaths=number - begun, begun=begun)

@@ -110,7 +110,7 @@ class Backlog:
         """`results` are committed."""
         for result in results:
             del self._working[result.offset]
-        self._done = completion.done
+        self._done, self.next_offset = completion.done, max(self.next_offset, completion.base)
 
     def skip_to(self, offset: int) -> None:
         """Nothing is stored below `offset` that was not finished."""
@@ -119,7 +119,10 @@ class Backlog:
     def base(self, finished: Collection[int] = ()) -> int:
         """The first offset that is not finished, `finished` taken for done; work kept from before may be beyond it."""
         first_waiting = self._waiting[0].offset if self._waiting else self.next_offset
-        return min(first_waiting, *(offset for offset in self._working if offset not in finished), self.next_offset)
+        base = min(first_waiting, *(offset for offset in self._working if offset not in finished), self.next_offset)
+        while base in self._done or base in finished:  # not delivered again yet
+            base += 1
+        return base
 
     async def woken(self, within_s: float) -> bool:
         """Wait for a delivery or a finished record; False when nothing comes."""

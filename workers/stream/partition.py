@@ -154,7 +154,7 @@ class PartitionActor:
             self._tenure.check()
             await self._begin()
             if results := self.backlog.finished(self._most_results):
-                await self._commit(results)
+                await self._publish(results, self._attempts_after(results))
             elif not await self.backlog.woken(IDLE_S):
                 await self._commit_idle()
         await self._release(self.backlog.finished(self._most_results))
@@ -190,9 +190,6 @@ class PartitionActor:
     def _refuse(self, record: Record) -> "asyncio.Task[Result]":
         return asyncio.create_task(refuse_crashed(self._stage, record))
 
-    async def _commit(self, results: Sequence[Result]) -> None:
-        await self._publish(results, self._attempts_after(results))
-
     async def _release(self, results: Sequence[Result]) -> None:
         """The last commit of this tenure: it takes the attempt back."""
         attempts = self._attempts_after(results).release()
@@ -200,8 +197,10 @@ class PartitionActor:
             await self._publish(results, attempts)
 
     def _attempts_after(self, results: Sequence[Result]) -> Attempts:
-        moved = self.backlog.after(results).base > self.backlog.base()
-        return self._tenure.attempts.passed(len(results)) if moved else self._tenure.attempts
+        attempts = self._tenure.attempts
+        only = results and (attempts.alone or attempts.hopeless)  # then nothing but the first unfinished is in work
+        moved = only or self.backlog.after(results).base > self.backlog.base()
+        return attempts.passed(len(results)) if moved else attempts
 
     async def _publish(self, results: Sequence[Result], attempts: Attempts) -> None:
         """One transaction: everything the results publish, and where the partition stands then."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.envelope import Event
 from schemas.payload import Payload
-from workers.errors import EngineUnavailable
+from workers.errors import EngineUnavailable, Refused
 from workers.pipeline import Stage, Worker
 from workers.stream.bus import Observer
 
@@ -39,6 +39,9 @@ class PatientWorker:
                 events = await self._worker.handle(event)
             except EngineUnavailable as error:
                 self._is_down(error)
+            except Refused:  # it may not have asked the engine, but whoever comes next need not wait for it
+                self._is_up()
+                raise
             else:
                 self._is_up()
                 return events

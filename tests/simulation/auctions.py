@@ -1,0 +1,95 @@
+"""The real three stages on the null engine, in place of the one small stage: queries in, replies and bills out."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from schemas.billing import AdvertiserCharged
+from schemas.reply import ReplySettled
+from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
+from tests.builders import Keys, make_query
+from tests.simulation.groups import Group
+from tests.simulation.lives import Life, Outcome
+from tests.simulation.log import PartitionLog
+from tests.simulation.scenario import PARTITIONS, Scenario
+from tests.simulation.simulation import Simulation
+from tests.workers.fakes import Clock
+from workers.engines.null import NullEngine
+from workers.pipeline import PATH, STAGES, Means, Stage
+from workers.stream.writer import place
+
+QUERIES_PER_RUN = 8
+LONGEST_WORK_S = 0.4
+TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, SETTLED_QUERIES)
+
+
+class Slowly:
+    """A worker that takes a while, so that processes die in the middle."""
+
+    def __init__(self, worker: Any, rng: random.Random) -> None:
+        self._worker, self._rng = worker, rng
+
+    async def handle(self, event: Any) -> Any:
+        await asyncio.sleep(self._rng.uniform(0, LONGEST_WORK_S))
+        return await self._worker.handle(event)
+
+
+class Auctions(Simulation):
+    """Every worker process runs all three stages; every group reads its own topic."""
+
+    def __init__(self, scenario: Scenario, *, traced: bool = False) -> None:
+        super().__init__(replace(scenario, given=()), traced=traced)
+        self.outputs = (SETTLED.name, CHARGED.name)
+        self.engine = NullEngine()
+        for topic in TOPICS:
+            for name in (topic.name, topic.dead_letters):
+                self.broker.logs[name] = [PartitionLog(name, number) for number in range(PARTITIONS)]
+        self.groups: dict[str, Group] = {}
+        for name in PATH:
+            self.groups[name] = self._new_group(STAGES[name])
+
+    def _stages(self, life: Life) -> list[Stage]:
+        means, clock = Means(self.scenario.settings, self.engine, Keys()), Clock()
+        workers = {name: STAGES[name].build(means) for name in PATH}
+        timed = {name: replace(workers[name], now=clock) for name in ("generation", "scoring")}  # type: ignore[type-var]
+        return [Stage(STAGES[name], Slowly(worker, self.rng), 4) for name, worker in (workers | timed).items()]
+
+    def _plan_input(self) -> None:
+        for seed in range(QUERIES_PER_RUN):
+            self.loop.call_at(0.6 * seed, self._ask, seed)
+
+    def _ask(self, seed: int) -> None:
+        query = make_query(seed).to_record()
+        assert query.key is not None
+        self.broker.append(QUERIES.name, place(query.key, PARTITIONS), query.key, query.value)
+
+    def _is_done(self) -> bool:
+        return self._is_quiet() and all(
+            group.committed[at][0] == self.broker.logs[at[0]][at[1]].end
+            for group in self.groups.values()
+            for at in group.places
+        )
+
+
+def judge(outcome: Outcome) -> Iterator[str]:
+    """One reply, or one dead letter, for each query, and exactly the bills that the reply names."""
+    logs = outcome.broker.logs
+    visible = {name: [entry for log in logs[name] for entry in log.visible()] for name in logs}
+    yield from outcome.findings
+    for group in outcome.broker.groups.values():
+        yield from group.faults
+    replies = [ReplySettled.decode(entry.value) for entry in visible[SETTLED.name]]
+    letters = [entry for topic in TOPICS for entry in visible[topic.dead_letters]]
+    ends = Counter([*(reply.query_id for reply in replies), *((entry.key or b"").decode() for entry in letters)])
+    wanted = {(entry.key or b"").decode() for entry in visible[QUERIES.name]}
+    if ends != Counter(wanted):
+        yield f"queries {sorted(wanted)} end as {ends}"
+    bills = Counter(AdvertiserCharged.decode(entry.value).charge_id for entry in visible[CHARGED.name])
+    if bills != Counter(id_ for reply in replies for id_ in reply.charge_ids):
+        yield f"{sum(bills.values())} bills, {len(bills)} of them different, are not those that the replies name"
+    if reasons := [value for entry in letters for name, value in entry.headers if name == "dlq.reason"]:
+        unexpected = [reason for reason in reasons if reason != b"CRASHED_WORKER"]
+        yield from [f"refused: {reason!r}" for reason in unexpected]

@@ -1,0 +1,105 @@
+"""The processes of a run, what each has told its observer, and what a run leaves to be judged."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from schemas.envelope import Event
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from tests.simulation.broker import Broker
+from tests.simulation.clients import SimulatedClients
+from tests.simulation.clock import Process, VirtualLoop
+from tests.simulation.faults import Faults
+from tests.simulation.groups import Group
+from tests.simulation.scenario import Scenario
+from workers import known_ids
+from workers.stream import recollection
+from workers.stream.partition import PartitionActor
+
+FEW_SHELVES = 4  # of the memory of ids: a thousand for each opening would be a fifth of the run
+
+
+@dataclass
+class Journal:
+    """The observer of one process's life."""
+
+    committed_ids: list[str] = field(default_factory=list)
+    refusals: list[DeadLetterReason] = field(default_factory=list)
+    reopened: int = 0
+
+    def committed(self, events: Iterable[Event[Any]]) -> None:
+        self.committed_ids += [event.id for event in events]
+
+    def refused(self, stage: str, reason: DeadLetterReason) -> None:
+        self.refusals.append(reason)
+
+    def producer_reopened(self, stage: str) -> None:
+        self.reopened += 1
+
+    def __getattr__(self, name: str) -> Any:
+        return _ignored
+
+
+def _ignored(*_: Any) -> None: ...
+
+
+@dataclass(eq=False)
+class Life:
+    """One process from its start to its end, and who comes after it."""
+
+    process: Process
+    slot: int
+    stop: asyncio.Event
+    journal: Journal
+    task: "asyncio.Task[None] | None" = None
+    clients: SimulatedClients | None = None
+    suspect: bool = False  # it crashed, or was away for longer than its session
+
+
+@dataclass
+class Outcome:
+    """What a run leaves to be judged."""
+
+    scenario: Scenario
+    broker: Broker
+    group: Group
+    faults: Faults
+    lives: list[Life]
+    begun: list[tuple[int, Life]]  # every work on a record, by its number
+    inputs: dict[tuple[int, int], int]  # partition and offset: index in scenario.given
+    read_live: list[Record]
+    findings: list[str]
+    steps: int
+    virtual_s: float
+    trace: list[str]
+
+
+def actor_of(coroutine: Any) -> PartitionActor | None:
+    """Whose `run` the coroutine is."""
+    frame = getattr(coroutine, "cr_frame", None)
+    return frame.f_locals["self"] if frame is not None and frame.f_code is PartitionActor.run.__code__ else None
+
+
+def is_harmless(error: dict[str, Any]) -> bool:
+    """A discarded producer's late answers, which nobody asks for any more."""
+    return str(error["message"]).startswith("Future exception was never retrieved")
+
+
+@contextlib.contextmanager
+def virtual_clock(loop: VirtualLoop) -> Iterator[None]:
+    """What still reads the process's clock reads the loop's instead."""
+    modules = [module for module in (recollection,) if hasattr(module, "time")]
+    clocks = [module.time for module in modules]
+    shelves, known_ids.SHELVES = known_ids.SHELVES, FEW_SHELVES
+    try:
+        for module in modules:
+            module.time = SimpleNamespace(monotonic=loop.time)  # type: ignore[attr-defined]
+        yield
+    finally:
+        known_ids.SHELVES = shelves
+        for module, clock in zip(modules, clocks, strict=True):
+            module.time = clock  # type: ignore[attr-defined]
