@@ -26,6 +26,7 @@ ARROW = (
     ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
     ("workers.settings",),
     ("workers.pipeline",),
+    ("workers.principals",),
     ("workers.stream", "workers.metrics"),
     ("workers.health",),
     ("workers.monitor",),

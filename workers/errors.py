@@ -10,7 +10,8 @@ TesseraError
 ├── SettingsError       a setting is missing or wrong; the message names the variable
 ├── ReceiptError        a query has no receipt, or its events do not fit together
 ├── MissingProgram      something that must be installed is not; the message says how to get it
-└── BrokerError         Kafka cannot be reached, or is not set up for the workers
+├── BrokerError         Kafka cannot be reached, or is not set up for the workers
+└── AccessDenied        Kafka refuses this user: asking again does not help
 """
 
 from schemas.reasons import DeadLetterReason, VoidReason
@@ -66,3 +67,7 @@ class MissingProgram(TesseraError):
 
 class BrokerError(TesseraError):
     """Kafka cannot be reached, or its topics and offsets are not as the workers need them."""
+
+
+class AccessDenied(TesseraError):
+    """Kafka does not let this user in, or not do what it asks for; only an administrator of Kafka can change that."""

@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": "workers.cli.keys:keys",
     "topics": "workers.cli.topics:topics",
     "dlq": "workers.cli.dlq:dlq",
+    "principals": "workers.cli.principals:principals_command",
     "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",
 }

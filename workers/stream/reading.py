@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.record import Record
 from workers.errors import BrokerError
 from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster, Partition
+from workers.stream.refusals import REMEDY, denied, last_words
+from workers.stream.security import ANONYMOUS
 
 POLL_MS = 200
 RECORDS_PER_POLL = 500
@@ -34,17 +36,23 @@ async def reader(clients: Clients, positions: Mapping[TopicPartition, int]) -> A
 
 @asynccontextmanager
 async def started(client: Any, clients: Clients) -> AsyncIterator[None]:
-    """The client, started and in the end stopped, each within a limit; BrokerError where no broker answers."""
-    try:
-        await asyncio.wait_for(client.start(), START_TIMEOUT_S)
-    except (KafkaError, OSError, TimeoutError) as error:
-        await _stop(client)
-        raise BrokerError(
-            f"no Kafka broker answers at {clients.bootstrap_servers} (TESSERA_BOOTSTRAP_SERVERS): {error}. "
-            "`tessera broker start` starts one on this machine"
-        ) from error
+    """The client, started and in the end stopped, each within a limit.
+
+    BrokerError: no broker answers. AccessDenied: one answers and refuses this user, now or while the client is used.
+    """
+    verb = "write to" if isinstance(client, AIOKafkaProducer) else "read"
+    with last_words() as words:
+        try:
+            await asyncio.wait_for(client.start(), START_TIMEOUT_S)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await _stop(client)
+            raise denied(error, clients.user, verb) or clients.unreachable(words.said or str(error)) from error
     try:
         yield
+    except (KafkaError, BrokerError) as error:
+        if missing := denied(error, clients.user, verb):
+            raise missing from error
+        raise
     finally:
         await _stop(client)
 
@@ -59,9 +67,16 @@ async def edges(clients: Clients, topics: Sequence[str], edge: int) -> dict[Topi
     async with clients.cluster() as cluster:
         known = await cluster.insist(cluster.partitions)
         if missing := set(topics) - set(known):
-            raise BrokerError(f"Kafka has no topic {min(missing)}: run `tessera topics create`")
+            raise BrokerError(_not_seen(min(missing), clients))
         found = {topic: await _edge(cluster, topic, known[topic], edge) for topic in topics}
     return {TopicPartition(topic, number): at for topic, offsets in found.items() for number, at in offsets.items()}
+
+
+def _not_seen(topic: str, clients: Clients) -> str:
+    """Kafka does not tell a topic that is not there from one that may not be seen."""
+    if clients.user == ANONYMOUS:
+        return f"Kafka has no topic {topic}: run `tessera topics create`"
+    return f"Kafka has no topic {topic} (run `tessera topics create`), or does not let {clients.user} read it; {REMEDY}"
 
 
 async def _edge(cluster: Cluster, topic: str, partitions: Sequence[Partition], edge: int) -> dict[int, int]:

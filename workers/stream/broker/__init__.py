@@ -13,10 +13,13 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from workers.errors import BrokerError
 from workers.stream.broker.jars import fetch_jars, find_java
 from workers.stream.broker.ready import coordinators_ready
+from workers.stream.broker.secured import Secured
+from workers.stream.security import connection
 
 TEMPLATE = Path(__file__).with_name("server.properties")
 MAIN_CLASS = "kafka.Kafka"
@@ -53,13 +56,20 @@ class DevelopmentBroker:
     port is taken. `note` is told what takes long. Any number of them run side by side on different folders.
     """
 
-    def __init__(self, data: Path, port: int | None = None, note: Callable[[str], None] = _silent) -> None:
+    def __init__(
+        self,
+        data: Path,
+        port: int | None = None,
+        note: Callable[[str], None] = _silent,
+        secured: Secured | None = None,
+    ) -> None:
         self.data = data.resolve()
         self.port = free_port() if port is None else port
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
         self.properties = self.data / "server.properties"
         self.log = self.data / "broker.log"
         self._note = note
+        self._secured = secured
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start_bytes = 0
 
@@ -129,7 +139,11 @@ class DevelopmentBroker:
     def _configure(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         places = {"port": self.port, "controller_port": free_port(), "log": _escape(str(self.data / "log"))}
-        self.properties.write_text(string.Template(TEMPLATE.read_text()).substitute(places))
+        template = TEMPLATE
+        if self._secured is not None:
+            self._secured.make_certificates()
+            template, places = self._secured.template, places | self._secured.places
+        self.properties.write_text(string.Template(template.read_text()).substitute(places))
 
     def _format(self, command: list[str]) -> None:
         log = self.data / "log"
@@ -137,6 +151,7 @@ class DevelopmentBroker:
             return
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         step = [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self.properties)]
+        step += self._secured.format_options if self._secured else []
         try:
             subprocess.run(step, check=True, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S)  # noqa: S603
         except BaseException as error:
@@ -173,11 +188,16 @@ class DevelopmentBroker:
             log.seek(max(self._log_start_bytes, self.log.stat().st_size - TAIL_BYTES))
             return log.read().decode(errors="replace").strip()
 
+    def _connection(self) -> dict[str, Any]:
+        if self._secured is None:
+            return {"bootstrap_servers": self.bootstrap_servers}
+        return connection(self._secured.client(self.bootstrap_servers))
+
     def _coordinators_answer(self) -> bool:
         """In a thread of its own: the caller may be inside an event loop."""
         with ThreadPoolExecutor(1) as pool:
             try:
-                pool.submit(asyncio.run, coordinators_ready(self.bootstrap_servers, PROBE_TIMEOUT_S)).result()
+                pool.submit(asyncio.run, coordinators_ready(self._connection(), PROBE_TIMEOUT_S)).result()
             except BrokerError:
                 return False
         return True
