@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.topics import COMMITMENTS, QUERIES, SCORED, TOPICS
+from schemas.topics import CHARGED, COMMITMENTS, QUERIES, SCORED, SETTLED
 from workers.pipeline import GROUPS, STAGES, StageSpec, needs_keys
 
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
@@ -41,7 +41,8 @@ class Principal:
 
 def principals() -> tuple[Principal, ...]:
     """All of them: the stages in the order of the pipeline, then who sends, commits, checks and administers."""
-    return (*(_stage(spec) for spec in STAGES.values()), _gateway(), _registrar(), _auditor(), _operator(), _redriver())
+    around = (_gateway(), _consumer(), _registrar(), _auditor(), _operator(), _redriver())
+    return (*(_stage(spec) for spec in STAGES.values()), *around)
 
 
 def _stage(spec: StageSpec) -> Principal:
@@ -62,6 +63,14 @@ def _gateway() -> Principal:
     return _principal("gateway", "your service that submits queries", _write([QUERIES.name]))
 
 
+def _consumer() -> Principal:
+    """Its groups are named as it is, or as it is and a suffix."""
+    group = Right("Read", "group", f"{DOMAIN}consumer", prefixed=True)
+    return _principal(
+        "consumer", "your services that read replies and bills", (*_read([SETTLED.name, CHARGED.name]), group)
+    )
+
+
 def _registrar() -> Principal:
     """Reveal looks whether settlement has caught up."""
     looks = (
@@ -77,8 +86,8 @@ def _registrar() -> Principal:
 def _auditor() -> Principal:
     return _principal(
         "auditor",
-        "`tessera audit`, `explain`, `splitting`, `dlq list`, `keys list`; your consumers of replies and bills",
-        _read([*(topic.name for topic in TOPICS), *DEAD_LETTERS]),
+        "`tessera audit`, `explain`, `dlq list`, `keys list`",
+        _read([SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *DEAD_LETTERS]),
     )
 
 

@@ -12,6 +12,7 @@ from workers.cli.session import Session, monitor_of, stages_running
 from workers.health import MonitoringServer, keep_beating
 from workers.pipeline import STAGES
 from workers.settings import Settings, settings_table
+from workers.stream.security import connection
 
 EXIT_INTERRUPTED = 130
 SETTINGS_HELP = "\b\nSettings (environment):\n" + "\n".join(
@@ -41,6 +42,7 @@ def run(stages: tuple[str, ...], **given: object) -> None:
       tessera run settlement --metrics-port 9465
     """
     settings = Settings.read(**given)
+    connection(settings)  # a Kafka that is not protected is refused before anything is announced
     asyncio.run(_serve(tuple(dict.fromkeys(stages)), settings))
 
 

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
+    GroupAuthorizationFailedError,
     KafkaError,
     LeaderNotAvailableError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
+    TransactionalIdAuthorizationFailed,
     for_code,
 )
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
@@ -121,7 +123,7 @@ class Cluster:
 
     async def committed(self, group: str, topic: str, numbers: Iterable[int]) -> dict[int, int]:
         """The group's offset in each partition, -1 for none. An answer that leaves a partition out is an error."""
-        node = await self._client.coordinator_lookup(GROUP, group)
+        node = await self._coordinator(GROUP, group)
         answer = await self._ask(OffsetFetchRequest(group, [(topic, list(numbers))]), node)
         _check(answer.error_code, f"group {group}")
         rows: list[tuple[int, int, str, int]] = answer.topics[0][1] if answer.topics else []
@@ -134,7 +136,7 @@ class Cluster:
 
     async def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Write offsets for a group without members. The call may succeed while a partition fails: each is checked."""
-        node = await self._client.coordinator_lookup(GROUP, group)
+        node = await self._coordinator(GROUP, group)
         rows = [(number, offset, "") for number, offset in offsets.items()]
         answer = await self._ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
         for number, code in answer.topics[0][1]:
@@ -142,9 +144,15 @@ class Cluster:
 
     async def open_transactional_id(self, transactional_id: str) -> None:
         """Give the id a producer epoch, as a new producer would."""
-        node = await self._client.coordinator_lookup(TRANSACTION, transactional_id)
+        node = await self._coordinator(TRANSACTION, transactional_id)
         answer = await self._ask(InitProducerIdRequest(transactional_id, 10_000), node)
         _check(answer.error_code, f"transactional id {transactional_id}")
+
+    async def _coordinator(self, kind: int, name: str) -> Any:
+        try:
+            return await self._client.coordinator_lookup(kind, name)
+        except (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed) as error:
+            raise type(error)(name) from None  # aiokafka does not say whose
 
     async def ask_controller(self, request: Any) -> Any:
         """The answer to a request that changes the cluster."""

@@ -13,7 +13,7 @@ from schemas.record import Record
 from workers.errors import BrokerError
 from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster, Partition
-from workers.stream.refusals import REMEDY, denied, last_words
+from workers.stream.refusals import READ, REMEDY, WRITE, denied, last_words
 from workers.stream.security import ANONYMOUS
 
 POLL_MS = 200
@@ -40,7 +40,7 @@ async def started(client: Any, clients: Clients) -> AsyncIterator[None]:
 
     BrokerError: no broker answers. AccessDenied: one answers and refuses this user, now or while the client is used.
     """
-    verb = "write to" if isinstance(client, AIOKafkaProducer) else "read"
+    verb = WRITE if isinstance(client, AIOKafkaProducer) else READ
     with last_words() as words:
         try:
             await asyncio.wait_for(client.start(), START_TIMEOUT_S)

@@ -22,6 +22,7 @@ RIGHTS = {
     TransactionalIdAuthorizationFailed: "transactional id",
     ClusterAuthorizationFailedError: "cluster",
 }
+READ, WRITE, USE = "read", "write to", "use"
 REMEDY = "`tessera principals show` lists what each principal needs, `tessera principals create` grants it"
 
 
@@ -57,7 +58,8 @@ def unreachable(connection: Mapping[str, Any], why: str) -> TesseraError:
             f"Kafka at {servers} does not let {who} in: no such user, or another password than TESSERA_SASL_PASSWORD"
         )
     if "SaslMechanism" in why:
-        return AccessDenied(f"Kafka at {servers} does not take TESSERA_SASL_MECHANISM: {why}")
+        mechanism = connection.get("sasl_mechanism")
+        return AccessDenied(f"Kafka at {servers} lets nobody in by {mechanism}: set another TESSERA_SASL_MECHANISM")
     if "CERTIFICATE_VERIFY_FAILED" in why:
         return AccessDenied(
             f"the certificate of Kafka at {servers} is not trusted (TESSERA_TLS_CA_FILE): {why}. Somebody else may be "
@@ -66,28 +68,31 @@ def unreachable(connection: Mapping[str, Any], why: str) -> TesseraError:
     why += "no answer" if why.endswith(": ") else ""  # aiokafka quotes a timeout, which has no text
     return BrokerError(
         f"no Kafka broker answers at {servers} (--bootstrap-servers, TESSERA_BOOTSTRAP_SERVERS): {why or 'no answer'}. "
-        f"{_protocol_hint(connection)}`tessera broker start` starts one on this machine"
+        f"{_protocol_hint(connection, why)}`tessera broker start` starts one on this machine"
     )
 
 
-def _protocol_hint(connection: Mapping[str, Any]) -> str:
-    """A broker that expects another protocol hangs up without a word."""
-    protocol = connection.get("security_protocol")
-    return f"Does it speak TESSERA_SECURITY_PROTOCOL={protocol} on that port? " if protocol else ""
+def _protocol_hint(connection: Mapping[str, Any], why: str) -> str:
+    """A broker that expects another protocol hangs up without a word; a TLS client takes its answer for a fault."""
+    if not any(word in why for word in ("closed", "SSL", "TLS")):
+        return ""
+    protocol = connection.get("security_protocol", "PLAINTEXT")
+    return f"Something does, and may speak another TESSERA_SECURITY_PROTOCOL than {protocol} on that port. "
 
 
-def denied(error: BaseException | None, user: str, verb: str = "use") -> AccessDenied | None:
+def denied(error: BaseException | None, user: str, verb: str = USE) -> AccessDenied | None:
     """The error for a right that `user` lacks, if it is that which Kafka's error, or its cause, says."""
     for kind, resource in RIGHTS.items():
         if isinstance(error, kind):
-            names = ", ".join(_names(error.args))
-            doing = verb if resource == "topic" else "use"
-            return AccessDenied(f"Kafka does not let {user} {doing} {resource} {names}".rstrip() + f"; {REMEDY}")
+            what = f"{verb if resource == 'topic' else 'use'} {resource} {', '.join(_names(error.args))}"
+            if resource == "cluster":  # asked by every producer, and granted with the first topic
+                what = "write to any topic" if verb == WRITE else "administer the cluster"
+            return AccessDenied(f"Kafka does not let {user} {what}; {REMEDY}")
     return denied(error.__cause__, user, verb) if error is not None and error.__cause__ is not None else None
 
 
 def _names(arguments: Any) -> list[str]:
-    """Names in an error's arguments, however deep in tuples and sets."""
+    """Names in an error's arguments, however deep in tuples and sets; a message behind a name is left out."""
     if isinstance(arguments, str):
-        return [arguments]
+        return [arguments.partition(": ")[0]]
     return sorted({name for argument in arguments for name in _names(argument)})

@@ -16,7 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.record import Outgoing
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.stream.clients import Clients
-from workers.stream.refusals import denied
+from workers.stream.refusals import WRITE, denied
 
 T = TypeVar("T")
 
@@ -72,9 +72,21 @@ class TransactionalWriter:
         await self._limited(self._send(records))
 
     async def _send(self, records: Iterable[Outgoing]) -> None:
+        """Every answer is waited for, also behind a failure: the first to fail need not be the one that says why."""
+        sent: list[Awaitable[Any]] = []
+        failures: list[BaseException] = []
+        try:
+            await self._submit_all(records, sent)
+        except KafkaError as error:
+            failures.append(error)
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        failures += [answer for answer in answers if isinstance(answer, BaseException)]
+        if failures:
+            raise next((failure for failure in failures if denied(failure, self._user)), failures[0])
+
+    async def _submit_all(self, records: Iterable[Outgoing], sent: list[Awaitable[Any]]) -> None:
         """One answer for each batch: half the work of aiokafka's `send`, which keeps one for each record."""
         open_batches: dict[tuple[str, int], Any] = {}
-        sent: list[Awaitable[Any]] = []
         for record in records:
             target = record.topic, await self._partition(record)
             batch = open_batches.get(target)
@@ -83,8 +95,8 @@ class TransactionalWriter:
                     sent.append(await self._submit(batch, target))
                 batch = open_batches[target] = self._producer.create_batch()
                 _append(batch, record)  # an empty batch takes a record of any size
-        sent += [await self._submit(batch, target) for target, batch in open_batches.items()]
-        await asyncio.gather(*sent)
+        for target, batch in open_batches.items():
+            sent.append(await self._submit(batch, target))
 
     async def _partition(self, record: Outgoing) -> int:
         """The number of the partition the record belongs to."""
@@ -134,7 +146,7 @@ class TransactionalWriter:
             OSError,
             AssertionError,
         ) as error:  # aiokafka asserts states that brokers cause
-            raise denied(error, self._user, "write to") or WriterLost(repr(error)) from error
+            raise denied(error, self._user, WRITE) or WriterLost(repr(error)) from error
 
 
 def _append(batch: Any, record: Outgoing) -> bool:
