@@ -45,8 +45,8 @@ def start(port: int | None, data: Path | None, as_json: bool) -> None:
         return
     click.echo(f"Kafka {'runs' if started else 'runs already'} at {running.bootstrap_servers} (pid {running.pid})")
     click.echo(f"records and log: {running.data}")
-    if running.port != DEFAULT_PORT:
-        click.echo(f"for the other commands: export TESSERA_BOOTSTRAP_SERVERS={running.bootstrap_servers}")
+    place = f" TESSERA_BOOTSTRAP_SERVERS={running.bootstrap_servers}" if running.port != DEFAULT_PORT else ""
+    click.echo(f"it has neither TLS nor passwords; for the other commands: export TESSERA_ALLOW_PLAINTEXT=true{place}")
 
 
 @broker.command()

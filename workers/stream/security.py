@@ -1,5 +1,6 @@
 """How a client of Kafka proves who it is, and knows whom it talks to: from the settings to what aiokafka is told."""
 
+import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,17 @@ def connection(settings: Settings) -> dict[str, Any]:
         return options
     options |= {"security_protocol": settings.security_protocol, "ssl_context": _tls(settings)}
     return options | _login(settings) if settings.security_protocol == "SASL_SSL" else options
+
+
+class _EndOfTalk(logging.Filter):
+    """Passes over a complaint of asyncio's: that a broker's last bytes came after our goodbye is no fault."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not (isinstance(error, ssl.SSLError) and error.reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY")
+
+
+logging.getLogger("asyncio").addFilter(_EndOfTalk())
 
 
 def user_of(connection: Mapping[str, Any]) -> str:

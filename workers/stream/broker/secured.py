@@ -56,9 +56,9 @@ class Secured:
             **more,
         }
 
-    def client(self, bootstrap_servers: str) -> Settings:
-        """ADMIN's settings."""
-        return Settings.read(**self.settings(bootstrap_servers))
+    def client(self, bootstrap_servers: str, user: str = ADMIN) -> Settings:
+        """The same for this process."""
+        return Settings.read(**self.settings(bootstrap_servers, user))
 
     def make_certificates(self) -> None:
         """Once for each folder. MissingProgram: there is no `openssl`. BrokerError: it fails."""
