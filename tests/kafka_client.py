@@ -35,7 +35,8 @@ def produce(
             topic, key=key, value=value, headers=list(headers), on_delivery=lambda error, _: errors.append(error)
         )
     assert producer.flush(WAIT_S) == 0
-    assert not [str(error) for error in errors if error]
+    refused = [str(error) for error in errors if error]
+    assert not refused, refused
 
 
 class Reader:

@@ -47,6 +47,9 @@ async def started(client: Any, clients: Clients) -> AsyncIterator[None]:
         except (KafkaError, OSError, TimeoutError) as error:
             await _stop(client)
             raise denied(error, clients.user, verb) or clients.unreachable(words.said or str(error)) from error
+        except BaseException:  # cancelled meanwhile
+            await _stop(client)
+            raise
     try:
         yield
     except (KafkaError, BrokerError) as error:

@@ -73,11 +73,11 @@ def unreachable(connection: Mapping[str, Any], why: str) -> TesseraError:
 
 
 def _protocol_hint(connection: Mapping[str, Any], why: str) -> str:
-    """A broker that expects another protocol hangs up without a word; a TLS client takes its answer for a fault."""
-    if not any(word in why for word in ("closed", "SSL", "TLS")):
-        return ""
+    """A port that wants TLS hangs up without a word; one that does not know it lets the client wait for an answer."""
     protocol = connection.get("security_protocol", "PLAINTEXT")
-    return f"Something does, and may speak another TESSERA_SECURITY_PROTOCOL than {protocol} on that port. "
+    if "Connect call failed" in why or (protocol == "PLAINTEXT" and "closed" not in why):
+        return ""
+    return f"Perhaps that port speaks another TESSERA_SECURITY_PROTOCOL than {protocol}. "
 
 
 def denied(error: BaseException | None, user: str, verb: str = USE) -> AccessDenied | None:
