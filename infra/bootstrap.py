@@ -20,6 +20,7 @@ OLDEST_PYTHON = (3, 11)
 PROGRAMS = {
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
+    "openssl": "openssl",
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "chromium": "chromium",

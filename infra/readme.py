@@ -1,4 +1,4 @@
-"""Writes the README's settings table: `python3 infra/readme.py`. A test fails when it is stale."""
+"""Writes the tables of README.md and security.md: `python3 infra/readme.py`. A test fails when one is stale."""
 
 import sys
 from pathlib import Path
@@ -6,23 +6,43 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from workers.settings import settings_table  # noqa: E402  # the checkout itself, installed or not
+from workers.principals import Principal, principals  # noqa: E402  # the checkout itself, installed or not
+from workers.settings import settings_table  # noqa: E402
 
 README = ROOT / "README.md"
-BEGIN, END = "<!-- settings: written by infra/readme.py -->", "<!-- /settings -->"
+SECURITY = ROOT / "infra" / "security.md"
 
 
-def table() -> str:
+def settings() -> str:
     """The settings as a Markdown table."""
     rows = [f"| `{row.variable}` | {row.default} | {row.description} |" for row in settings_table()]
     return "\n".join(["| variable | default | |", "|---|---|---|", *rows])
 
 
-def generated(text: str) -> str:
-    """`text` with everything between the two marks written anew."""
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
+def rights() -> str:
+    """The principals as a Markdown table."""
+    return "\n".join(["| principal | is | may |", "|---|---|---|", *map(_row, principals())])
+
+
+def _row(principal: Principal) -> str:
+    may = "<br>".join(
+        f"{right.operation} {right.resource} `{right.name}{'*' * right.prefixed}`" for right in principal.rights
+    )
+    return f"| `{principal.name}` | {principal.purpose} | {may} |"
+
+
+#: Where each table is, between its two marks.
+TABLES = {README: ("settings", settings), SECURITY: ("principals", rights)}
+
+
+def generated(path: Path) -> str:
+    """The file's text with its table written anew."""
+    name, table = TABLES[path]
+    begin, end = f"<!-- {name}: written by infra/readme.py -->", f"<!-- /{name} -->"
+    before, rest = path.read_text().split(begin)
+    return f"{before}{begin}\n{table()}\n{end}{rest.split(end)[1]}"
 
 
 if __name__ == "__main__":
-    README.write_text(generated(README.read_text()))
+    for path in TABLES:
+        path.write_text(generated(path))

@@ -9,6 +9,14 @@ from workers.errors import MissingProgram
 from workers.stream.broker import DevelopmentBroker
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plaintext_is_allowed() -> Iterator[None]:
+    """The brokers of most tests have no TLS and no users; those with both say so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESSERA_ALLOW_PLAINTEXT", "true")
+        yield
+
+
 @pytest.fixture(scope="session")
 def session_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevelopmentBroker]:
     """The one broker of the session. Tests that stop or kill it take `broker`, all others take `kafka`."""

@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
@@ -14,25 +15,34 @@ MAX_BYTES = 20 * 1024 * 1024
 DEAD_LETTERS = tuple(topic.dead_letters for topic in (QUERIES, GENERATED, SCORED))
 EVERYTHING = (GENERATED.name, SCORED.name, SETTLED.name, CHARGED.name, *DEAD_LETTERS)
 
+NO_LOGIN: Mapping[str, str] = MappingProxyType({})
 Header = tuple[str, bytes]
 
 
-def produce(kafka: str, records: Iterable[tuple[bytes | None, bytes | None, Sequence[Header]]]) -> None:
-    """(key, value, headers) to the query topic, as a stranger would."""
-    producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random", "message.max.bytes": MAX_BYTES})
+def produce(
+    kafka: str,
+    records: Iterable[tuple[bytes | None, bytes | None, Sequence[Header]]],
+    topic: str = QUERIES.name,
+    login: Mapping[str, str] = NO_LOGIN,
+) -> None:
+    """(key, value, headers) to a topic, as a stranger would; AssertionError with what Kafka did not take."""
+    producer = Producer(
+        {"bootstrap.servers": kafka, "partitioner": "murmur2_random", "message.max.bytes": MAX_BYTES, **login}
+    )
     errors: list[object] = []
     for key, value, headers in records:
         producer.produce(
-            QUERIES.name, key=key, value=value, headers=list(headers), on_delivery=lambda error, _: errors.append(error)
+            topic, key=key, value=value, headers=list(headers), on_delivery=lambda error, _: errors.append(error)
         )
     assert producer.flush(WAIT_S) == 0
-    assert not [error for error in errors if error]
+    refused = [str(error) for error in errors if error]
+    assert not refused, refused
 
 
 class Reader:
     """Everything committed to some topics from now on."""
 
-    def __init__(self, kafka: str, topics: Sequence[str] = EVERYTHING) -> None:
+    def __init__(self, kafka: str, topics: Sequence[str] = EVERYTHING, login: Mapping[str, str] = NO_LOGIN) -> None:
         self.messages: list[Message] = []
         self._consumer = Consumer(
             {
@@ -41,6 +51,7 @@ class Reader:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "error",
+                **login,
             }
         )
         known = self._consumer.list_topics(timeout=WAIT_S).topics

@@ -27,6 +27,7 @@ ARROW = (
     ("workers.verification",),
     ("workers.settings",),
     ("workers.pipeline",),
+    ("workers.principals",),
     ("workers.stream", "workers.metrics"),
     ("workers.health",),
     ("workers.monitor",),

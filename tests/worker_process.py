@@ -30,6 +30,7 @@ def environment(kafka: str, **settings: object) -> dict[str, str]:
         "metrics_port": 0,
         "session_timeout_s": 3,
         "engine": "null",
+        "allow_plaintext": "true",
     }
     given = {**defaults, "bootstrap_servers": kafka, **settings}
     return {**inherited, **{f"TESSERA_{name.upper()}": str(value) for name, value in given.items()}}

@@ -12,9 +12,10 @@ TesseraError
 ├── SettingsError       a setting is missing or wrong; the message names the variable
 ├── ReceiptError        a query has no receipt, or its events do not fit together
 ├── MissingProgram      something that must be installed is not; the message says how to get it
-└── BrokerError         Kafka cannot be reached, or is not set up for the workers
-    ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
-    └── Stalled             records wait, and nothing is done
+├── BrokerError         Kafka cannot be reached, or is not set up for the workers
+│   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
+│   └── Stalled             records wait, and nothing is done
+└── AccessDenied        Kafka refuses this user: asking again does not help
 """
 
 from schemas.reasons import DeadLetterReason, VoidReason
@@ -86,3 +87,7 @@ class OffsetLost(BrokerError):
 
 class Stalled(BrokerError):
     """Records wait, nothing is in work and nothing is committed: a new process may do better."""
+
+
+class AccessDenied(TesseraError):
+    """Kafka does not let this user in, or not do what it asks for; only an administrator of Kafka can change that."""

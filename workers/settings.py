@@ -4,7 +4,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +24,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, `host:port[,host:port...]`.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="`SASL_SSL` (TLS and a password), `SSL` (TLS and a client certificate), or neither."
+    )
+    allow_plaintext: bool = Field(False, description="Development: `true` lets Kafka be used without TLS and login.")
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="How the password is proved: `SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN`."
+    )
+    sasl_username: str = Field("", description="Who this process is to Kafka; `tessera principals show` lists them.")
+    sasl_password: SecretStr | None = Field(None, description="Its password.")
+    sasl_password_file: str = Field("", description="File that holds the password instead.")
+    tls_ca_file: str = Field("", description="Certificates to trust, PEM. Without it those of the system.")
+    tls_certificate_file: str = Field("", description="Client certificate, PEM, where the brokers want one.")
+    tls_key_file: str = Field("", description="The certificate's key, PEM, without a passphrase.")
     engine: str = Field(
         "embedded", description="Language model: `embedded` (bundled, CPU) or `null` (no model; tests)."
     )
@@ -124,7 +137,7 @@ def _refuse_unknown_variables(known: set[str]) -> None:
 def _explain(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False)[0]
     name = str(problem["loc"][0]) if problem["loc"] else "settings"
-    shown = "" if "key" in name else f" (it is {problem['input']!r})"
+    shown = "" if "key" in name or "password" in name else f" (it is {problem['input']!r})"
     return f"{PREFIX}{name.upper()}: {problem['msg']}{shown}"
 
 

@@ -213,14 +213,14 @@ def _amid(killed_s: float, took_s: float | None, troubles: list[Trouble]) -> boo
 
 
 async def _create_topics(servers: str) -> None:
-    settings = Settings.read(bootstrap_servers=servers)
+    settings = Settings.read(bootstrap_servers=servers, allow_plaintext=True)
     await create_topics(settings)
     await initialise_offsets(settings, GROUPS)
 
 
 async def _until_no_lag(servers: str, deadline_s: float) -> None:
     groups = {STAGES[name].group: STAGES[name].consumes.name for name in PATH}
-    settings = Settings.read(bootstrap_servers=servers)
+    settings = Settings.read(bootstrap_servers=servers, allow_plaintext=True)
     while True:
         states = await describe_topics(settings, groups)
         lags = {group.group: group.lag_records for state in states for group in state.groups}

@@ -24,7 +24,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def tessera(tmp_path: Path) -> Iterator[Command]:
     """Runs a command with a home of its own; a broker it left behind is stopped."""
-    home = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    home = {"XDG_STATE_HOME": str(tmp_path / "state"), "TESSERA_ALLOW_PLAINTEXT": "true"}
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-X", "dev", "-m", "workers", *words]

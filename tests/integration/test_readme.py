@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.readme import generated
+from infra.readme import TABLES, generated
 from schemas.topics import CHARGED, SETTLED
 from tests.kafka_client import Reader, of
 from tests.worker_process import environment, worker
@@ -58,8 +58,9 @@ def console_producer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [find_java(), "-cp", classes, "org.apache.kafka.tools.ConsoleProducer"]
 
 
-def test_the_settings_table_is_current() -> None:
-    assert README.read_text() == generated(README.read_text()), "run: python3 infra/readme.py"
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
+def test_the_tables_are_current(path: Path) -> None:
+    assert path.read_text() == generated(path), "run: python3 infra/readme.py"
 
 
 @pytest.mark.kafka

@@ -15,6 +15,7 @@ from tests.simulation.network import Network
 from workers.errors import BrokerError
 from workers.stream.clients import REQUEST_TIMEOUT_MS
 from workers.stream.cluster import WORK_TIMEOUT_S, Cluster
+from workers.stream.security import ANONYMOUS
 
 NODE = 0
 REFRESH_S = 0.02
@@ -82,10 +83,14 @@ class SimulatedClients:
     """Takes the place of `workers.stream.clients.Clients`."""
 
     bootstrap_servers = "simulated"
+    user = ANONYMOUS
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self.producers: list[Any] = []
+
+    def unreachable(self, why: str) -> BrokerError:
+        return BrokerError(f"no broker answers: {why}")
 
     def consumer(self, **options: Any) -> Any:
         return SimulatedConsumer(self._network, options)

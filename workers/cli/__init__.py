@@ -25,6 +25,7 @@ COMMANDS = {
     "offsets": "workers.cli.offsets:offsets",
     "dlq": "workers.cli.dlq:dlq",
     "doctor": "workers.cli.doctor:doctor",
+    "principals": "workers.cli.principals:principals_command",
     "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",
 }

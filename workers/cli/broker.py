@@ -58,8 +58,9 @@ def start(port: int | None, nodes: int, data: Path | None, as_json: bool) -> Non
         return
     click.echo(f"Kafka {'runs' if started else 'runs already'} at {running.bootstrap_servers} ({_pids(running)})")
     click.echo(f"records and log: {running.data}")
-    if running.port != DEFAULT_PORT or nodes > 1:
-        click.echo(f"for the other commands: export TESSERA_BOOTSTRAP_SERVERS={running.bootstrap_servers}")
+    elsewhere = running.port != DEFAULT_PORT or nodes > 1
+    place = f" TESSERA_BOOTSTRAP_SERVERS={running.bootstrap_servers}" if elsewhere else ""
+    click.echo(f"it has neither TLS nor passwords; for the other commands: export TESSERA_ALLOW_PLAINTEXT=true{place}")
     if nodes > 1:
         click.echo("topics with a copy on three nodes: tessera topics create --replication-factor 3")
 

@@ -70,7 +70,7 @@ def demo(limit: int | None, queries: Path | None, kafka: bool, as_json: bool, **
     Examples:
       tessera demo --limit 5
       tessera demo --json | tessera settle -
-      tessera broker start && tessera demo --kafka
+      tessera broker start && TESSERA_ALLOW_PLAINTEXT=true tessera demo --kafka
     """
     settings = Settings.read(**given)
     settings = settings.model_copy(update={"draw_key": settings.draw_key or DEMO_DRAW_KEY, "incentive_sample": 1.0})

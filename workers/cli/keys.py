@@ -135,6 +135,11 @@ async def _check_drawn(settings: Settings) -> None:
     A worker that was stopped leaves one transaction's marker in each partition behind it, which is no auction.
     """
     topics = await describe_topics(settings, {STAGES["settlement"].group: SCORED.name})
+    if SCORED.name not in {topic.topic for topic in topics}:
+        raise TesseraError(
+            f"Kafka has no topic {SCORED.name}, or does not show it to this user: without it nobody can tell whether "
+            "settlement has caught up, so nothing is revealed"
+        )
     for topic in topics:
         for group in topic.groups:
             if group.lag_records is None or group.lag_records > topic.partitions:

@@ -10,10 +10,11 @@ import click
 
 from workers.cli import options
 from workers.cli.session import Session, monitor_of, stages_running
-from workers.errors import OffsetLost, TesseraError
+from workers.errors import AccessDenied, OffsetLost, TesseraError
 from workers.health import MonitoringServer, keep_beating
 from workers.pipeline import STAGES
 from workers.settings import Settings, settings_table
+from workers.stream.security import connection
 
 EXIT_FAILED, EXIT_INTERRUPTED = 70, 130
 SETTINGS_HELP = "\b\nSettings (environment):\n" + "\n".join(
@@ -39,7 +40,8 @@ def run(stages: tuple[str, ...], **given: object) -> None:
     \b
     Exit codes:
       0    told to stop
-      2    somebody must act: a setting, no Kafka at the start, or records that were deleted before they were read
+      2    somebody must act: a setting, a right that is missing, no Kafka at the start, or records that were
+           deleted before they were read
       70   failed at work (Kafka, the engine, a bug): start it again
       130  told twice to stop, so it did not wait
 
@@ -49,6 +51,7 @@ def run(stages: tuple[str, ...], **given: object) -> None:
       tessera run settlement --metrics-port 9465
     """
     settings = Settings.read(**given)
+    connection(settings)  # a Kafka that is not protected is refused before anything is announced
     if failure := asyncio.run(_serve(tuple(dict.fromkeys(stages)), settings)):
         _explain(failure)
         raise click.exceptions.Exit(EXIT_FAILED)
@@ -68,7 +71,7 @@ async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
                 async with stages_running(stages, settings, monitor, kafka=True) as session:
                     _stop_on_signals(session)
                     await session.done
-            except OffsetLost:
+            except (OffsetLost, AccessDenied):
                 raise
             except Exception as failure:
                 if session is None:  # not even begun

@@ -5,8 +5,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from workers.errors import TesseraError
 from workers.settings import Settings
 from workers.stream.cluster import WORK_TIMEOUT_S, Cluster, connected
+from workers.stream.refusals import unreachable
+from workers.stream.security import connection, user_of
 
 REQUEST_TIMEOUT_MS = 8_000
 
@@ -19,12 +22,22 @@ class Clients:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._connection: dict[str, Any] = {"bootstrap_servers": settings.bootstrap_servers}
+        """SettingsError: nothing protects the connection and nobody has allowed that, or a protection is half set."""
+        self._connection = connection(settings)
 
     @property
     def bootstrap_servers(self) -> str:
         servers: str = self._connection["bootstrap_servers"]
         return servers
+
+    @property
+    def user(self) -> str:
+        """Who this process is to Kafka."""
+        return user_of(self._connection)
+
+    def unreachable(self, why: str) -> TesseraError:
+        """The error for a client that did not connect."""
+        return unreachable(self._connection, why)
 
     def consumer(self, *, uncommitted: bool = False, **options: Any) -> Any:
         """An AIOKafkaConsumer that never commits by itself and never guesses a position; of committed records."""

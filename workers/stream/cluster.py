@@ -5,7 +5,6 @@ offset fetch during loading looks like "no offsets") and has no offset commit.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,10 +12,12 @@ from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
+    GroupAuthorizationFailedError,
     KafkaError,
     LeaderNotAvailableError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
+    TransactionalIdAuthorizationFailed,
     for_code,
 )
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
@@ -27,6 +28,8 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from workers.errors import BrokerError
 from workers.stream.features import FeaturesRequest, newest_metadata
+from workers.stream.refusals import denied, last_words, unreachable
+from workers.stream.security import user_of
 
 T = TypeVar("T")
 
@@ -99,8 +102,7 @@ class Cluster:
             (plan.name, plan.partitions, plan.replication, [], list(plan.configs.items())) for plan in plans
         ]
         request = CreateTopicsRequest(rows, int(WORK_TIMEOUT_S * 1000), validate_only=False)
-        controller = self._client.cluster.controller
-        answer = await self._ask(request, None if controller is None else controller.nodeId)
+        answer = await self.ask_controller(request)
         return {topic: (code, message or for_code(code).__name__) for topic, code, message in answer.topic_errors}
 
     async def configs(self, topics: Iterable[str], names: list[str]) -> dict[str, dict[str, str]]:
@@ -148,7 +150,7 @@ class Cluster:
         self, group: str, topic: str, numbers: Iterable[int]
     ) -> dict[int, tuple[int, str]]:
         """Offset, -1 for none, and metadata of each partition. An answer that leaves a partition out is an error."""
-        node = await self._client.coordinator_lookup(GROUP, group)
+        node = await self._coordinator(GROUP, group)
         answer = await self._ask(OffsetFetchRequest(group, [(topic, list(numbers))]), node)
         _check(answer.error_code, f"group {group}")
         rows: list[tuple[int, int, str, int]] = answer.topics[0][1] if answer.topics else []
@@ -161,7 +163,7 @@ class Cluster:
 
     async def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Write offsets for a group without members. The call may succeed while a partition fails: each is checked."""
-        node = await self._client.coordinator_lookup(GROUP, group)
+        node = await self._coordinator(GROUP, group)
         rows = [(number, offset, "") for number, offset in offsets.items()]
         answer = await self._ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
         for number, code in answer.topics[0][1]:
@@ -169,9 +171,20 @@ class Cluster:
 
     async def open_transactional_id(self, transactional_id: str) -> None:
         """Give the id a producer epoch, as a new producer would."""
-        node = await self._client.coordinator_lookup(TRANSACTION, transactional_id)
+        node = await self._coordinator(TRANSACTION, transactional_id)
         answer = await self._ask(InitProducerIdRequest(transactional_id, 10_000), node)
         _check(answer.error_code, f"transactional id {transactional_id}")
+
+    async def _coordinator(self, kind: int, name: str) -> Any:
+        try:
+            return await self._client.coordinator_lookup(kind, name)
+        except (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed) as error:
+            raise type(error)(name) from None  # aiokafka does not say whose
+
+    async def ask_controller(self, request: Any) -> Any:
+        """The answer to a request that changes the cluster."""
+        controller = self._client.cluster.controller
+        return await self._ask(request, None if controller is None else controller.nodeId)
 
     async def _ask(self, request: Any, node: int | None = None) -> Any:
         node = self._client.get_random_node() if node is None else node
@@ -184,51 +197,32 @@ class Cluster:
 async def connected(connection: Mapping[str, Any], within_s: float = WORK_TIMEOUT_S) -> AsyncIterator[Cluster]:
     """A cluster to ask; `connection` is what every aiokafka client is told of it.
 
-    BrokerError: nobody answers (after 10 s), Kafka refuses, or `within_s` is over.
+    BrokerError: nobody answers (after 10 s), Kafka refuses, or `within_s` is over. AccessDenied: it refuses this user.
     """
     bootstrap_servers = connection["bootstrap_servers"]
     client = AIOKafkaClient(**connection, client_id="tessera-admin", request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
     cluster = Cluster(client)
     try:
-        await _bootstrap(client, bootstrap_servers)
+        await _bootstrap(client, connection)
         async with asyncio.timeout(within_s):
             yield cluster
     except TimeoutError:
         raise BrokerError(f"Kafka at {bootstrap_servers}: not done within {within_s:g} s ({cluster.trouble})") from None
     except KafkaError as error:
+        if missing := denied(error, user_of(connection)):
+            raise missing from error
         raise BrokerError(f"Kafka at {bootstrap_servers}: {error}") from error
     finally:
         with suppress(TimeoutError):
             await asyncio.wait_for(client.close(), CLOSE_TIMEOUT_S)
 
 
-class _LastWords(logging.Handler):
-    """Keeps aiokafka's last complaint: the cause of a failed connection is logged, not raised."""
-
-    said = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said = record.getMessage()
-
-
-async def _bootstrap(client: Any, bootstrap_servers: str) -> None:
-    words = _LastWords(logging.WARNING)
-    logging.getLogger("aiokafka").addHandler(words)
-    try:
-        await asyncio.wait_for(client.bootstrap(), CONNECT_TIMEOUT_S)
-    except (KafkaError, OSError, TimeoutError, ValueError) as error:
-        why = words.said or str(error) or "no answer"
-        why += "no answer" if why.endswith(": ") else ""  # aiokafka quotes a timeout, which has no text
-        raise BrokerError(
-            f"no Kafka broker answers at {bootstrap_servers} (--bootstrap-servers, TESSERA_BOOTSTRAP_SERVERS): {why}. "
-            "`tessera broker start` starts one on this machine"
-        ) from None
-    finally:
-        logging.getLogger("aiokafka").removeHandler(words)
-
-
-# Without a handler of its own, Python prints a library's warnings to standard error; ours are exceptions.
-logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+async def _bootstrap(client: Any, connection: Mapping[str, Any]) -> None:
+    with last_words() as words:
+        try:
+            await asyncio.wait_for(client.bootstrap(), CONNECT_TIMEOUT_S)
+        except (KafkaError, OSError, TimeoutError, ValueError) as error:
+            raise unreachable(connection, words.said or str(error)) from None
 
 
 def _check(code: int, what: str) -> None:

@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.record import Record
-from workers.errors import BrokerError
+from workers.errors import AccessDenied, BrokerError, TesseraError
 from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster
+from workers.stream.refusals import READ, REMEDY, WRITE, denied, last_words
+from workers.stream.security import ANONYMOUS
 
 POLL_MS = 200
 RECORDS_PER_POLL = 500
@@ -36,17 +38,26 @@ async def reader(
 
 @asynccontextmanager
 async def started(client: Any, clients: Clients) -> AsyncIterator[None]:
-    """The client, started and in the end stopped, each within a limit; BrokerError where no broker answers."""
-    try:
-        await asyncio.wait_for(client.start(), START_TIMEOUT_S)
-    except (KafkaError, OSError, TimeoutError) as error:
-        await _stop(client)
-        raise BrokerError(
-            f"no Kafka broker answers at {clients.bootstrap_servers} (TESSERA_BOOTSTRAP_SERVERS): {error}. "
-            "`tessera broker start` starts one on this machine"
-        ) from error
+    """The client, started and in the end stopped, each within a limit.
+
+    BrokerError: no broker answers. AccessDenied: one answers and refuses this user, now or while the client is used.
+    """
+    verb = WRITE if isinstance(client, AIOKafkaProducer) else READ
+    with last_words() as words:
+        try:
+            await asyncio.wait_for(client.start(), START_TIMEOUT_S)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await _stop(client)
+            raise denied(error, clients.user, verb) or clients.unreachable(words.said or str(error)) from error
+        except BaseException:  # cancelled meanwhile
+            await _stop(client)
+            raise
     try:
         yield
+    except (KafkaError, BrokerError) as error:
+        if missing := denied(error, clients.user, verb):
+            raise missing from error
+        raise
     finally:
         await _stop(client)
 
@@ -57,12 +68,23 @@ async def _stop(client: Any) -> None:
 
 
 async def edges(clients: Clients, topics: Sequence[str], edge: int) -> dict[TopicPartition, int]:
-    """The EARLIEST offset of every partition, or that behind its LATEST record; BrokerError for a missing topic."""
+    """The EARLIEST offset of every partition, or that behind its LATEST record.
+
+    BrokerError: a topic is missing; AccessDenied where it may also be that this user may not see it.
+    """
     async with clients.cluster() as cluster:
         if missing := set(topics) - set(await cluster.insist(cluster.partitions)):
-            raise BrokerError(f"Kafka has no topic {min(missing)}: run `tessera topics create`")
+            raise _not_seen(min(missing), clients)
         found = {topic: await offsets(cluster, topic, edge) for topic in topics}
     return {TopicPartition(topic, number): at for topic, offsets in found.items() for number, at in offsets.items()}
+
+
+def _not_seen(topic: str, clients: Clients) -> TesseraError:
+    """Kafka does not tell a topic that is not there from one that may not be seen."""
+    if clients.user == ANONYMOUS:
+        return BrokerError(f"Kafka has no topic {topic}: run `tessera topics create`")
+    either = f"Kafka has no topic {topic} (run `tessera topics create`), or does not let {clients.user} read it"
+    return AccessDenied(f"{either}; {REMEDY}")
 
 
 async def offsets(cluster: Cluster, topic: str, edge: int) -> dict[int, int]:

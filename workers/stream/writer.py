@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.record import Outgoing
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.stream.clients import Clients
+from workers.stream.refusals import WRITE, denied
 
 T = TypeVar("T")
 
@@ -36,12 +37,16 @@ class WriterLost(Exception):
 
 
 class TransactionalWriter:
-    """A producer with the partition's own transactional id. Every step may raise WriterLost: then discard it."""
+    """A producer with the partition's own transactional id. Every step may raise WriterLost: then discard it.
+
+    AccessDenied: a right of this user's is missing; a new producer would not have it either.
+    """
 
     def __init__(self, clients: Clients, transactional_id: str) -> None:
         self.tainted = (
             False  # an answer was lost: what is committed stands, but the next transaction needs a new producer
         )
+        self._user = clients.user
         self._partition_counts: dict[str, int] = {}  # of this producer's life; they never change once data is there
         self._producer = clients.producer(
             client_id=transactional_id,
@@ -56,20 +61,32 @@ class TransactionalWriter:
 
     async def start(self) -> None:
         """Fence every earlier owner of the id and settle the transaction it left open."""
-        await _limited(self._producer.start())
+        await self._limited(self._producer.start())
         self._watch()
 
     async def begin(self) -> None:
-        await _limited(self._producer.begin_transaction())
+        await self._limited(self._producer.begin_transaction())
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Publish inside the transaction; each record's own answer is awaited, a commit does not tell of a lost one."""
-        await _limited(self._send(records))
+        await self._limited(self._send(records))
 
     async def _send(self, records: Iterable[Outgoing]) -> None:
+        """Every answer is waited for, also behind a failure: the first to fail need not be the one that says why."""
+        sent: list[Awaitable[Any]] = []
+        failures: list[BaseException] = []
+        try:
+            await self._submit_all(records, sent)
+        except KafkaError as error:
+            failures.append(error)
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        failures += [answer for answer in answers if isinstance(answer, BaseException)]
+        if failures:
+            raise next((failure for failure in failures if denied(failure, self._user)), failures[0])
+
+    async def _submit_all(self, records: Iterable[Outgoing], sent: list[Awaitable[Any]]) -> None:
         """One answer for each batch: half the work of aiokafka's `send`, which keeps one for each record."""
         open_batches: dict[tuple[str, int], Any] = {}
-        sent: list[Awaitable[Any]] = []
         for record in records:
             target = record.topic, await self._partition(record)
             batch = open_batches.get(target)
@@ -78,8 +95,8 @@ class TransactionalWriter:
                     sent.append(await self._submit(batch, target))
                 batch = open_batches[target] = self._producer.create_batch()
                 _append(batch, record)  # an empty batch takes a record of any size
-        sent += [await self._submit(batch, target) for target, batch in open_batches.items()]
-        await asyncio.gather(*sent)
+        for target, batch in open_batches.items():
+            sent.append(await self._submit(batch, target))
 
     async def _partition(self, record: Outgoing) -> int:
         """The number of the partition the record belongs to."""
@@ -96,8 +113,8 @@ class TransactionalWriter:
     async def commit(self, partition: TopicPartition, offset: int, metadata: str, group: str) -> None:
         """Commit records and offset together."""
         offsets = {partition: OffsetAndMetadata(offset, metadata)}
-        await _limited(self._producer.send_offsets_to_transaction(offsets, group))
-        await _limited(self._producer.commit_transaction())
+        await self._limited(self._producer.send_offsets_to_transaction(offsets, group))
+        await self._limited(self._producer.commit_transaction())
 
     async def discard(self) -> None:
         """Let go of it within a few seconds, whatever state it is in."""
@@ -119,6 +136,17 @@ class TransactionalWriter:
                 raise
 
         self._producer.client.send = watched
+
+    async def _limited(self, step: Awaitable[T]) -> T:
+        try:
+            return await asyncio.wait_for(step, STEP_TIMEOUT_S)
+        except (
+            KafkaError,
+            TimeoutError,
+            OSError,
+            AssertionError,
+        ) as error:  # aiokafka asserts states that brokers cause
+            raise denied(error, self._user, WRITE) or WriterLost(repr(error)) from error
 
 
 def _append(batch: Any, record: Outgoing) -> bool:
@@ -142,10 +170,3 @@ def _hash(key: bytes) -> int:
 def _unwrapped(wrapped: tuple[bytes | None]) -> bytes | None:
     """The value. aiokafka sends no record without key and value; a stranger does, and its dead letter must go out."""
     return wrapped[0]
-
-
-async def _limited(step: Awaitable[T]) -> T:
-    try:
-        return await asyncio.wait_for(step, STEP_TIMEOUT_S)
-    except (KafkaError, TimeoutError, OSError, AssertionError) as error:  # aiokafka asserts states that brokers cause
-        raise WriterLost(repr(error)) from error

@@ -130,7 +130,7 @@ class DevelopmentCluster:
 def wait_until_ready(bootstrap_servers: str, nodes: Sequence[Node], brokers: int, within_s: float) -> None:
     """Until so many `brokers` serve and every coordinator answers; BrokerError where one of `nodes` ends before."""
     deadline = time.monotonic() + within_s
-    while not (all(node.answers() for node in nodes) and is_ready(bootstrap_servers, brokers)):
+    while not (all(node.answers() for node in nodes) and is_ready({"bootstrap_servers": bootstrap_servers}, brokers)):
         for node in nodes:
             node.check_alive(deadline)
         time.sleep(POLL_S)

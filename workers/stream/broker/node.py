@@ -6,7 +6,7 @@ import string
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from workers.errors import BrokerError
@@ -57,13 +57,16 @@ class Node:
         own = {"port": str(self.port), "log": _escape(str(self.data / "log"))}
         self.properties.write_text(string.Template(template.read_text()).substitute(own | dict(places)))
 
-    def prepare(self, cluster_id: str) -> None:
-        """Format its folder unless that was done. MissingProgram: no Java, or no Maven and no jars. BrokerError."""
+    def prepare(self, cluster_id: str, options: Sequence[str] = ()) -> None:
+        """Format its folder unless that was done. `options` are of Kafka's storage tool, as for users.
+
+        MissingProgram: no Java, or no Maven and no jars. BrokerError: the tool fails.
+        """
         log = self.data / "log"
         if (log / "meta.properties").exists():
             return
         format_it = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self.properties)]
-        step = [*self._java(), *format_it]
+        step = [*self._java(), *format_it, *options]
         try:
             subprocess.run(step, check=True, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S)  # noqa: S603
         except BaseException as error:

@@ -1,0 +1,125 @@
+"""Who may do what in Kafka: one principal for each stage and each role around them, with exactly the rights it needs.
+
+A stage's rights follow from its row of the wiring table, so a new stage has them without a word here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.topics import CHARGED, COMMITMENTS, GENERATED, QUERIES, SCORED, SETTLED
+from workers.pipeline import GROUPS, PATH, STAGES, StageSpec, needs_keys
+
+Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
+Resource = Literal["topic", "group", "transactional-id"]
+
+DOMAIN = "auction."  # every topic, group, principal and transactional id of ours begins with it
+DEAD_LETTERS = {spec.consumes.dead_letters: spec.consumes.name for spec in STAGES.values() if not spec.watches}
+
+
+@dataclass(frozen=True, order=True)
+class Right:
+    """One ACL: an operation on a resource, or on all whose names begin with `name`."""
+
+    operation: Operation
+    resource: Resource
+    name: str
+    prefixed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.resource} {self.name}{'*' if self.prefixed else ''}"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A user of Kafka, `User:<name>` in its ACLs; the rights are sorted."""
+
+    name: str
+    purpose: str
+    rights: tuple[Right, ...]
+
+
+def principals() -> tuple[Principal, ...]:
+    """All of them: the stages in the order of the pipeline, then who sends, commits, checks and administers."""
+    around = (_gateway(), _consumer(), _registrar(), _auditor(), _verifier(), _operator(), _redriver())
+    return (*(_stage(spec) for spec in STAGES.values()), *around)
+
+
+def _stage(spec: StageSpec) -> Principal:
+    """Describe comes with Read and Write; an idempotent or transactional producer needs no right of its own."""
+    reads, writes = {spec.consumes.name}, {topic.name for topic in spec.publishes}
+    if not spec.watches:
+        writes.add(spec.consumes.dead_letters)
+    if spec.remembers is not None:
+        reads.add(spec.remembers.name)
+    if needs_keys([spec.name]):  # commits to the day's key by itself, and reads what was committed to
+        reads.add(COMMITMENTS.name)
+        writes.add(COMMITMENTS.name)
+    own = (Right("Read", "group", spec.group), Right("Write", "transactional-id", f"{spec.group}.", prefixed=True))
+    return _principal(spec.name, f"`tessera run {spec.name}`", (*_read(reads), *_write(writes), *own))
+
+
+def _gateway() -> Principal:
+    return _principal("gateway", "your service that submits queries", _write([QUERIES.name]))
+
+
+def _consumer() -> Principal:
+    """Its groups are named as it is, or as it is and a suffix."""
+    group = Right("Read", "group", f"{DOMAIN}consumer", prefixed=True)
+    return _principal(
+        "consumer", "your services that read replies and bills", (*_read([SETTLED.name, CHARGED.name]), group)
+    )
+
+
+def _registrar() -> Principal:
+    """Reveal looks whether settlement has caught up."""
+    looks = (
+        Right("DescribeConfigs", "topic", COMMITMENTS.name),
+        Right("Describe", "topic", SCORED.name),
+        Right("DescribeConfigs", "topic", SCORED.name),
+        Right("Describe", "group", STAGES["settlement"].group),
+    )
+    own = (*_read([COMMITMENTS.name]), *_write([COMMITMENTS.name]), *looks)
+    return _principal("registrar", "`tessera keys commit`, `reveal`", own)
+
+
+def _auditor() -> Principal:
+    return _principal(
+        "auditor",
+        "`tessera audit`, `explain`, `dlq list`, `keys list`",
+        _read([SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *DEAD_LETTERS]),
+    )
+
+
+def _verifier() -> Principal:
+    """It reads everything that a query passes, and how far each stage has come."""
+    topics = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS)
+    groups = (Right("Describe", "group", STAGES[name].group) for name in PATH)
+    own = (*_read(topic.name for topic in topics), *_read(DEAD_LETTERS), *groups)
+    return _principal("verifier", "`tessera verify`", own)
+
+
+def _operator() -> Principal:
+    """Kafka lets whoever may read a group's topic and the group itself set its offsets."""
+    every = (
+        Right(operation, "topic", DOMAIN, prefixed=True) for operation in ("Create", "Describe", "DescribeConfigs")
+    )
+    groups = (Right("Read", "group", group) for group in GROUPS)
+    purpose = "`tessera topics`, `offsets`, `doctor`"
+    return _principal("operator", purpose, (*every, *groups, *_read(GROUPS.values())))
+
+
+def _redriver() -> Principal:
+    return _principal("redriver", "`tessera dlq redrive`", (*_read(DEAD_LETTERS), *_write(DEAD_LETTERS.values())))
+
+
+def _principal(role: str, purpose: str, rights: Iterable[Right]) -> Principal:
+    return Principal(DOMAIN + role, purpose, tuple(sorted({*rights}, key=lambda right: (right.resource, right))))
+
+
+def _read(topics: Iterable[str]) -> tuple[Right, ...]:
+    return tuple(Right("Read", "topic", topic) for topic in topics)
+
+
+def _write(topics: Iterable[str]) -> tuple[Right, ...]:
+    return tuple(Right("Write", "topic", topic) for topic in topics)
