@@ -1,5 +1,6 @@
 """A development broker with a second listener whose clients are told the address of a proxy."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from workers.stream.broker import DevelopmentBroker, free_port
@@ -17,8 +18,8 @@ class ProxiedBroker(DevelopmentBroker):
         super().__init__(data)
         self.proxied_port, self._proxy_port = free_port(), proxy_port
 
-    def _configure(self) -> None:
-        super()._configure()
+    def configure(self, template: Path, places: Mapping[str, str]) -> None:
+        super().configure(template, places)
         added = dict(
             zip(
                 CHANGED,

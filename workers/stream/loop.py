@@ -87,7 +87,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         """How far the actor has come, and how far it could."""
         try:
             end = self._consumer.last_stable_offset(actor.partition)
-        except IllegalStateError:  # no longer assigned
+        except (IllegalStateError, AssertionError):  # no longer assigned; aiokafka asserts it
             end = None
         return Progress(actor.backlog.next_offset, len(actor.backlog), -1 if end is None else end)
 
