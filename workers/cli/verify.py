@@ -73,7 +73,7 @@ def verify(
     """Check that every query has one end, nothing is doubled, every bill and draw is right, and nothing got lost.
 
     All topics of the auction are read from their first committed record to the last, with code that shares nothing
-    with the workers but the event formats. It writes nothing and may run beside stages at work. Of Kafka's rights it
+    with the workers but the event formats. It writes nothing and may run beside stages at work. Of Kafka's ACLs it
     needs those that `tessera principals show auction.verifier` lists. Draws are repeated as `tessera audit` does it:
     with TESSERA_DRAW_KEY, or where the key is revealed.
 
