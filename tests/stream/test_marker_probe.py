@@ -100,9 +100,14 @@ async def test_limits_are_named(ids: int, rounds: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.kafka
-async def test_pinned_kafka_keeps_what_it_acknowledged(session_broker: DevelopmentBroker, tmp_path: Path) -> None:
-    # Given a few ids (and, from the session's broker, Java and the jars)
+async def test_pinned_kafka_keeps_what_it_acknowledged(
+    session_broker: DevelopmentBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a few ids (and, from the session's broker, Java and the jars), and the login of a Kafka that is not probed
     seen: list[Round] = []
+    monkeypatch.setenv("TESSERA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("TESSERA_SASL_USERNAME", "auction.operator")
+    monkeypatch.delenv("TESSERA_ALLOW_PLAINTEXT")
     # When their broker is killed in the midst of their transactions and restarted
     found = await probe_markers(tmp_path / "probe", None, 6, 1, pytest.fail, seen.append)
     # Then the kill met work, nothing was lost or doubled, and no process is left

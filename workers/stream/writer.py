@@ -72,17 +72,24 @@ class TransactionalWriter:
         await self._limited(self._send(records))
 
     async def _send(self, records: Iterable[Outgoing]) -> None:
+        failure = await self._failure(records)
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # or it and this frame keep each other, and the records, until the collector comes
+
+    async def _failure(self, records: Iterable[Outgoing]) -> BaseException | None:
         """Every answer is waited for, also behind a failure: the first to fail need not be the one that says why."""
         sent: list[Awaitable[Any]] = []
-        failures: list[BaseException] = []
+        refused: BaseException | None = None
         try:
             await self._submit_all(records, sent)
         except KafkaError as error:
-            failures.append(error)
+            refused = error
         answers = await asyncio.gather(*sent, return_exceptions=True)
-        failures += [answer for answer in answers if isinstance(answer, BaseException)]
-        if failures:
-            raise next((failure for failure in failures if denied(failure, self._user)), failures[0])
+        failures = [answer for answer in (refused, *answers) if isinstance(answer, BaseException)]
+        return next((failure for failure in failures if denied(failure, self._user)), next(iter(failures), None))
 
     async def _submit_all(self, records: Iterable[Outgoing], sent: list[Awaitable[Any]]) -> None:
         """One answer for each batch: half the work of aiokafka's `send`, which keeps one for each record."""
