@@ -65,7 +65,7 @@ def test_every_query_ends_once_whatever_breaks(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("broker_can_be_started")
 def test_without_static_membership_too(tmp_path: Path) -> None:
-    faults = {"worker_kill": 4, "worker_kill_in_transaction": 2, "zombie_before_commit": 1, "abort": 2}
+    faults = {"worker_kill": 4, "worker_kill_in_transaction": 2, "abort": 2}
 
     outcome = Round(Plan(auctions=1_500, seed=20_262, faults=faults, is_static=False), tmp_path / "round").run()
 
