@@ -191,3 +191,10 @@ async def _play(dice: random.Random, in_order: bool) -> None:
     assert sorted(counted) == stored
     assert counted == stored or not in_order
     await one.abandon()
+
+
+async def test_what_holds_no_record_is_passed_over_and_what_was_finished_behind_it_is_kept() -> None:
+    one, _ = backlog(at=Completion(0, frozenset({2, 5})))
+
+    assert one.skip_to(3) == Completion(3, frozenset({5}))
+    assert one.next_offset == 3

@@ -112,9 +112,10 @@ class Backlog:
             del self._working[result.offset]
         self._done, self.next_offset = completion.done, max(self.next_offset, completion.base)
 
-    def skip_to(self, offset: int) -> None:
-        """Nothing is stored below `offset` that was not finished."""
-        self.next_offset, self._done = offset, frozenset()
+    def skip_to(self, offset: int) -> Completion:
+        """Where the partition stands if nothing is stored below `offset` that was not finished."""
+        self.next_offset, self._done = offset, frozenset(done for done in self._done if done >= offset)
+        return Completion(offset, self._done)
 
     def base(self, finished: Collection[int] = ()) -> int:
         """The first offset that is not finished, `finished` taken for done; work kept from before may be beyond it."""

@@ -34,7 +34,6 @@ from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.bus import Observer
 from workers.stream.clients import Clients
-from workers.stream.completion import Completion
 from workers.stream.step import Result, measured, process, refuse_crashed, report
 from workers.stream.tenure import Tenure
 from workers.stream.writer import WriterLost
@@ -219,12 +218,10 @@ class PartitionActor:
             position = await asyncio.wait_for(self._consumer.position(self.partition), IDLE_S)
         except (KafkaError, TimeoutError):
             return  # asked again when the partition is idle for another second
-        known = self._tenure.completion.base, self._tenure.attempts.deaths
-        if (position, 0) == known or len(self.backlog) or position < self.backlog.next_offset:
+        if position <= self._tenure.completion.base or len(self.backlog) or position < self.backlog.next_offset:
             return
         attempts = Attempts(begun=self._tenure.attempts.begun)  # what others died of is finished, or it would be here
-        await self._tenure.write((), Completion(position), attempts)
-        self.backlog.skip_to(position)
+        await self._tenure.write((), self.backlog.skip_to(position), attempts)
 
     def _hold_back(self) -> None:
         """Let the fetcher rest while more records wait than are worked on at once, until none waits."""
