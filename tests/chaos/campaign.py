@@ -64,7 +64,7 @@ class Outcome:
     latency_ms: dict[str, float | None]
     recovery_s: list[float]
     recovery_amid_others_s: list[float]
-    unrecovered: int
+    idle_kills: int
     zombies: dict[str, int]
     findings: list[str] = field(default_factory=list)
 
@@ -177,7 +177,7 @@ class Round:
             latency_ms={f"p{share}": percentile(self._watch.latencies_ms, share / 100) for share in (50, 99)},
             recovery_s=[round(one.took_s or 0.0, 2) for one, amid in took if not amid],
             recovery_amid_others_s=[round(one.took_s or 0.0, 2) for one, amid in took if amid],
-            unrecovered=len(recoveries) - len(took),
+            idle_kills=len(recoveries) - len(took),
             zombies={
                 "frozen": len(zombies),
                 "taken_over": sum(zombie.taken_over for zombie in zombies),

@@ -26,7 +26,10 @@ class Kill:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How long after a kill all partitions of the victim had made progress; None: not until the end."""
+    """How long after a kill all partitions of the victim with more work had made progress; None: none had more.
+
+    A partition that nobody commits to until the end has no more work: at the end nothing is unread anywhere.
+    """
 
     killed_s: float
     took_s: float | None
@@ -125,7 +128,7 @@ class Holders:
         return max(starts, key=lambda note: note["t_s"])["pid"] if starts else None
 
     def recoveries(self) -> list[Recovery]:
-        """For each kill, the time until every id that the victim held was committed to by a new producer."""
+        """For each kill, the time until every id that the victim held and that had more work was committed to."""
         firsts: dict[str, list[float]] = defaultdict(list)
         for note in self.notes:
             if note["event"] == "first":
@@ -136,4 +139,4 @@ class Holders:
 def _recovery(kill: Kill, firsts: Mapping[str, Sequence[float]]) -> Recovery:
     behind = [min((at for at in firsts[id_] if at > kill.at_s), default=None) for id_ in kill.ids]
     ends = [at for at in behind if at is not None]
-    return Recovery(kill.at_s, max(ends) - kill.at_s if len(ends) == len(behind) else None)
+    return Recovery(kill.at_s, max(ends) - kill.at_s if ends else None)
