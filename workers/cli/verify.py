@@ -99,7 +99,7 @@ def verify(
     Files:
       plan       JSON lines {"value_sha256": HEX, "query_id": ID, "expect": "settled" or a dead letter's reason}
       faults     JSON {NAME: {"planned": N, "happened": M}, ...}
-      resources  JSON lines {"t_s": SECONDS, "process": NAME, "rss_mib": X, "fds": N}; at least 10 over 30 s each
+      resources  JSON lines {"t_s": SECONDS, "process": NAME, "rss_mib": X, "fds": N}; 10 or more, over 2 minutes
       witness    JSON lines {"topic": T, "partition": P, "offset": N, "sha256": FIRST 16 DIGITS}
 
     Memory grows with the log, by about 500 bytes an auction; and with the files, by 16 bytes a line of the witness and

@@ -2,9 +2,9 @@
 
 A process is flat if, over the last 80 % of its samples, the Theil-Sen slope (the median of the slopes between all
 pairs) times the duration is below 10 % of the median, or below 16 MiB where that is more; for descriptors below 8.
-Fewer than 10 samples, or less than two minutes, say nothing: until then buffers fill and caches are made. A process that
-was started again is another process: give it another name. Of long series every k-th sample is taken, so that at most
-200 are compared with each other.
+Fewer than 10 samples, or less than two minutes, say nothing: until then buffers fill and caches are made. A process
+that was started again is another process: give it another name. Of long series every k-th sample is taken, so that at
+most 200 are compared with each other.
 """
 
 from collections.abc import Sequence
