@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -46,6 +47,7 @@ class Plan:
     replicas: int = 2
     is_static: bool = True
     backlog: int = 1_500
+    rate_hz: float = math.inf  # of the queries
     limit_s: float = 1_800.0
 
 
@@ -100,12 +102,9 @@ class Round:
             return self._campaign(stack)
 
     def _campaign(self, stack: ExitStack) -> Outcome:
-        plan = self._folder / "plan.jsonl"
         holders = Holders(self._fleet)
         faults = Faults(self._broker, self._proxy, self._fleet, holders, self._plan.seed)
-        feeder = Feeder(
-            self._broker.bootstrap_servers, self._queries, plan, self._plan.backlog, lambda: self._watch.ended
-        )
+        feeder = self._feeder()
         stack.callback(feeder.stop)
         feeder.start()
         self._began_s = time.monotonic()
@@ -120,6 +119,12 @@ class Round:
         self._witness.close()
         self._resources.flush()
         return self._outcome(feeder, holders, faults, healing_s)
+
+    def _feeder(self) -> Feeder:
+        servers, plan = self._broker.bootstrap_servers, self._folder / "plan.jsonl"
+        return Feeder(
+            servers, self._queries, plan, self._plan.backlog, lambda: self._watch.ended, rate_hz=self._plan.rate_hz
+        )
 
     def _step(self, feeder: Feeder, holders: Holders, faults: Faults) -> None:
         self._watch.look(LOOK_S, is_waiting=feeder.committed > self._watch.ended)

@@ -1,6 +1,7 @@
 """Feeds a campaign's queries to the broker in transactions, one in five of which it aborts, never far ahead."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,13 +19,24 @@ MAX_BYTES = 4 * 1024 * 1024
 
 
 class Feeder:
-    """A thread; `backlog` is the most records that may be committed and have no end yet."""
+    """A thread.
 
-    def __init__(self, servers: str, queries: Queries, plan: Path, backlog: int, ended: Callable[[], int]) -> None:
+    `backlog` is the most records that may be committed and have no end yet, `rate_hz` the most that come a second.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        queries: Queries,
+        plan: Path,
+        backlog: int,
+        ended: Callable[[], int],
+        rate_hz: float = math.inf,
+    ) -> None:
         self.committed = self.aborted_batches = 0
         self.error: BaseException | None = None
         self._servers, self._queries, self._plan = servers, queries, plan
-        self._backlog, self._ended = backlog, ended
+        self._backlog, self._ended, self._rate_hz = backlog, ended, rate_hz
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
@@ -47,8 +59,9 @@ class Feeder:
             self.error = error
 
     def _feed(self, producer: Producer, write: Callable[[str], object]) -> None:
+        began_s = time.monotonic()
         for batch in self._queries.batches():
-            while self.committed - self._ended() > self._backlog and not self._stopping.is_set():
+            while self._is_ahead(began_s) and not self._stopping.is_set():
                 time.sleep(PAUSE_S)
             if self._stopping.is_set():
                 return
@@ -56,6 +69,10 @@ class Feeder:
             if not batch.aborted:
                 write("".join(f"{asked.plan()}\n" for asked in batch.records))
                 self.committed += len(batch.records)
+
+    def _is_ahead(self, began_s: float) -> bool:
+        allowed = (time.monotonic() - began_s) * self._rate_hz
+        return self.committed - self._ended() > self._backlog or self.committed > allowed
 
     def _deliver(self, producer: Producer, batch: Batch) -> None:
         """In a transaction; once more if the broker wants it aborted."""

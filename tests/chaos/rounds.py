@@ -75,7 +75,7 @@ def _round(campaign: Campaign, number: int, size: int, before: int) -> dict[str,
     folder = campaign.folder / f"round-{number:03}"
     shutil.rmtree(folder, ignore_errors=True)
     plan = Plan(size, seed, share(size, before), is_static=campaign.is_static, limit_s=ROUND_LIMIT_S)
-    began, head = time.time(), _commit()
+    began, head = time.time(), revision()
     try:
         outcome = Round(plan, folder).run().as_json()
     except AssertionError as error:
@@ -103,7 +103,7 @@ def machine() -> str:
     return f"{psutil.cpu_count()} cores, {memory_gib} GiB, {platform.system()} {platform.machine()}"
 
 
-def _commit() -> str:
+def revision() -> str:
     """The revision under test, with a mark when files differ from it."""
 
     def git(*words: str) -> str:
