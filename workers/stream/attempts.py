@@ -2,7 +2,7 @@
 
 What is counted is committed beside the offset, before work begins, so it survives the process and the machine. A
 process that ends in order, or that cannot reach Kafka or an engine, takes its own attempt back. After two deaths in
-the same place, whatever was in work is worked on alone, one record after the other: the third death has one suspect.
+the same place, whatever was in work is worked on alone in its process (solo.py): the third death has one suspect.
 Deaths that may have been another record's are nobody's: a record behind an innocent one is given up after five at most.
 """
 

@@ -18,6 +18,7 @@ from workers.stream.history import History
 from workers.stream.loop import StageLoop
 from workers.stream.patience import patient
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
+from workers.stream.solo import Solo
 from workers.stream.writer import place
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class KafkaBus:
                 yield as_record(record)
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
-        solo = asyncio.Lock()
+        solo = Solo()
         waiting = [patient(stage, self._observer) for stage in stages]
         loops = [StageLoop(self._settings, self._clients, stage, self._observer, solo) for stage in waiting]
         tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from workers.errors import BrokerError, OffsetLost
 from workers.pipeline import Stage
@@ -20,6 +20,7 @@ from workers.stream.partition import PartitionActor
 from workers.stream.position import lost
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, started
 from workers.stream.recollection import check_partitions
+from workers.stream.solo import Solo
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,7 @@ MILLISECONDS = 1_000
 class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
 
-    def __init__(
-        self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: asyncio.Lock
-    ) -> None:
+    def __init__(self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: Solo) -> None:
         self._solo = solo
         self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
         self._actors: dict[TopicPartition, PartitionActor] = {}
@@ -85,11 +84,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     def _progress(self, actor: PartitionActor) -> Progress:
         """How far the actor has come, and how far it could."""
-        try:
-            end = self._consumer.last_stable_offset(actor.partition)
-        except (IllegalStateError, AssertionError):  # no longer assigned; aiokafka asserts it
-            end = None
-        return Progress(actor.backlog.next_offset, len(actor.backlog), -1 if end is None else end)
+        return Progress(actor.backlog.next_offset, len(actor.backlog), actor.fetching.stable_end())
 
     def _is_ready(self) -> bool:
         return bool(self._actors) and all(actor.ready for actor in self._actors.values())

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 
 from schemas.record import Record
 from workers.errors import BrokerError, OffsetLost
@@ -34,6 +34,8 @@ from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.bus import Observer
 from workers.stream.clients import Clients
+from workers.stream.fetching import Fetching
+from workers.stream.solo import Solo
 from workers.stream.step import Result, measured, process, refuse_crashed, report
 from workers.stream.tenure import Tenure
 from workers.stream.writer import WriterLost
@@ -62,21 +64,23 @@ class PartitionActor:
         consumer: Any,
         observer: Observer,
         is_owner: Callable[["PartitionActor"], bool],
-        solo: asyncio.Lock,
+        solo: Solo,
     ) -> None:
         self.partition = partition
         self.epoch = 0  # changes whenever the position is set anew; 0: not ready
         self.backlog = Backlog(self._start, room=stage.in_flight, in_order=stage.spec.in_order)
         self._most_results = settings.transaction_auctions
-        self._stage, self._consumer, self._observer = stage, consumer, observer
-        self._is_owner, self._solo, self._is_solo = is_owner, solo, False
+        self.fetching = Fetching(consumer, partition)
+        self._stage, self._observer = stage, observer
+        self._is_owner, self._solo = is_owner, solo
         self._tenure = Tenure(clients, stage, partition, self._check_owner)
-        self._is_leaving = self._is_paused = False
+        self._is_leaving = False
 
     async def run(self) -> None:
         """Open and process, again after every doubt. Raises WorkerFailed, or BrokerError after many doubts in a row."""
         failures, now = 0, asyncio.get_running_loop().time
         began = now()
+        self._solo.join(self.backlog)
         try:
             while (doubt := await self._live()) is not None and not self._is_leaving:
                 failures = 1 if now() - began > GOOD_RUN_S else failures + 1
@@ -86,6 +90,7 @@ class PartitionActor:
             return
         finally:
             await self.backlog.abandon()
+            self._solo.leave(self.backlog)
 
     async def _live(self) -> Exception | None:
         """Work until told to leave, or until a doubt, which is returned."""
@@ -122,13 +127,13 @@ class PartitionActor:
     def deliver(self, records: Sequence[Record]) -> None:
         """Records from the poll loop, in order; those delivered before are ignored."""
         self.backlog.deliver(records)
-        if self._tenure.attempts.begun and not self._tenure.attempts.alone:
+        if self._tenure.attempts.begun and not self._tenure.attempts.alone and not self._solo.closed_to(self.backlog):
             self.backlog.begin()
         self._hold_back()
 
     def seek(self) -> None:
         """Fetch from the first record that was not delivered yet."""
-        self._consumer.seek(self.partition, self.backlog.next_offset)
+        self.fetching.seek(self.backlog.next_offset)
 
     def leave(self) -> None:
         """Commit what is finished, begin nothing more, and end."""
@@ -141,11 +146,9 @@ class PartitionActor:
 
     async def _open(self) -> None:
         self._check_owner()
-        self._consumer.pause(self.partition)
+        self.fetching.pause()
         self.backlog.open_at(await self._tenure.open())
-        self.seek()
-        self._consumer.resume(self.partition)
-        self._is_paused = False
+        self.fetching.resume_at(self.backlog.next_offset)
         self.epoch = next(_epochs)
 
     async def _process(self) -> None:
@@ -166,22 +169,14 @@ class PartitionActor:
         if attempts.hopeless:
             self.backlog.begin(1, self._refuse)
             return
-        await self._take_solo(attempts.alone)
+        if self._solo.closed_to(self.backlog) or (attempts.alone and not self._solo.take(self.backlog)):
+            return
         if not attempts.begun:
             await self._tenure.write((), self._tenure.completion, attempts.begin())
+            if self._solo.closed_to(self.backlog):
+                return  # by now
         self.backlog.begin(1 if attempts.alone else None)
         self._hold_back()
-
-    async def _take_solo(self, wanted: bool) -> None:
-        """Of all partitions of this process one at a time may work on a record alone: its death is that record's."""
-        if wanted and not self._is_solo:
-            await self._solo.acquire()
-            self._is_solo = True
-
-    def _give_solo(self) -> None:
-        if self._is_solo:
-            self._is_solo = False
-            self._solo.release()
 
     def _start(self, record: Record) -> "asyncio.Task[Result]":
         return asyncio.create_task(process(self._stage, record, self._observer, self._tenure.once))
@@ -208,29 +203,26 @@ class PartitionActor:
             outgoing = (record for result in results for record in result.outgoing)
             await self._tenure.write(outgoing, completion, attempts)
         self.backlog.commit(results, completion)
-        self._give_solo()
+        self._solo.stir(self.backlog)
         for result in results:
             report(result, self._stage.spec.name, self._observer)
 
     async def _commit_idle(self) -> None:
-        """Commit past what holds no record (markers of transactions), so that an idle group's lag becomes 0."""
-        try:
-            position = await asyncio.wait_for(self._consumer.position(self.partition), IDLE_S)
-        except (KafkaError, TimeoutError):
+        """Commit past what holds no record (markers of transactions), so that an idle group's lag becomes 0.
+
+        Deaths are forgotten with it: what others died of is finished, or it would be here.
+        """
+        position = await self.fetching.position(IDLE_S)
+        if len(self.backlog) or position < self.backlog.next_offset:
             return  # asked again when the partition is idle for another second
-        if position <= self._tenure.completion.base or len(self.backlog) or position < self.backlog.next_offset:
-            return
-        attempts = Attempts(begun=self._tenure.attempts.begun)  # what others died of is finished, or it would be here
-        await self._tenure.write((), self.backlog.skip_to(position), attempts)
+        is_blamed = self._tenure.attempts.deaths > 0 and position == self.fetching.stable_end()
+        if position > self._tenure.completion.base or is_blamed:
+            attempts = Attempts(begun=self._tenure.attempts.begun)
+            await self._tenure.write((), self.backlog.skip_to(position), attempts)
 
     def _hold_back(self) -> None:
-        """Let the fetcher rest while more records wait than are worked on at once, until none waits."""
-        if self._is_paused and not self.backlog.waiting:
-            self._consumer.resume(self.partition)
-            self._is_paused = False
-        elif not self._is_paused and self.backlog.waiting > self._stage.in_flight:
-            self._consumer.pause(self.partition)
-            self._is_paused = True
+        """Let the fetcher rest while more records wait than are worked on at once."""
+        self.fetching.hold_back(self.backlog.waiting, self._stage.in_flight)
 
     def _check_owner(self) -> None:
         if not self._is_owner(self):
@@ -239,7 +231,7 @@ class PartitionActor:
     async def _close(self) -> None:
         """Let go of the producer; what is in work goes on where nothing that it knows can be wrong by now."""
         self.epoch = 0
-        self._give_solo()
         if self._stage.spec.in_order:
             await self.backlog.abandon()
+        self._solo.stir(self.backlog)
         await self._tenure.close()
