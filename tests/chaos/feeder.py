@@ -54,18 +54,19 @@ class Feeder:
     def _run(self) -> None:
         try:
             with self._plan.open("a") as plan:
-                self._feed(_producer(self._servers), plan.write)
+                self._producer = _producer(self._servers)
+                self._feed(plan.write)
         except BaseException as error:  # noqa: BLE001 - the driver's thread raises it
             self.error = error
 
-    def _feed(self, producer: Producer, write: Callable[[str], object]) -> None:
+    def _feed(self, write: Callable[[str], object]) -> None:
         began_s = time.monotonic()
         for batch in self._queries.batches():
             while self._is_ahead(began_s) and not self._stopping.is_set():
                 time.sleep(PAUSE_S)
             if self._stopping.is_set():
                 return
-            self._deliver(producer, batch)
+            self._deliver(batch)
             if not batch.aborted:
                 write("".join(f"{asked.plan()}\n" for asked in batch.records))
                 self.committed += len(batch.records)
@@ -74,31 +75,41 @@ class Feeder:
         allowed = (time.monotonic() - began_s) * self._rate_hz
         return self.committed - self._ended() > self._backlog or self.committed > allowed
 
-    def _deliver(self, producer: Producer, batch: Batch) -> None:
+    def _deliver(self, batch: Batch) -> None:
         """In a transaction; once more if the broker wants it aborted."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            _insist(producer.begin_transaction, deadline)
-            if self._try(producer, batch, deadline):
+            _insist(self._producer.begin_transaction, deadline)
+            if self._try(batch, deadline):
                 return
 
-    def _try(self, producer: Producer, batch: Batch, deadline: float) -> bool:
+    def _try(self, batch: Batch, deadline: float) -> bool:
         try:
             for asked in batch.records:
-                _send(producer, asked)
+                _send(self._producer, asked)
             if batch.aborted:
-                producer.flush(STEP_S)
+                self._producer.flush(STEP_S)
             else:
-                _insist(lambda: producer.commit_transaction(STEP_S), deadline)
+                _insist(lambda: self._producer.commit_transaction(STEP_S), deadline)
                 return True
         except KafkaException as error:
             if not _needs_abort(error):
                 raise
-            _insist(lambda: producer.abort_transaction(STEP_S), deadline)
+            self._abort(deadline)
             return False
-        _insist(lambda: producer.abort_transaction(STEP_S), deadline)
+        self._abort(deadline)
         self.aborted_batches += 1
         return True
+
+    def _abort(self, deadline: float) -> None:
+        """Abort; where librdkafka and a restarted broker disagree about whether there is anything, begin anew."""
+        try:
+            _insist(lambda: self._producer.abort_transaction(STEP_S), deadline)
+        except KafkaException as error:
+            reason = error.args[0]
+            if not (isinstance(reason, KafkaError) and reason.fatal()):
+                raise
+            self._producer = _producer(self._servers)  # its first step aborts whatever there is
 
 
 def _producer(servers: str) -> Producer:
