@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tests.chaos.report import report
+from tests.chaos.report import findings_of, report
 from tests.chaos.rounds import Campaign, run
 
 FINDING, INTERRUPTED = 1, 130
@@ -36,7 +36,7 @@ def main(auctions: int, seed: int, per_round: int, dynamic: bool, folder: Path, 
         report_path.write_text(
             report(rounds, f"{command}{' --dynamic' if dynamic else ''} --report {report_path.name}")
         )
-    sys.exit(FINDING if any(one["findings"] for one in rounds) else 0)
+    sys.exit(FINDING if findings_of(rounds) else 0)
 
 
 if __name__ == "__main__":

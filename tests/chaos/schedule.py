@@ -53,7 +53,7 @@ def appointments(planned: Mapping[str, int], auctions: int, seed: int) -> deque[
 
 def _booked(name: str, planned: int) -> int:
     """What may come to nothing is tried more often: its worker may be killed for another fault, or have no work."""
-    return planned if name in CERTAIN or not planned else planned + 1 + planned // 5
+    return planned if name in CERTAIN or not planned else planned + 1 + planned // 4
 
 
 def _spread(name: str, count: int, auctions: int, drawn: random.Random) -> Iterator[Appointment]:
