@@ -71,12 +71,18 @@ def test_who_ends_in_order_takes_its_attempt_back() -> None:
 def test_a_doubt_is_no_death() -> None:
     known = found(1, ROOM).begin()
 
-    again = found_again(known.number, known, moved=False)
-    lost = found_again(known.deaths, known, moved=False)
+    again = found_again(known.number, known, ROOM, moved=False)
+    lost = found_again(known.deaths, known, ROOM, moved=False)
 
     assert (again.deaths, again.begun) == (1, True)
     assert (lost.deaths, lost.begun) == (1, False)  # our own mark did not arrive
-    assert found_again(1, known, moved=True).deaths == 0
+    assert found_again(1, known, ROOM, moved=True).deaths == 0
+
+
+def test_deaths_of_others_meanwhile_make_it_work_alone() -> None:
+    """A frozen process comes back: two others have died in its place."""
+    again = found_again(3, found(0, ROOM), ROOM, moved=False)
+    assert again.alone and not found(0, ROOM).alone
 
 
 def test_a_death_while_nothing_was_begun_does_not_count() -> None:

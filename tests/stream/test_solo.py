@@ -7,7 +7,7 @@ import pytest
 from workers.stream.solo import Solo
 
 
-@dataclass
+@dataclass(eq=False)
 class Work:
     """A partition's work in flight, as far as Solo looks at it."""
 
@@ -37,7 +37,7 @@ def solo(one: Work, other: Work) -> Solo:
 
 
 def test_without_a_suspect_everybody_may_begin(solo: Solo, one: Work, other: Work) -> None:
-    solo.stir(one)
+    solo.ease()
 
     assert not solo.closed_to(one) and not solo.closed_to(other)
     assert not one.woken and not other.woken
@@ -53,7 +53,7 @@ def test_who_asks_waits_for_what_the_others_have_in_work_and_they_begin_no_more(
 
     # When the other has committed its last
     other.working = 0
-    solo.stir(other)
+    solo.ease()
 
     assert one.woken == 1
     assert solo.take(one)
@@ -70,11 +70,29 @@ def test_the_second_that_asks_waits_for_the_first(solo: Solo, one: Work, other: 
     assert solo.take(one)
     assert not solo.take(other)
 
-    solo.stir(one)
+    solo.give(one)
 
     assert other.woken == 1
     assert solo.take(other)
     assert solo.closed_to(one)
+
+
+def test_who_has_had_a_turn_is_the_last_to_have_the_next(solo: Solo, one: Work, other: Work) -> None:
+    solo.take(one)
+    solo.take(other)
+
+    solo.give(one)
+
+    assert not solo.take(one)
+    assert solo.take(other)
+
+
+def test_less_work_of_others_does_not_end_a_turn(solo: Solo, one: Work, other: Work) -> None:
+    solo.take(one)
+
+    solo.ease()
+
+    assert solo.closed_to(other)
 
 
 def test_who_leaves_gives_way(solo: Solo, one: Work, other: Work) -> None:
@@ -82,16 +100,16 @@ def test_who_leaves_gives_way(solo: Solo, one: Work, other: Work) -> None:
 
     solo.leave(one)
 
-    assert other.woken == 1
+    assert other.woken
     assert not solo.closed_to(other)
     assert solo.take(other)
 
 
 def test_work_that_outlives_its_turn_holds_up_the_next(solo: Solo, one: Work, other: Work) -> None:
-    """After a doubt a partition lets go while its record is still in work: whose death would the next one be?"""
     solo.take(one)
     one.working = 1
 
-    solo.stir(one)
+    solo.give(one)
 
     assert not solo.take(other)
+    assert solo.closed_to(one)

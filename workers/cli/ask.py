@@ -34,7 +34,7 @@ DEFAULT_VALUE_MICROS = 1_000
     help="What a nat is worth to the advertiser at the same place, micros. [default: 1000]",
 )
 @click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(0.1, 3600), default=60.0, show_default=True, metavar="SECONDS"
+    "--timeout", "timeout_s", type=options.Seconds(0.1, 3_600), default=60.0, show_default=True, metavar="SECONDS"
 )
 @options.bootstrap_servers
 @options.as_json

@@ -32,7 +32,7 @@ SHOWN = 20
 @click.argument("file", type=click.File("rb"), metavar="[FILE|-]", required=False)
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=options.Seconds(0),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

@@ -1,8 +1,22 @@
 """Options that several commands share: the same name, the same words, the same default everywhere."""
 
+import math
+from typing import Any
+
 import click
 
 from schemas.reasons import DeadLetterReason
+
+
+class Seconds(click.FloatRange):
+    """A span of time between two bounds; `nan`, which any comparison lets through, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
+
 
 bootstrap_servers = click.option(
     "--bootstrap-servers",

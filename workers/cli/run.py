@@ -40,9 +40,9 @@ def run(stages: tuple[str, ...], **given: object) -> None:
     \b
     Exit codes:
       0    told to stop
-      2    somebody must act: a setting, a right that is missing, no Kafka at the start, or records that were
-           deleted before they were read
-      70   failed at work (Kafka, the engine, a bug): start it again
+      2    somebody must act: a setting, a right that is missing, or records that were deleted before they were
+           read
+      70   failed (Kafka does not answer, the engine is gone, a bug): start it again
       130  told twice to stop, so it did not wait
 
     \b

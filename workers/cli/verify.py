@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
+from click.core import ParameterSource
 
 from workers.cli import options
 from workers.cli.verify_kafka import Evidence, Look, verify_kafka
 from workers.cli.verify_view import Work, print_json, print_table
 from workers.cli.witness import record
+from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.verification import campaign
 from workers.verification.invariants import Invariant, Report
@@ -28,7 +30,7 @@ _file = click.File("rb")
 @click.option("--complete", is_flag=True, help="Nothing may be under way any more: after a campaign, or a drain.")
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=options.Seconds(0),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -41,7 +43,7 @@ _file = click.File("rb")
 @click.option("--resources", type=_file, metavar="FILE", help="Samples of the processes' memory and descriptors.")
 @click.option(
     "--healed-within",
-    type=click.FloatRange(0, 3_600),
+    type=options.Seconds(0, 3_600),
     metavar="SECONDS",
     help="So long the stages may take to read what is there; then a lag is a finding. [with --complete: 120]",
 )
@@ -72,10 +74,10 @@ def verify(
 ) -> None:
     """Check that every query has one end, nothing is doubled, every bill and draw is right, and nothing got lost.
 
-    All topics of the auction are read from their first committed record to the last, with code that shares nothing
-    with the workers but the event formats. It writes nothing and may run beside stages at work. Of Kafka's ACLs it
-    needs those that `tessera principals show auction.verifier` lists. Draws are repeated as `tessera audit` does it:
-    with TESSERA_DRAW_KEY, or where the key is revealed.
+    All topics of the auction are read from their first committed record to the last, with code of its own: it shares
+    the event formats with the workers, the table of ids, and how a dead letter is read. It writes nothing and may run
+    beside stages at work. Of Kafka's ACLs it needs those that `tessera principals show auction.verifier` lists. Draws
+    are repeated as `tessera audit` does it: with TESSERA_DRAW_KEY, or where the key is revealed.
 
     \b
     The invariants, by number and identifier; each is held, broken, or not checked:
@@ -116,6 +118,7 @@ def verify(
     """
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
     if record_witness is not None:
+        _refuse_others(click.get_current_context(), {"record_witness", "bootstrap_servers"})
         asyncio.run(record(settings, record_witness))
         return
     began, report = time.time(), Report(most_examples=examples)
@@ -126,8 +129,17 @@ def verify(
     )
     _check_files(report, faults, resources)
     records = asyncio.run(verify_kafka(settings, report, look, evidence))
+    if complete and not records:
+        raise BrokerError("the topics hold no record: there is nothing that could be complete")
     (print_json if as_json else print_table)(report, Work(records, time.time() - began))
     sys.exit(1 if report.is_broken else 0)
+
+
+def _refuse_others(context: click.Context, wanted: set[str]) -> None:
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if others := sorted(given - wanted):
+        names = ", ".join(f"--{name.replace('_', '-').removeprefix('as-')}" for name in others)
+        raise click.UsageError(f"--record-witness checks nothing: it goes without {names}")
 
 
 def _check_files(report: Report, faults: BinaryIO | None, resources: BinaryIO | None) -> None:

@@ -53,8 +53,10 @@ def found(number: int, room: int) -> Attempts:
     return Attempts(number, False, room if number >= DEATHS_BEFORE_ALONE else 0)
 
 
-def found_again(number: int, known: Attempts, *, moved: bool) -> Attempts:
+def found_again(number: int, known: Attempts, room: int, *, moved: bool) -> Attempts:
     """What the same process makes of it after a doubt: it did not die. `moved`: the first record is another one."""
     known = known.passed(1) if moved else known
     begun = number > known.deaths  # its own attempt; what else has changed is the doing of others in the meantime
-    return replace(known, deaths=number - begun, begun=begun)
+    deaths = number - begun
+    suspects = max(known.suspects, room if deaths > known.deaths and deaths >= DEATHS_BEFORE_ALONE else 0)
+    return Attempts(deaths, begun, suspects)

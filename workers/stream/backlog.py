@@ -10,6 +10,8 @@ from workers.errors import BrokerError
 from workers.stream.completion import WINDOW, Completion
 from workers.stream.step import Result
 
+ABANDON_S = 2.0  # a worker may close what it holds
+
 Begin = Callable[[Record], "asyncio.Task[Result]"]
 
 
@@ -44,11 +46,6 @@ class Backlog:
     @property
     def working(self) -> int:
         return len(self._working)
-
-    @property
-    def first_waiting(self) -> Record | None:
-        """The record that would be begun next."""
-        return self._waiting[0] if self._waiting else None
 
     def open_at(self, completion: Completion) -> None:
         """Deliveries begin at the committed offset; work that goes on and that it does not cover is kept."""
@@ -143,14 +140,16 @@ class Backlog:
         self._woken.set()
 
     async def abandon(self) -> None:
-        """Cancel what is in work, and forget everything."""
+        """Cancel what is in work, and forget everything; what does not end at once is nobody's any more."""
         tasks = [*self._working.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         self._working.clear()
         self._waiting.clear()
         self._failed = None
+        for task in tasks:
+            task.cancel()
+            task.add_done_callback(_error)
+        if tasks:
+            await asyncio.wait(tasks, timeout=ABANDON_S)
 
 
 def _error(task: "asyncio.Task[Result]") -> BaseException | None:

@@ -41,11 +41,8 @@ PAUSE_S = 0.1  # between two attempts
 GROUP, TRANSACTION = 0, 1  # kinds of coordinator
 EARLIEST, LATEST = -2, -1
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
-SIMPLE_COMMIT = (
-    -1,
-    "",
-    -1,
-)  # generation, member, retention: a commit from outside, refused while the group has members
+#: Generation, member, retention: a commit from outside, refused while the group has members.
+SIMPLE_COMMIT = (-1, "", -1)
 
 
 @dataclass(frozen=True)
@@ -161,10 +158,12 @@ class Cluster:
             raise NotCoordinatorForGroupError(f"group {group}: no answer for partitions {sorted(missing)}")
         return found
 
-    async def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+    async def commit(
+        self, group: str, topic: str, offsets: Mapping[int, int], metadata: Mapping[int, str] | None = None
+    ) -> None:
         """Write offsets for a group without members. The call may succeed while a partition fails: each is checked."""
         node = await self._coordinator(GROUP, group)
-        rows = [(number, offset, "") for number, offset in offsets.items()]
+        rows = [(number, offset, (metadata or {}).get(number, "")) for number, offset in offsets.items()]
         answer = await self._ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
         for number, code in answer.topics[0][1]:
             _check(code, f"group {group}, {topic}, partition {number}")

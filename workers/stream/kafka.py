@@ -1,7 +1,6 @@
 """The bus on Kafka: consumer groups, one actor per input partition, exactly-once by transactions."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,12 +20,7 @@ from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, 
 from workers.stream.solo import Solo
 from workers.stream.writer import place
 
-log = logging.getLogger(__name__)
-
 PUBLISH_TIMEOUT_S = 30.0
-LET_GO_S = 4.0
-HEARTBEATS_PER_SESSION = 4
-MILLISECONDS = 1_000
 
 
 class KafkaBus:

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from workers.errors import BrokerError, OffsetLost
+from workers.errors import BrokerError, OffsetLost, Stalled
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.backlog import WorkerFailed
@@ -132,7 +132,10 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     def _actor_ended(self, actor: PartitionActor, task: asyncio.Task[None]) -> None:
         del self._tasks[actor]
-        if not task.cancelled() and (error := task.exception()) is not None and self._failure is None:
+        error = _why_it_ended(actor, task)
+        if task.cancelled() and (self._is_over or not self._is_owner(actor)):
+            return  # by us
+        if error is not None and self._failure is None:
             self._failure = error.__cause__ if isinstance(error, WorkerFailed) else error
 
     def _new_consumer(self) -> Any:
@@ -153,3 +156,11 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 async def _ended(tasks: Sequence["asyncio.Task[None]"], within_s: float) -> None:
     if tasks:
         await asyncio.wait(tasks, timeout=within_s)
+
+
+def _why_it_ended(actor: PartitionActor, task: "asyncio.Task[None]") -> BaseException | None:
+    if task.cancelled():
+        return Stalled(
+            f"{actor.partition}: its work was cancelled, and not by us. The process ends; another begins anew"
+        )
+    return task.exception()

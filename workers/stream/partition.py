@@ -74,7 +74,7 @@ class PartitionActor:
         self._stage, self._observer = stage, observer
         self._is_owner, self._solo = is_owner, solo
         self._tenure = Tenure(clients, stage, partition, self._check_owner)
-        self._is_leaving = False
+        self._told_to_leave = asyncio.Event()
 
     async def run(self) -> None:
         """Open and process, again after every doubt. Raises WorkerFailed, or BrokerError after many doubts in a row."""
@@ -82,15 +82,19 @@ class PartitionActor:
         began = now()
         self._solo.join(self.backlog)
         try:
-            while (doubt := await self._live()) is not None and not self._is_leaving:
+            while (doubt := await self._live()) is not None and not self._told_to_leave.is_set():
                 failures = 1 if now() - began > GOOD_RUN_S else failures + 1
                 await self._wait(doubt, failures)
                 began = now()
+            if doubt is not None:
+                await self._disclaim()
         except (IllegalStateError, NotOwner):  # aiokafka's word for a partition that is no longer assigned
             return
         finally:
-            await self.backlog.abandon()
-            self._solo.leave(self.backlog)
+            try:
+                await self.backlog.abandon()
+            finally:
+                self._solo.leave(self.backlog)
 
     async def _live(self) -> Exception | None:
         """Work until told to leave, or until a doubt, which is returned."""
@@ -113,7 +117,8 @@ class PartitionActor:
             await self._disclaim()
             raise BrokerError(f"{self.partition}: {failures} failures in a row, the last: {doubt}") from doubt
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**failures)
-        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told_to_leave.wait(), pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
 
     async def _disclaim(self) -> None:
         """Take back the attempt, if Kafka can still be told: that this process ends is no record's fault."""
@@ -137,7 +142,7 @@ class PartitionActor:
 
     def leave(self) -> None:
         """Commit what is finished, begin nothing more, and end."""
-        self._is_leaving = True
+        self._told_to_leave.set()
         self.backlog.wake()
 
     @property
@@ -152,7 +157,7 @@ class PartitionActor:
         self.epoch = next(_epochs)
 
     async def _process(self) -> None:
-        while not self._is_leaving:
+        while not self._told_to_leave.is_set():
             self._tenure.check()
             await self._begin()
             if results := self.backlog.finished(self._most_results):
@@ -164,6 +169,8 @@ class PartitionActor:
     async def _begin(self) -> None:
         """Begin work on what waits, after Kafka knows of it."""
         attempts = self._tenure.attempts
+        if not attempts.alone:
+            self._solo.give(self.backlog)
         if not self.backlog.waiting or (attempts.alone and self.backlog.working):
             return
         if attempts.hopeless:
@@ -203,7 +210,8 @@ class PartitionActor:
             outgoing = (record for result in results for record in result.outgoing)
             await self._tenure.write(outgoing, completion, attempts)
         self.backlog.commit(results, completion)
-        self._solo.stir(self.backlog)
+        self._solo.give(self.backlog)
+        self._solo.ease()
         for result in results:
             report(result, self._stage.spec.name, self._observer)
 
@@ -233,5 +241,5 @@ class PartitionActor:
         self.epoch = 0
         if self._stage.spec.in_order:
             await self.backlog.abandon()
-        self._solo.stir(self.backlog)
+            self._solo.ease()
         await self._tenure.close()

@@ -13,33 +13,45 @@ class Member(Protocol):
 
 
 class Solo:
-    """Shared by all partitions of a process; nobody waits in it: who may not begin asks again when woken."""
+    """Shared by all partitions of a process; nobody waits in it: who may not begin asks again when woken.
+
+    A turn is kept until it is given back, over doubts too: the attempt that is noted in Kafka must not become the death
+    of another's record.
+    """
 
     def __init__(self) -> None:
         self._members: list[Member] = []
-        self._holder: Member | None = None
+        self._queue: list[Member] = []  # who asked to work alone; the first has the turn
 
     def join(self, member: Member) -> None:
         self._members.append(member)
 
     def leave(self, member: Member) -> None:
         self._members.remove(member)
-        self.stir(member)
+        self.give(member)
+        self.ease()
 
     def closed_to(self, member: Member) -> bool:
         """Whether another works alone, or is about to: nothing may be begun."""
-        return self._holder is not None and self._holder is not member
+        return bool(self._queue) and self._queue[0] is not member
 
     def take(self, member: Member) -> bool:
         """Ask to work alone. From the first that asks on nobody else begins anything; True once all others are idle."""
-        self._holder = self._holder or member
-        return self._holder is member and not any(other.working for other in self._members if other is not member)
+        if member not in self._queue:
+            self._queue.append(member)
+        return self._queue[0] is member and not any(other.working for other in self._members if other is not member)
 
-    def stir(self, member: Member) -> None:
-        """The member works alone no more, or has less in work than before."""
-        if self._holder is None:
-            return
-        if self._holder is member:
-            self._holder = None
-        for other in self._members:
-            other.wake()
+    def give(self, member: Member) -> None:
+        """Work alone no more; who asks again is the last of those who wait."""
+        if member in self._queue:
+            self._queue.remove(member)
+            self._wake_all()
+
+    def ease(self) -> None:
+        """Somebody has less in work than before."""
+        if self._queue:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for member in self._members:
+            member.wake()

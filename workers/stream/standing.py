@@ -33,6 +33,11 @@ class Standing:
         gap = max(0, self.first_stored - self.offset) if self.offset >= 0 else 0
         return gap - sum(self.offset <= offset < self.first_stored for offset in done)
 
+    def early_at(self, base: int) -> Completion:
+        """What is known to be finished beyond `base`."""
+        done = frozenset() if self.completion is None else self.completion.done
+        return Completion(base, frozenset(offset for offset in done if offset >= base))
+
 
 async def standings(settings: Settings, groups: Mapping[str, str]) -> tuple[Standing, ...]:
     """Where each group (group -> its topic) stands. BrokerError: no answer, or a topic is missing."""
@@ -59,11 +64,15 @@ def _readable(offset: int, metadata: str) -> Completion | None:
 
 
 async def accept_losses(settings: Settings, losses: Mapping[str, tuple[Standing, ...]]) -> None:
-    """Let each group go on at the first record that is stored. BrokerError: it has running workers."""
+    """Let each group go on at the first record that is stored; what was finished beyond it stays so.
+
+    BrokerError: it has running workers.
+    """
     async with Clients(settings).cluster() as cluster:
         for group, standing in losses.items():
             to = {one.partition: one.first_stored for one in standing}
+            metadata = {one.partition: one.early_at(one.first_stored).metadata() for one in standing}
             try:
-                await cluster.insist(partial(cluster.commit, group, standing[0].topic, to))
+                await cluster.insist(partial(cluster.commit, group, standing[0].topic, to, metadata))
             except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError):
                 raise BrokerError(f"group {group} has running workers: stop them first") from None

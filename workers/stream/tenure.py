@@ -49,7 +49,8 @@ class Tenure:
     def _attempts_at(self, completion: Completion) -> Attempts:
         if self.completion is NOTHING_KNOWN:
             return found(completion.attempts, self._stage.in_flight)
-        return found_again(completion.attempts, self.attempts, moved=completion.base > self.completion.base)
+        moved = completion.base > self.completion.base
+        return found_again(completion.attempts, self.attempts, self._stage.in_flight, moved=moved)
 
     async def write(self, outgoing: Iterable[Outgoing], completion: Completion, attempts: Attempts) -> None:
         """One transaction: records, where the partition stands with them, and how often it was tried. WriterLost."""

@@ -1,14 +1,13 @@
 """The transactional producer of one input partition: what a stage publishes and the offset it has read, or neither."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.partitioner import murmur2
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
@@ -32,6 +31,10 @@ PAUSE_BETWEEN_TRANSACTIONS_S = 0.002
 sender.BACKOFF_OVERRIDE = PAUSE_BETWEEN_TRANSACTIONS_S
 
 
+#: What a step may raise; aiokafka asserts states that brokers cause, and its IllegalOperation is no KafkaError.
+DOUBTS = (KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError)
+
+
 class WriterLost(Exception):
     """A step failed or an answer was lost: what the broker did is settled only by a new producer."""
 
@@ -43,9 +46,8 @@ class TransactionalWriter:
     """
 
     def __init__(self, clients: Clients, transactional_id: str) -> None:
-        self.tainted = (
-            False  # an answer was lost: what is committed stands, but the next transaction needs a new producer
-        )
+        #: An answer was lost: what is committed stands, but the next transaction needs a new producer.
+        self.tainted = False
         self._user = clients.user
         self._partition_counts: dict[str, int] = {}  # of this producer's life; they never change once data is there
         self._producer = clients.producer(
@@ -85,7 +87,7 @@ class TransactionalWriter:
         refused: BaseException | None = None
         try:
             await self._submit_all(records, sent)
-        except KafkaError as error:
+        except (KafkaError, IllegalOperation) as error:
             refused = error
         answers = await asyncio.gather(*sent, return_exceptions=True)
         failures = [answer for answer in (refused, *answers) if isinstance(answer, BaseException)]
@@ -125,11 +127,8 @@ class TransactionalWriter:
 
     async def discard(self) -> None:
         """Let go of it within a few seconds, whatever state it is in."""
-        try:
-            await asyncio.wait_for(self._producer.stop(), STOP_TIMEOUT_S)
-        except (TimeoutError, KafkaError, OSError, AssertionError):
-            with contextlib.suppress(TimeoutError, KafkaError, OSError):
-                await asyncio.wait_for(self._producer.client.close(), CLOSE_TIMEOUT_S)
+        if not await _ended(self._producer.stop(), STOP_TIMEOUT_S):
+            await _ended(self._producer.client.close(), CLOSE_TIMEOUT_S)
 
     def _watch(self) -> None:
         """Note every request that was answered by an exception; aiokafka retries some of them in silence."""
@@ -147,13 +146,22 @@ class TransactionalWriter:
     async def _limited(self, step: Awaitable[T]) -> T:
         try:
             return await asyncio.wait_for(step, STEP_TIMEOUT_S)
-        except (
-            KafkaError,
-            TimeoutError,
-            OSError,
-            AssertionError,
-        ) as error:  # aiokafka asserts states that brokers cause
+        except DOUBTS as error:
             raise denied(error, self._user, WRITE) or WriterLost(repr(error)) from error
+
+
+async def _ended(step: Awaitable[None], within_s: float) -> bool:
+    """Whether it ended well in time. It is not cancelled otherwise: aiokafka hands that on to whoever closes next."""
+    task = asyncio.ensure_future(step)
+    done, _ = await asyncio.wait({task}, timeout=within_s)
+    task.add_done_callback(_look_at)
+    return bool(done) and not task.cancelled() and task.exception() is None
+
+
+def _look_at(task: "asyncio.Future[None]") -> None:
+    """Its error says nothing new: that the producer is not sound was known."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _append(batch: Any, record: Outgoing) -> bool:
