@@ -48,7 +48,7 @@ def main(minutes: int, rate: int, seed: int, path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    sys.exit(FINDING if outcome.findings else 0)
+    sys.exit(FINDING if outcome.findings or not any(map(is_long_enough, samples.values())) else 0)
 
 
 def _samples(path: Path) -> Samples:
@@ -60,11 +60,12 @@ def _samples(path: Path) -> Samples:
 
 def report(command: str, outcome: Outcome, samples: Samples) -> str:
     """Markdown."""
-    verdict = "all invariants hold and nothing grows" if not outcome.findings else "; ".join(outcome.findings)
+    judged = {name: found for name, found in sorted(samples.items()) if is_long_enough(found)}
+    grows = "nothing grows" if judged else "no process lived long enough to be judged"
+    verdict = f"all invariants hold, {grows}" if not outcome.findings else "; ".join(outcome.findings)
     faults = ", ".join(f"{outcome.happened[name]:,} {name}" for name in PER_MINUTE)
     p50, p99 = (outcome.latency_ms[name] or 0.0 for name in ("p50", "p99"))
     ends = ", ".join(f"{name}: {count}" for name, count in sorted(outcome.exits.items())) or "none"
-    judged = {name: found for name, found in sorted(samples.items()) if is_long_enough(found)}
     rows = "\n".join(_row(name.rsplit(" ", 1)[0], found) for name, found in judged.items())
     return f"""# Soak
 

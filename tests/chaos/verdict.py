@@ -16,6 +16,7 @@ CLEAN, FINDING = 0, 1
 BEGIN_S, END_S, VERIFY_S = 60.0, 30.0, 600.0
 POLL_S = 0.05
 EXAMPLES = "20"
+NO_LEDGER_YET = "ledger_folded"
 
 
 @contextmanager
@@ -61,4 +62,6 @@ def findings(servers: str, folder: Path, faults: Mapping[str, Mapping[str, int]]
     (folder / "verify.json").write_text(checked.stdout + checked.stderr)
     assert checked.returncode in (CLEAN, FINDING), f"the checker cannot tell: {checked.stderr}"
     rows = [json.loads(line) for line in checked.stdout.splitlines()]
-    return [f"{row['id']}: {text}" for row in rows if row.get("state") == "broken" for text in row["examples"]]
+    broken = [f"{row['id']}: {text}" for row in rows if row.get("state") == "broken" for text in row["examples"]]
+    unseen = [row["id"] for row in rows if row.get("state") == "not checked" and row["id"] != NO_LEDGER_YET]
+    return broken + [f"{id_}: was not checked" for id_ in unseen]

@@ -1,6 +1,10 @@
 """What the transactional writer takes for granted of aiokafka's release."""
 
+import asyncio
 import random
+import time
+from types import SimpleNamespace
+from typing import Any
 
 import aiokafka
 import pytest
@@ -8,6 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer import sender
 
 from workers.stream import writer
+from workers.stream.writer import TransactionalWriter
 
 
 def test_the_constant_between_transactions_exists_and_is_ours() -> None:
@@ -25,3 +30,36 @@ def test_keys_are_placed_as_every_other_client_places_them(count: int) -> None:
 
 def test_a_record_without_a_key_goes_to_any_partition() -> None:
     assert {writer.place(None, 3) for _ in range(200)} == {0, 1, 2}
+
+
+class Deaf:
+    """A producer of which no connection closes; aiokafka's then hand a cancellation on to whoever closes next."""
+
+    def __init__(self, **_: Any) -> None:
+        self.client = SimpleNamespace(close=self.close)
+        self.was_cancelled = False
+
+    async def stop(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+            raise
+
+    async def close(self) -> None:
+        if self.was_cancelled:
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+
+
+async def test_a_producer_that_does_not_close_is_let_go_of_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "STOP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(writer, "CLOSE_TIMEOUT_S", 0.05)
+    deaf, began = Deaf(), time.monotonic()
+
+    await TransactionalWriter(SimpleNamespace(user="", producer=lambda **_: deaf), "id").discard()  # type: ignore[arg-type]
+
+    assert time.monotonic() - began < 1.0
+    assert not deaf.was_cancelled
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()

@@ -124,8 +124,9 @@ class PartitionActor:
         """Take back the attempt, if Kafka can still be told: that this process ends is no record's fault."""
         with contextlib.suppress(WriterLost, BrokerError):
             try:
-                await self._tenure.open()
-                await self._release(())
+                completion = await self._tenure.open()  # the backlog may know less: a commit may have arrived
+                if (attempts := self._tenure.attempts).begun:
+                    await self._tenure.write((), completion, attempts.release())
             finally:
                 await self._tenure.close()
 

@@ -1,0 +1,45 @@
+"""A cancellation that comes out of the client library, and not from us, is a fault: the process ends for another."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from tests.simulation.checks import judge
+from tests.simulation.scenario import Scenario
+from tests.simulation.simulation import Simulation
+from workers.stream.writer import TransactionalWriter, WriterLost
+
+LOST_COMMIT = 3  # the first ones go well
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_partition_is_left_without_an_owner(seed: int) -> None:
+    discard, commit = TransactionalWriter.discard, TransactionalWriter.commit
+    commits: list[TransactionalWriter] = []
+    raised: list[TransactionalWriter] = []
+
+    async def lost(writer: TransactionalWriter, *rest: Any) -> None:
+        commits.append(writer)
+        if len(commits) == LOST_COMMIT:
+            raise WriterLost("a black hole")
+        await commit(writer, *rest)
+
+    async def cancelled(writer: TransactionalWriter) -> None:
+        await discard(writer)
+        if len(commits) >= LOST_COMMIT and not raised and writer is commits[LOST_COMMIT - 1]:
+            raised.append(writer)
+            raise asyncio.CancelledError
+
+    logging.disable(logging.CRITICAL)
+    try:
+        with mock.patch.multiple(TransactionalWriter, discard=cancelled, commit=lost):
+            outcome = Simulation(replace(Scenario.draw(seed, faults=False), workers=2)).run()
+    finally:
+        logging.disable(logging.NOTSET)
+
+    assert len(raised) == 1
+    assert judge(outcome) == []
