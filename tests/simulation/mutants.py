@@ -30,11 +30,12 @@ def no_ownership_check() -> Any:
 def answers_not_gathered() -> Any:
     """The commit is believed to tell of lost records."""
 
-    async def not_gathered(*futures: Any) -> None:
+    async def not_gathered(*futures: Any, return_exceptions: bool) -> list[Any]:
         for future in futures:
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return []
 
-    return mock.patch.object(writer, "asyncio", SimpleNamespace(gather=not_gathered, wait_for=asyncio.wait_for))
+    return mock.patch.object(writer, "asyncio", SimpleNamespace(**{**vars(asyncio), "gather": not_gathered}))
 
 
 def no_seek_after_a_new_epoch() -> Any:
