@@ -59,15 +59,15 @@ def test_every_query_ends_once_whatever_breaks(tmp_path: Path) -> None:
 
     assert outcome.auctions == 5_000
     assert_broken_and_well(outcome)
-    assert outcome.recovery_s, "no kill whose recovery nothing else disturbed"
-    assert max(outcome.recovery_s) < RECOVERED_WITHIN_S
 
 
 @pytest.mark.usefixtures("broker_can_be_started")
-def test_without_static_membership_too(tmp_path: Path) -> None:
-    faults = {"worker_kill": 4, "worker_kill_in_transaction": 2, "abort": 2}
+def test_partitions_of_the_killed_go_on_without_static_membership_too(tmp_path: Path) -> None:
+    faults = {"worker_kill": 4, "worker_kill_in_transaction": 2}
 
     outcome = Round(Plan(auctions=1_500, seed=20_262, faults=faults, is_static=False), tmp_path / "round").run()
 
     assert not outcome.findings
     assert outcome.happened["worker_kill"] + outcome.happened["worker_kill_in_transaction"] >= 4
+    assert outcome.recovery_s, "no kill whose recovery nothing else disturbed"
+    assert max(outcome.recovery_s) < RECOVERED_WITHIN_S
