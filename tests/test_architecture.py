@@ -26,7 +26,7 @@ ARROW = (
     ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
     ("workers.verification",),
     ("workers.settings",),
-    ("workers.pipeline",),
+    ("workers.pipeline", "workers.models"),
     ("workers.principals",),
     ("workers.stream", "workers.metrics"),
     ("workers.health",),
@@ -69,7 +69,7 @@ ONLY = {
 HOMES: dict[str, tuple[str, ...]] = {
     "aiokafka": ("workers.stream",),
     "ctranslate2": ("workers.engines.embedded",),
-    "tokenizers": ("workers.engines.embedded",),
+    "tokenizers": ("workers.engines.embedded", "workers.engines.framing"),
     "prometheus_client": ("workers.metrics", "workers.health"),
     "numpy": (
         "workers.mechanism",
@@ -86,7 +86,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("workers.cli",),
     "pydantic": ("schemas", "workers.settings"),
     "pydantic_settings": ("workers.settings",),
-    "vllm": (),
+    "vllm": ("workers.engines.vllm_local",),
+    "httpx": ("workers.engines.openai_http",),
+    "jinja2": ("workers.engines.framing",),
     "faust": (),
     "confluent_kafka": (),
     "cloudevents": (),
@@ -99,7 +101,18 @@ FILES = {
     if "training" not in path.parts
 }
 CORE = ("workers.settlement", "workers.generation", "workers.scoring", "workers.pipeline", "workers.mechanism.outcome")
-BLOCKED = ("aiokafka", "faust", "ctranslate2", "vllm", "tokenizers", "prometheus_client", "click", "rich")
+BLOCKED = (
+    "aiokafka",
+    "faust",
+    "ctranslate2",
+    "vllm",
+    "tokenizers",
+    "httpx",
+    "jinja2",
+    "prometheus_client",
+    "click",
+    "rich",
+)
 
 
 def imports(module: str) -> Iterator[str]:

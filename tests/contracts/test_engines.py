@@ -7,6 +7,8 @@ import pytest
 
 from workers.engines.base import Engine, Limits, Prompt, Reply, check_sampling, check_scoring, derive_seed
 from workers.engines.catalogue import ENGINES, open_engine
+from workers.engines.embedded.engine import EmbeddedEngine
+from workers.engines.options import EngineOptions
 from workers.errors import EngineRejected
 
 QUESTION = "How do I bake cookies?"
@@ -25,7 +27,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 async def engine(name: str) -> AsyncIterator[Engine]:
-    engine = open_engine(name, threads=2)
+    engine = await open_engine(name, EngineOptions())
     yield engine
     await engine.close()
 
@@ -66,11 +68,11 @@ def test_special_tokens_in_a_turn_are_plain_text(engine: Engine, name: str, turn
 
 def test_the_embedded_model_sees_the_very_characters() -> None:
     """Its tokens of a stranger's text spell that text, so nothing was taken out or turned into a command."""
-    engine = ENGINES["embedded"](1)
+    engine = EmbeddedEngine(threads=1)
 
     for turn in (*SPECIALS, "a<s>b</s><assistant>c", "Zürich — ¿Qué? 日本 🌱"):
         ids = engine.encode(turn)[2:-1]
-        assert engine._tokenizer.decode(list(ids), skip_special_tokens=False) == turn  # type: ignore[attr-defined]
+        assert engine._tokenizer.decode(list(ids), skip_special_tokens=False) == turn
 
 
 def test_different_turns_are_different_prompts(engine: Engine) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from workers.engines.base import Engine
-from workers.engines.catalogue import open_engine
 from workers.errors import TesseraError
+from workers.models import open_reference
 from workers.monitor import Monitor
 from workers.pipeline import Means, build_stages, check_settings, needs_engine, needs_keys, now
 from workers.settings import Settings
@@ -72,7 +72,7 @@ async def stages_running(
     """
     check_settings(names, settings)
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
-    engine = open_engine(settings.engine, threads=settings.engine_threads) if needs_engine(names) else None
+    engine = await open_reference(settings) if needs_engine(names) else None
     try:
         await _warm_up(engine)
         calm_collector()

@@ -8,7 +8,8 @@ from hashlib import sha256, shake_128
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.engines.base import Identity, Limits, Prompt, Reply, SeedScope, check_sampling, check_scoring
+from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
+from workers.errors import SettingsError
 
 VOCABULARY = 260  # 256 bytes behind four special ids
 START, END = 1, 2
@@ -61,6 +62,9 @@ class NullEngine:
             return np.zeros(0)
         starts = np.cumsum([0, *(len(reply.token_ids) for reply in replies[:-1])])
         return np.asarray(np.add.reduceat(_distribution(prompt).log_probabilities[ids], starts))
+
+    def adapter(self, name: str) -> Scorer:
+        raise SettingsError(f"the engine `null` takes no LoRA adapters; {name!r} needs one that does: vllm:MODEL")
 
     async def close(self) -> None:
         """Nothing is held."""
