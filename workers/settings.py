@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     )
     vllm_prefix_caching: bool = Field(True, description="Whether it computes the shared prompt of candidates once.")
     vllm_adapters: str = Field("", description="LoRA adapters it serves, `NAME=FOLDER[,NAME=FOLDER...]`.")
+    rewards_file: str = Field(
+        "", description="File that says which advertisers bid through an adapter, a model of their own, or a probe."
+    )
+    proposal_engine: str = Field(
+        "", description="Language model that candidates are drawn from; empty takes `TESSERA_ENGINE`. Same tokenizer."
+    )
     proposal: Proposal = Field(
         "context_aware",
         description="Where candidates are drawn from: `context_aware` (the model is told who bids) or `reference`.",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,25 @@ class Engine(Scorer, Protocol):
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]: ...
 
     def adapter(self, name: str) -> Scorer: ...
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A model that places replies in a vector space: one pass for each reply, whoever asks.
+
+    `embed` returns float64 [M, dimensions] in the order given, duplicates included; a row depends on the prompt and its
+    own reply only. What cannot be embedded raises as in a Scorer. An Engine may be one too.
+    """
+
+    identity: Identity
+    limits: Limits
+    dimensions: int
+
+    def encode(self, turn: str) -> Prompt: ...
+
+    async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]: ...
 
     async def close(self) -> None: ...
 

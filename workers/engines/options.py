@@ -1,7 +1,7 @@
 """What an engine is opened with, beside its name. Each engine reads its own part; the others' stays as it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +36,7 @@ class EngineOptions:
     timeout_s: float = 60.0  # of one request to the model
     vllm: VllmOptions = field(default_factory=VllmOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
+
+    def without_adapters(self) -> "EngineOptions":
+        """For an engine that is not the reference engine, whose adapters they are."""
+        return replace(self, vllm=replace(self.vllm, adapters={}))
