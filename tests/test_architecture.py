@@ -87,7 +87,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("schemas", "workers.settings", "workers.rewards.choices"),
     "pydantic_settings": ("workers.settings",),
     "vllm": ("workers.engines.vllm_local",),
-    "httpx": ("workers.engines.openai_http", "workers.engines.embeddings_http"),
+    "httpx": ("workers.engines.openai_http",),
     "jinja2": ("workers.engines.framing",),
     "faust": (),
     "confluent_kafka": (),

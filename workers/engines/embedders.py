@@ -1,4 +1,4 @@
-"""Which models embed replies, by name: `null`, and `http:URL#MODEL` for a server with /v1/embeddings."""
+"""Which models embed replies, by name: `null`, and `http://HOST:PORT#MODEL` for a server with /v1/embeddings."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,23 +7,23 @@ from workers.engines.options import EngineOptions
 from workers.engines.retrying import RetryingEmbedder
 from workers.errors import SettingsError
 
-Open = Callable[[str, EngineOptions], Awaitable[Embedder]]
+Open = Callable[[str, EngineOptions], Awaitable[Embedder]]  # by the whole name
 
 
-async def _null(_: str, options: EngineOptions) -> Embedder:
+async def _null(name: str, options: EngineOptions) -> Embedder:
     from workers.engines.null import NullEngine
 
     return NullEngine()
 
 
-async def _http(address: str, options: EngineOptions) -> Embedder:
+async def _http(name: str, options: EngineOptions) -> Embedder:
     from workers.engines.embeddings_http import open_embeddings
 
-    return await open_embeddings(address, options)
+    return await open_embeddings(name, options)
 
 
-#: By the name, or by what stands before its colon; the rest is theirs to read.
-EMBEDDERS: dict[str, Open] = {"null": _null, "http": _http}
+#: By the name, or by what stands before its colon.
+EMBEDDERS: dict[str, Open] = {"null": _null, "http": _http, "https": _http}
 
 
 async def open_embedder(name: str, options: EngineOptions) -> Embedder:
@@ -31,8 +31,7 @@ async def open_embedder(name: str, options: EngineOptions) -> Embedder:
 
     SettingsError: none has this name, or it cannot be what it is asked to be. EngineUnavailable: it does not answer.
     """
-    kind, _, rest = name.partition(":")
-    opener = EMBEDDERS.get(kind)
+    opener = EMBEDDERS.get(name.partition(":")[0])
     if opener is None:
         raise SettingsError(f"no engine called {name!r} gives embeddings; these do: {', '.join(EMBEDDERS)}")
-    return RetryingEmbedder(await opener(rest, options))
+    return RetryingEmbedder(await opener(name, options))

@@ -104,7 +104,7 @@ class _Opener:
         if embedder is None:
             raise SettingsError(
                 f"{where}.engine: {self.known.reference.identity.name} gives no embeddings; name a server that does: "
-                "http:URL#MODEL"
+                "http://HOST:PORT#MODEL"
             )
         return Late.of(embedder)
 

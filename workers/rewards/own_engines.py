@@ -18,7 +18,7 @@ from workers.errors import EngineTimeout, EngineUnavailable, SettingsError
 
 MAX_ENGINES = 64
 START = timedelta(seconds=10)  # how long a start waits for servers
-OVER_NETWORK = "http:"
+OVER_NETWORK = ("http:", "https:")
 
 
 @dataclass(frozen=True, slots=True)

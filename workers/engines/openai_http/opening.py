@@ -56,8 +56,8 @@ async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngin
     version = await client.get("/version", read_version)
     cards = await client.get("/v1/models", read_cards)
     card = chosen(cards, address.url, address.model)
-    framing = _framing(tokenizer)
-    await _check_tokenizer(client, card.id, framing)
+    framing = framing_of(tokenizer)
+    await check_tokenizer(client, card.id, framing)
     model = served(cards, card, version, framing)
     adapters = {one.id: served(cards, one, version, framing) for one in adapters_of(cards, card)}
     bare = HttpEngine(client, model, framing, None, adapters)
@@ -67,7 +67,8 @@ async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngin
     return HttpEngine(client, model, framing, known, adapters)
 
 
-def _framing(folder: str) -> Framing:
+def framing_of(folder: str) -> Framing:
+    """The tokenizer in TESSERA_ENGINE_TOKENIZER. SettingsError: there is none."""
     if not folder:
         raise SettingsError(
             "TESSERA_ENGINE_TOKENIZER is not set: an engine over HTTP needs the folder with its model's "
@@ -76,7 +77,7 @@ def _framing(folder: str) -> Framing:
     return Framing(Path(folder).expanduser())
 
 
-async def _check_tokenizer(client: Client, model: str, framing: Framing) -> None:
+async def check_tokenizer(client: Client, model: str, framing: Framing) -> None:
     """SettingsError: the server makes other tokens of a text than the tokenizer here."""
     expected = {text: framing.plain(text) for text in AWKWARD} | framing.frame
     for text, ids in expected.items():
