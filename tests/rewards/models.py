@@ -1,4 +1,4 @@
-"""Engines without a model that pass for several: of another identity, with adapters, down on demand, closed on record."""
+"""Engines without a model that pass for several: each with an identity, adapters, faults, and a count of closings."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ class Fake(NullEngine):
     async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
         self._fail()
         self.embedded += 1
-        return await super().embed(prompt, replies)
+        return (await super().embed(prompt, replies))[:, : self.dimensions]
 
     def adapter(self, name: str) -> Scorer:
         if name not in self.adapters:

@@ -68,13 +68,17 @@ HOSTILE = {
     "no JSON": b"{",
     "bytes": b"\xff\xfe{}",
     "depth": b'{"advertisers": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "a number without end": b'{"advertisers": {"a": {"source": "model", "engine": "x", "timeout_s": ' + b"9" * 5000 + b"}}}",
+    "a number without end": b'{"advertisers": {"a": {"source": "model", "engine": "x", "timeout_s": '
+    + b"9" * 5000
+    + b"}}}",
     "NaN": b'{"advertisers": {"a": {"source": "model", "engine": "x", "timeout_s": NaN}}}',
     "an advertiser twice": b'{"advertisers": {"a": {"source": "prompt"}, "a": {"source": "lora", "adapter": "x"}}}',
     "a field twice": b'{"advertisers": {"a": {"source": "lora", "adapter": "x", "adapter": "y"}}}',
     "a list": b"[]",
     "something beside it": b'{"advertisers": {}, "default": {}}',
-    "too many": json.dumps({"advertisers": {f"a{i}": {"source": "prompt"} for i in range(MAX_ADVERTISERS + 1)}}).encode(),
+    "too many": json.dumps(
+        {"advertisers": {f"a{i}": {"source": "prompt"} for i in range(MAX_ADVERTISERS + 1)}}
+    ).encode(),
     "too much": b" " * MAX_BYTES + b"{}",
 }
 

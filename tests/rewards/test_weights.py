@@ -99,7 +99,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_no_file_does_worse_than_a_refusal(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(SettingsError, match="advertisers.a.weights_file: ") as caught:
+    with pytest.raises(SettingsError, match=r"advertisers\.a\.weights_file: ") as caught:
         read(tmp_path, content)
 
     assert str(tmp_path / "weights") in str(caught.value)
