@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schemas.auction import Bidder, CandidatesGenerated, CandidatesScored
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason
-from tests.builders import make_bidder, make_generated
+from tests.builders import make_bidder, make_generated, make_scored
 from tests.rewards.models import Fake, Shelf, on_shelf
 from tests.workers.fakes import Clock
 from workers.engines.base import Prompt, Reply
@@ -24,7 +24,7 @@ from workers.engines.options import EngineOptions
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
-from workers.rewards.chosen import ByAdvertiser
+from workers.rewards.chosen import ByAdvertiser, origin_of
 from workers.rewards.isolated import PAUSE_S, Isolated
 from workers.rewards.opening import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
@@ -140,6 +140,19 @@ async def test_the_event_says_where_rewards_come_from(tmp_path: Path) -> None:
         "advertiser-03": f"lora:trained@{Fake('trained').identity.model_sha256}",
         "advertiser-06": f"linear_probe:{digest}@{Fake('reference').identity.model_sha256}",
     }
+
+
+@pytest.mark.parametrize("name", ["", "a model, with blanks", "modèle\n", "m" * 400, "\ud800"])
+def test_no_name_of_a_model_makes_an_origin_that_no_event_can_hold(name: str) -> None:
+    origin = origin_of("model", name, "a" * 64)
+
+    scored = make_scored(reward_origins={"advertiser-00": origin}).data
+    assert CandidatesScored.decode(scored.encode()).reward_origins == {"advertiser-00": origin}
+
+
+def test_an_origin_is_of_somebody_who_bids() -> None:
+    with pytest.raises(ValueError, match="reward_origins: an id without rewards"):
+        make_scored(reward_origins={"advertiser-07": "lora:x@y"})
 
 
 # Nobody's rewards depend on another

@@ -1,5 +1,6 @@
 """Each advertiser's rewards from the source that was chosen for it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder
 from workers.rewards.base import Candidates, RewardSource
+
+MAX_PART = 140  # characters of what a name adds to an origin
 
 
 class Chosen(RewardSource, Protocol):
@@ -33,3 +36,8 @@ class ByAdvertiser:
         """What an advertiser's rewards come from; None for the default, and for a model that was never reached."""
         source = self.chosen.get(advertiser_id)
         return source.origin if source else None
+
+
+def origin_of(kind: str, what: str, model_sha256: str) -> str:
+    """As the scored event holds it: a name is cut, and what is not printable ASCII in it is replaced."""
+    return f"{kind}:{re.sub(r'[^!-~]', '?', what[:MAX_PART]) or '?'}@{model_sha256}"

@@ -13,6 +13,7 @@ from workers.engines.late import Late
 from workers.errors import EngineError
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
+from workers.rewards.chosen import origin_of
 from workers.rewards.weights import Weights
 
 
@@ -50,7 +51,7 @@ class LinearProbe:
     @property
     def origin(self) -> str | None:
         model = self.embeddings.embedder.model
-        return f"linear_probe:{self.weights.sha256}@{model.identity.model_sha256}" if model else None
+        return origin_of("linear_probe", self.weights.sha256, model.identity.model_sha256) if model else None
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
         embedded = await self.embeddings.of(candidates)

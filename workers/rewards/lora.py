@@ -9,6 +9,7 @@ from schemas.auction import Bidder
 from workers.engines.base import Scorer
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
+from workers.rewards.chosen import origin_of
 from workers.rewards.log_ratio import log_ratio
 
 
@@ -21,7 +22,7 @@ class Lora:
 
     @property
     def origin(self) -> str:
-        return f"lora:{self.name}@{self.scorer.identity.model_sha256}"
+        return origin_of("lora", self.name, self.scorer.identity.model_sha256)
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
         return await log_ratio(self.scorer, reference_turn(candidates.question), candidates, advertiser)

@@ -10,6 +10,7 @@ from workers.engines.base import Engine
 from workers.engines.late import Late
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
+from workers.rewards.chosen import origin_of
 from workers.rewards.log_ratio import log_ratio
 
 
@@ -21,12 +22,9 @@ class OwnModel:
 
     @property
     def origin(self) -> str | None:
-        return model_origin(self.engine.model) if self.engine.model else None
+        model = self.engine.model
+        return origin_of("model", model.identity.name, model.identity.model_sha256) if model else None
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
         engine = await self.engine.at_work()
         return await log_ratio(engine, reference_turn(candidates.question), candidates, advertiser)
-
-
-def model_origin(engine: Engine) -> str:
-    return f"model:{engine.identity.name}@{engine.identity.model_sha256}"
