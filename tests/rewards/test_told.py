@@ -1,5 +1,6 @@
 """Where rewards come from is told: in events, receipts and pages; the audit and the README's file hold with it."""
 
+import io
 import json
 import re
 from contextlib import AsyncExitStack
@@ -8,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from schemas.auction import Engine
-from schemas.receipt import AuditorReceipt
+from schemas.receipt import AuditorReceipt, Receipt
 from tests.audit.logs import kinds, make_log
 from tests.receipts.sales import make_sale, receipts_of
 from tests.rewards.models import Fake, on_shelf
 from tests.worker_process import tessera
+from workers.cli import receipt_view
 from workers.engines import embedders
 from workers.engines.options import EngineOptions
 from workers.receipts.page import page
@@ -30,6 +33,12 @@ TOLD: dict[str, dict[str, Any]] = {
     "another proposal": {"reference_engine": LARGER},
     "both": {"reward_origins": {"advertiser-01": ORIGIN}, "reference_engine": LARGER},
 }
+
+
+def in_terminal(receipt: Receipt) -> str:
+    output = io.StringIO()
+    Console(file=output, width=200, color_system=None).print(receipt_view.receipt(receipt, []))
+    return output.getvalue()
 
 
 @pytest.mark.parametrize("told", TOLD.values(), ids=TOLD)
@@ -50,6 +59,7 @@ def test_receipts_recompute_and_say_it(told: dict[str, Any]) -> None:
         html = page(receipt, [])
         assert (escape(ORIGIN) in html) is tells
         assert "<b>easy" not in html
+        assert ("Brand01 values replies by lora:<b>easy&bake@" in in_terminal(receipt)) is tells
     assert ("<dt>reference model</dt>" in page(auditors, [])) is ("reference_engine" in told)
     assert ORIGIN not in first.model_dump_json()  # nothing of anybody else
 
