@@ -87,6 +87,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("schemas", "workers.settings", "workers.rewards.choices"),
     "pydantic_settings": ("workers.settings",),
     "vllm": ("workers.engines.vllm_local",),
+    "huggingface_hub": ("workers.engines.vllm_local",),
     "httpx": ("workers.engines.openai_http",),
     "jinja2": ("workers.engines.framing",),
     "faust": (),

@@ -393,64 +393,76 @@ async def test_an_open_breaker_asks_nothing_until_a_probe_succeeds(
         await scored(engine)
     # Then it hears nothing of that
     assert server.seen(COMPLETIONS) == before
-    # and when the pause is over, one of many requests goes through, slowly
+    # and when the pause is over, one of a call's requests goes through, and the others wait for its answer
     monkeypatch.setattr("workers.engines.openai_http.breaker.OPEN_S", 0.0)
-    asked = asyncio.Event()
+    at_work = asyncio.Semaphore(0)
     go_on = asyncio.Event()
 
     async def slow(request: Request, _: Connection) -> bytes:
-        asked.set()
+        at_work.release()
         await go_on.wait()
         return await server.answered(request)
 
     server.behaviours[COMPLETIONS] = slow
-    probe = asyncio.create_task(scored(engine))
-    await asked.wait()
-    with pytest.raises(EngineUnavailable, match="another request asks"):
-        await scored(engine)
+    call = asyncio.create_task(engine.sample(PROMPT, seeds=range(1, 9), max_tokens=3))
+    await at_work.acquire()
+    await asyncio.sleep(0.05)
+    assert server.seen(COMPLETIONS) == before + 1
     go_on.set()
-    # and with its answer all go through
-    assert await probe < 0
-    assert await scored(engine) < 0
+    assert len(await asyncio.wait_for(call, BOUND_S)) == 8
 
 
-def test_the_breaker_opens_lets_one_through_and_closes() -> None:
+async def test_those_that_wait_for_a_probe_that_fails_ask_nothing(server: StandIn, engine: HttpEngine) -> None:
+    server.behaviours[COMPLETIONS] = closed_unanswered
+    with pytest.raises(EngineUnavailable):
+        await scored(engine)
+    before = server.seen(COMPLETIONS)
+    engine._client._breaker._opened_s -= OPEN_S  # as if that time had passed
+
+    outcomes = await asyncio.gather(*(scored(engine) for _ in range(20)), return_exceptions=True)
+
+    assert {type(one) for one in outcomes} == {EngineUnavailable}
+    assert server.seen(COMPLETIONS) == before + 1
+
+
+async def test_the_breaker_opens_lets_one_through_and_closes() -> None:
     now_s = 0.0
     breaker = Breaker(lambda: now_s)
 
-    def fail(error: Exception) -> None:
-        with pytest.raises(type(error)), breaker.guard():
-            raise error
+    async def passes(error: BaseException | None = None) -> None:
+        async with breaker.guard():
+            if error is not None:
+                raise error
+
+    async def fails(error: BaseException) -> None:
+        with pytest.raises(type(error)):
+            await passes(error)
 
     # answers of any kind in between count from the start
     for _ in range(FAILURES - 1):
-        fail(Silent("refused"))
-    fail(EngineRejected("too long"))
+        await fails(Silent("refused"))
+    await fails(EngineRejected("too long"))
     for _ in range(FAILURES - 1):
-        fail(EngineTimeout("late"))
-    with breaker.guard():
-        pass
+        await fails(EngineTimeout("late"))
+    await passes()
     # open
     for _ in range(FAILURES):
-        fail(Silent("refused"))
+        await fails(Silent("refused"))
     now_s = OPEN_S - 0.1
-    with pytest.raises(EngineUnavailable, match=r"refused \(3 times in a row; asked again in 0\.1 s"), breaker.guard():
-        raise AssertionError("let through")
+    with pytest.raises(EngineUnavailable, match=r"refused \(3 times in a row; asked again in 0\.1 s"):
+        await passes()
     # a probe that is cancelled leaves its place to the next; one that fails opens it again
     now_s = OPEN_S
-    with pytest.raises(asyncio.CancelledError), breaker.guard():
-        raise asyncio.CancelledError
-    fail(Silent("refused"))
-    with pytest.raises(EngineUnavailable, match=r"asked again in 5\.0 s"), breaker.guard():
-        raise AssertionError("let through")
+    await fails(asyncio.CancelledError())
+    await fails(Silent("refused"))
+    with pytest.raises(EngineUnavailable, match=r"asked again in 5\.0 s"):
+        await passes()
     # one that succeeds closes it
     now_s = 2 * OPEN_S
-    with breaker.guard():
-        pass
+    await passes()
     for _ in range(FAILURES - 1):
-        fail(Silent("refused"))
-    with breaker.guard():
-        pass
+        await fails(Silent("refused"))
+    await passes()
 
 
 # Many at once

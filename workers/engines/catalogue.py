@@ -30,12 +30,18 @@ async def _http(scheme: str, rest: str, options: EngineOptions) -> Engine:
     return await open_http(f"{scheme}:{rest}", options)
 
 
+async def _vllm(model: str, options: EngineOptions) -> Engine:
+    from workers.engines.vllm_local import open_vllm
+
+    return await open_vllm(model, options)
+
+
 #: By the name itself.
 ENGINES: dict[str, Open] = {"embedded": _embedded, "null": _null}
 
 
 #: By what stands before the colon; the rest of the name is theirs to read.
-KINDS: dict[str, Open] = {"http": partial(_http, "http"), "https": partial(_http, "https")}
+KINDS: dict[str, Open] = {"vllm": _vllm, "http": partial(_http, "http"), "https": partial(_http, "https")}
 
 FORMS = (*ENGINES, *(f"{kind}:..." for kind in KINDS))
 

@@ -5,9 +5,10 @@ aiobreaker ended in 2021, circuitbreaker and purgatory let every waiting call th
 and interlock-cb is four thousand lines for windows, registries and clients that are not needed here.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from workers.errors import EngineTimeout, EngineUnavailable
 
@@ -29,12 +30,12 @@ class Breaker:
         self._failures = 0
         self._reason = ""
         self._opened_s = 0.0
-        self._probing = False
+        self._probe: asyncio.Event | None = None  # set when the probe that is on its way has ended
 
-    @contextmanager
-    def guard(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def guard(self) -> AsyncIterator[None]:
         """One request. EngineUnavailable at once: the server was silent, and it is not yet time to ask again."""
-        probe = self._admit()
+        probe = await self._admitted()
         try:
             yield
         except (Silent, EngineTimeout) as error:
@@ -46,18 +47,24 @@ class Breaker:
         else:
             self._failures = 0
         finally:
-            self._probing = self._probing and not probe  # a cancelled probe makes room for another
+            if probe is not None:
+                self._probe = None
+                probe.set()
 
-    def _admit(self) -> bool:
-        """True: this request is the probe."""
-        if self._failures < FAILURES:
-            return False
-        left_s = self._opened_s + OPEN_S - self._clock()
-        if self._probing or left_s > 0:
-            when = "another request asks whether it is back" if self._probing else f"asked again in {left_s:.1f} s"
-            raise EngineUnavailable(f"{self._reason} ({self._failures} times in a row; {when})")
-        self._probing = True
-        return True
+    async def _admitted(self) -> asyncio.Event | None:
+        """What to set at its end if this request is the probe.
+
+        Others wait for that: a call is many requests, and the first that failed would end the probe beside it.
+        """
+        while self._failures >= FAILURES:
+            if (left_s := self._opened_s + OPEN_S - self._clock()) > 0:
+                again = f"{self._failures} times in a row; asked again in {left_s:.1f} s"
+                raise EngineUnavailable(f"{self._reason} ({again})")
+            if self._probe is None:
+                self._probe = asyncio.Event()
+                return self._probe
+            await self._probe.wait()
+        return None
 
     def _silent(self, reason: str) -> None:
         self._failures += 1

@@ -88,8 +88,10 @@ class Client:
         async with self._slots:
             end_s = clock() + self._timeout_s
             for pause_s in (*PAUSES_S, None):
+                asked_s = clock()
                 try:
-                    with self._breaker.guard():
+                    async with self._breaker.guard():
+                        end_s += clock() - asked_s  # waiting for another's probe is not the server's time
                         async with within(timedelta(seconds=end_s - clock())):
                             return read(_document(await self._exchanged(method, path, body)))
                 except (Silent, Busy, Unusable) as failure:
