@@ -25,15 +25,16 @@ ARGUMENTS = (
     *("--enforce-eager", "--block-size", "32", "--max-num-seqs", "64", "--max-num-batched-tokens", "1024"),
     *("--no-enable-chunked-prefill", "--logprobs-mode", "processed_logprobs", "--generation-config", "vllm"),
 )
+EMBEDDING = ("--runner", "pooling", "--convert", "embed")
 
 
 class VllmServer:
     """A context manager: inside it, the server is healthy until `kill`. What it prints is in `folder`."""
 
-    def __init__(self, folder: Path, *, adapters: bool = False) -> None:
+    def __init__(self, folder: Path, *, adapters: bool = False, embeds: bool = False) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._extra = self._adapter_arguments() if adapters else ()
+        self._extra = self._adapter_arguments() if adapters else EMBEDDING if embeds else ()
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             self._port = unused.getsockname()[1]

@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """w·e + b approximates the log-ratio, nats. R² is of questions held out: 1 is exact, 0 no better than a constant."""
+    """w·e + b approximates the log-ratio, nats. R² is of questions held out: 1 is exact, 0 as good as a constant."""
 
     w: Floats  # [D]
     b: float
