@@ -237,6 +237,18 @@ async def test_what_an_own_model_rejects_is_its_advertisers_abstention(tmp_path:
     assert [one.reason for one in scored.abstentions] == [AbstentionReason.PROMPT_REJECTED]
 
 
+async def test_a_probe_beyond_what_a_float_holds_is_its_advertisers_abstention(tmp_path: Path) -> None:
+    choice = {"source": "linear_probe", "weights_file": "huge.json"}
+    (tmp_path / "huge.json").write_text(json.dumps({"w": [1.7e308, -1.7e308] * 8, "b": 1.7e308}))
+    async with world(tmp_path, {"advertiser-00": choice}) as here:
+        scored = await here.score(BIDDERS[:2])
+
+    assert [(one.advertiser_id, one.reason) for one in scored.abstentions] == [
+        ("advertiser-00", AbstentionReason.REWARD_NOT_FINITE)
+    ]
+    assert list(scored.rewards_micros) == ["advertiser-01"]
+
+
 async def test_a_server_that_is_down_at_the_start_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

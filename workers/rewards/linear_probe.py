@@ -57,7 +57,9 @@ class LinearProbe:
         embedded = await self.embeddings.of(candidates)
         if embedded.shape != (len(candidates.replies), len(self.weights.w)):
             raise EngineError(f"embeddings of shape {embedded.shape} for a probe of {len(self.weights.w)} dimensions")
-        return np.asarray(advertiser.value_micros_per_nat * (embedded @ self.weights.w + self.weights.b))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is its advertiser's abstention
+            nats = embedded @ self.weights.w + self.weights.b
+            return np.asarray(advertiser.value_micros_per_nat * nats)
 
 
 def _seen(task: "asyncio.Task[NDArray[np.float64]]") -> None:
