@@ -88,6 +88,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("schemas", "workers.settings"),
     "pydantic_settings": ("workers.settings",),
     "vllm": ("workers.engines.vllm_local",),
+    "huggingface_hub": ("workers.engines.vllm_local",),
     "httpx": ("workers.engines.openai_http",),
     "jinja2": ("workers.engines.framing",),
     "faust": (),

@@ -22,11 +22,17 @@ async def _null(_: str, options: EngineOptions) -> Engine:
     return NullEngine()
 
 
+async def _vllm(model: str, options: EngineOptions) -> Engine:
+    from workers.engines.vllm_local import open_vllm
+
+    return await open_vllm(model, options)
+
+
 #: By the name itself.
 ENGINES: dict[str, Open] = {"embedded": _embedded, "null": _null}
 
 #: By what stands before the colon; the rest of the name is theirs to read.
-KINDS: dict[str, Open] = {}
+KINDS: dict[str, Open] = {"vllm": _vllm}
 
 FORMS = (*ENGINES, *(f"{kind}:..." for kind in KINDS))
 

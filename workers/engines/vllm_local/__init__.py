@@ -1,0 +1,22 @@
+"""vLLM in this process: its engine core is a child process, its front end shares our event loop."""
+
+from importlib.util import find_spec
+
+from workers.engines.base import Engine
+from workers.engines.options import EngineOptions
+from workers.errors import MissingProgram
+
+
+async def open_vllm(model: str, options: EngineOptions) -> Engine:
+    """The engine for `model`, a folder or a name on the Hugging Face hub.
+
+    SettingsError: it is not there, or vLLM cannot run it as the options say. MissingProgram: vLLM is not installed.
+    """
+    if find_spec("vllm") is None:
+        raise MissingProgram(
+            "vLLM is not installed in this environment. For GPUs: pip install 'tessera-auction[vllm]'; "
+            "for CPUs, in an environment of its own: python3 infra/bootstrap.py vllm"
+        )
+    from workers.engines.vllm_local.opening import open_engine
+
+    return await open_engine(model, options)
