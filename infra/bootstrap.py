@@ -1,6 +1,6 @@
 """Sets up this checkout and runs it: `python3 infra/bootstrap.py demo` or `... test`. All it needs is Python 3.11.
 
-Everything goes into `.venv` beside this folder; vLLM and its tests into `.venv-vllm`, 5 GB, which `... vllm` makes alone.
+Everything goes into `.venv` beside this folder; vLLM and its tests into `.venv-vllm`, 5 GB (`... vllm`: only that).
 Debian packages are installed only where something is missing, and only as root or with sudo; otherwise the command to
 run is printed.
 """

@@ -1,10 +1,13 @@
-"""Fixtures: a real Kafka for the tests that need one."""
+"""Fixtures: a real Kafka for the tests that need one, and a real vLLM."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.engines import bundled
+from workers.engines.base import Engine
+from workers.engines.catalogue import open_engine
 from workers.errors import MissingProgram
 from workers.stream.broker import DevelopmentBroker
 
@@ -44,3 +47,20 @@ def broker(session_broker: DevelopmentBroker) -> Iterator[DevelopmentBroker]:
     yield session_broker
     if session_broker.pid is None:
         session_broker.start()
+
+
+def pytest_configure() -> None:
+    if bundled.vllm_is_installed():
+        for variable, value in bundled.QUICK_START.items():
+            os.environ.setdefault(variable, value)
+
+
+@pytest.fixture(scope="session")
+async def vllm_engine() -> AsyncIterator[Engine]:
+    """The one vLLM engine of the session, on the bundled model. Tests that kill one open their own."""
+    try:
+        engine = await open_engine(bundled.VLLM, bundled.OPTIONS)
+    except MissingProgram as missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+    yield engine
+    await engine.close()

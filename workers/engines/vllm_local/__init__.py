@@ -12,7 +12,8 @@ async def open_vllm(model: str, options: EngineOptions) -> Engine:
 
     SettingsError: it is not there, or vLLM cannot run it as the options say. MissingProgram: vLLM is not installed.
     """
-    if find_spec("vllm") is None:
+    found = find_spec("vllm")
+    if found is None or found.origin is None:  # a mere folder of that name has no origin
         raise MissingProgram(
             "vLLM is not installed in this environment. For GPUs: pip install 'tessera-auction[vllm]'; "
             "for CPUs, in an environment of its own: python3 infra/bootstrap.py vllm"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from workers.engines.all_of import all_of
 from workers.engines.base import Reply
-from workers.engines.vllm_local.engine import VllmScorer, all_of
+from workers.engines.vllm_local.engine import VllmScorer
 from workers.errors import EngineGone, SettingsError
 
 FILE, CONFIG = "adapter_model.safetensors", "adapter_config.json"

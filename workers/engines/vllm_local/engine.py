@@ -7,8 +7,7 @@ little, so that the same call may give other replies; VLLM_BATCH_INVARIANT=1 is 
 import asyncio
 import itertools
 import math
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,11 @@ from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.framing import Framing
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
-
-T = TypeVar("T")
 
 CLOSING_S = 10.0  # for the engine core to end by itself
 NO_REPLY = ("abort", "error")  # finish reasons of an answer that is not one
@@ -147,14 +145,3 @@ class VllmEngine:
         ids = tuple(completion.token_ids)
         log_q = min(0.0, math.fsum(completion.logprobs.logprobs))
         return Reply(ids, self._base.framing.decode(ids), log_q, completion.finish_reason == "stop")
-
-
-async def all_of(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Results in order. The first error cancels the rest, waits for them, and is raised as it is, not in a group."""
-    tasks = [asyncio.ensure_future(one) for one in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
