@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from workers.cli.waiting import waiting
 from workers.engines.base import Engine
 from workers.errors import TesseraError
 from workers.models import open_reference
@@ -72,7 +73,7 @@ async def stages_running(
     """
     check_settings(names, settings)
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
-    engine = await open_reference(settings) if needs_engine(names) else None
+    engine = await _open(settings) if needs_engine(names) else None
     try:
         await _warm_up(engine)
         calm_collector()
@@ -104,6 +105,12 @@ def monitor_of(names: Sequence[str], settings: Settings) -> Monitor:
     """The monitor of a process that runs these stages."""
     engine = settings.engine if needs_engine(names) else "none"
     return Monitor(stages=names, currency=settings.currency, engine=engine)
+
+
+async def _open(settings: Settings) -> Engine:
+    """The model, loaded; a large one takes minutes, and its library is not always silent about it."""
+    with waiting(f"loading the language model {settings.engine}"):
+        return await open_reference(settings)
 
 
 async def _warm_up(engine: Engine | None) -> None:

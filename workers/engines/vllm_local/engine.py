@@ -23,6 +23,7 @@ from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.framing import Framing
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
+from workers.engines.vllm_local.starting import Guard
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 
 CLOSING_S = 10.0  # for the engine core to end by itself
@@ -32,8 +33,9 @@ NO_REPLY = ("abort", "error")  # finish reasons of an answer that is not one
 class Core:
     """vLLM and what its requests have in common: numbers, priority, time limit and the meaning of its errors."""
 
-    def __init__(self, llm: AsyncLLM, timeout_s: float) -> None:
+    def __init__(self, llm: AsyncLLM, timeout_s: float, guard: Guard) -> None:
         self._llm: AsyncLLM | None = llm
+        self._guard = guard
         self._timeout_s = timeout_s
         self._calls, self._requests = itertools.count(), itertools.count()
         self.scoring: Scoring = SuffixScoring() if llm.vllm_config.use_v2_model_runner else PromptScoring()
@@ -80,6 +82,7 @@ class Core:
         llm, self._llm = self._llm, None
         if llm is not None:
             llm.shutdown(timeout=CLOSING_S)
+            self._guard.close()
 
 
 class VllmScorer:
