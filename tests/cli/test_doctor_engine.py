@@ -1,7 +1,9 @@
 """`tessera doctor --engine`: engines that work, one that is missing, one whose numbers do not agree."""
 
 import json
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from tests.worker_process import tessera
 from workers.diagnosis import State
 from workers.engine_check import CHECKS, inspect_engine, surroundings
-from workers.engine_check.auction import TOLERANCE_NATS, hold_auction
+from workers.engine_check.auction import TOLERANCE_16_BIT_NATS, hold_auction
 from workers.engines.base import Prompt, Reply
 from workers.engines.null import NullEngine
 from workers.errors import EngineUnavailable
@@ -31,10 +33,15 @@ def settings(**changed: Any) -> Settings:
 
 
 class Shifted(NullEngine):
-    """Scores a little beside what it draws by."""
+    """Scores beside what it draws by."""
+
+    def __init__(self, per_token_nats: float) -> None:
+        super().__init__()
+        self._per_token_nats = per_token_nats
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
-        return await super().log_probs(prompt, replies) - 2 * TOLERANCE_NATS
+        lengths = np.array([len(reply.token_ids) for reply in replies])
+        return await super().log_probs(prompt, replies) - self._per_token_nats * lengths
 
 
 class Dead(NullEngine):
@@ -73,10 +80,24 @@ def test_without_options_the_engine_is_examined_though_kafka_is_not_there() -> N
     assert verdicts(done.stdout)["auction"]["state"] == "ok"
 
 
-async def test_numbers_that_do_not_agree_are_found() -> None:
-    state, said, advice = (await hold_auction(Shifted(), settings())).agreement()
+@pytest.mark.parametrize(
+    ("per_token_nats", "state", "advice"),
+    [
+        (1e-7, State.OK, ""),
+        (0.5 * TOLERANCE_16_BIT_NATS, State.WARNING, "float32"),
+        (1.5 * TOLERANCE_16_BIT_NATS, State.FAILED, "bill nothing"),
+        (float("nan"), State.FAILED, "bill nothing"),
+    ],
+)
+async def test_numbers_that_do_not_agree_are_found(per_token_nats: float, state: State, advice: str) -> None:
+    """Log q is what the engine said when it drew."""
+    held = await hold_auction(Shifted(0.0 if math.isnan(per_token_nats) else per_token_nats), settings())
+    if math.isnan(per_token_nats):  # such scores would make the auction void before
+        held = replace(held, difference_nats=math.nan, difference_of_token_nats=math.nan)
 
-    assert state is State.FAILED and "2.0e-03" in said and "float32" in advice
+    found = held.agreement()
+
+    assert found[0] is state and advice in found[2]
 
 
 async def test_an_engine_that_fails_in_the_auction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
