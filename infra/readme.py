@@ -1,4 +1,4 @@
-"""Writes the tables of README.md, security.md and engines.md: `python3 infra/readme.py`. A test fails when one is stale."""
+"""Writes the tables of README.md, security.md and engines.md: `python3 infra/readme.py`. A test finds stale ones."""
 
 import sys
 from pathlib import Path
