@@ -196,7 +196,7 @@ def _shown(default: object) -> str:
 #: reports to its makers how it is used.
 VLLM_SWITCHES = {
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
 }
 
