@@ -1,4 +1,4 @@
-"""Writes the tables of README.md, security.md and engines.md: `python3 infra/readme.py`. A test finds stale ones."""
+"""Writes the tables of README.md and security.md: `python3 infra/readme.py`. A test fails when one is stale."""
 
 import sys
 from pathlib import Path
@@ -6,13 +6,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from infra import roofline  # noqa: E402  # the checkout itself, installed or not
-from workers.principals import Principal, principals  # noqa: E402
+from workers.principals import Principal, principals  # noqa: E402  # the checkout itself, installed or not
 from workers.settings import settings_table  # noqa: E402
 
 README = ROOT / "README.md"
 SECURITY = ROOT / "infra" / "security.md"
-ENGINES = ROOT / "infra" / "engines.md"
 
 
 def settings() -> str:
@@ -34,7 +32,7 @@ def _row(principal: Principal) -> str:
 
 
 #: Where each table is, between its two marks.
-TABLES = {README: ("settings", settings), SECURITY: ("principals", rights), ENGINES: ("roofline", roofline.table)}
+TABLES = {README: ("settings", settings), SECURITY: ("principals", rights)}
 
 
 def generated(path: Path) -> str:

@@ -1,5 +1,7 @@
 """The roofline by hand, on figures that divide."""
 
+from pathlib import Path
+
 import pytest
 
 from infra.roofline import GPUS, MODEL, Auction, Gpu, Model, auction_s, decode_s, most_replies, plain_s, step_s, table
@@ -42,6 +44,12 @@ def test_an_auction_costs_more_plain_replies_the_more_queries_there_are(gpu: Gpu
     ratios = [auction_s(gpu, MODEL, Auction(), n) / plain_s(gpu, MODEL, Auction(), n) for n in (1, 4, 16, 64)]
 
     assert ratios == sorted(ratios) and ratios[0] < 3 < ratios[-1]
+
+
+def test_the_table_of_the_document_is_current() -> None:
+    document = (Path(__file__).parents[2] / "infra" / "engines.md").read_text(encoding="utf-8")
+
+    assert table() in document, "run: python3 infra/roofline.py, and put its table into infra/engines.md"
 
 
 def test_what_does_not_fit_has_no_figures() -> None:

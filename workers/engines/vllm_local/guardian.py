@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STARTED, END = b"s", b"e"  # nothing more will be started; end everything, also what is only about to start
-POLL_S = 0.1
+POLL_S = 0.2
 OURS = (b"multiprocessing.spawn", b"VLLM::")  # how vLLM's processes are named, before and after they name themselves
 PARENT, START_TIME = 1, 19  # fields of /proc/PID/stat behind the process's name
 
@@ -22,28 +22,31 @@ Process = tuple[int, str]  # its id, and when it began: ids are used again
 
 
 def watch(parent: int) -> None:
-    """Follow the orders on standard input until it closes."""
+    """Follow the orders on standard input until it closes; a byte on standard output says that one is followed."""
     known: set[Process] = set()
     order = b""
-    patience_s: float | None = POLL_S  # None: until an order comes
     while True:
-        known |= set(_children(parent, known))
+        _note(parent, known)
         if order == END:
             _kill(known)
-        ready, _, _ = select.select([0], [], [], patience_s)
+        ready, _, _ = select.select([0], [], [], None if order == STARTED else POLL_S)
         if not ready:
             continue
         order = os.read(0, 1)
+        _note(parent, known)
         if not order:
             break
-        known |= set(_children(parent, known))
-        patience_s = None if order == STARTED else POLL_S
+        os.write(1, order)
     _kill(known)
 
 
-def _children(parent: int, known: set[Process]) -> Iterator[Process]:
-    """vLLM's processes below `parent`, and everything below one of those."""
-    above = {pid for pid, _ in known}
+def _note(parent: int, known: set[Process]) -> None:
+    """Add vLLM's processes below `parent`, and everything below one that is known: those keep their parent for now."""
+    while found := set(_children(parent, {pid for pid, _ in known})) - known:
+        known |= found
+
+
+def _children(parent: int, above: set[int]) -> Iterator[Process]:
     for folder in Path("/proc").glob("[0-9]*"):
         pid = int(folder.name)
         with contextlib.suppress(OSError, IndexError):  # it has ended meanwhile

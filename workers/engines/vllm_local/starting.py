@@ -1,13 +1,14 @@
 """Starts vLLM so that the process stays responsive meanwhile, and so that nothing of vLLM outlives it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from multiprocessing import resource_tracker
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from workers.engines.vllm_local import guardian
 
@@ -23,12 +24,13 @@ class Guard:
         self._process = subprocess.Popen(  # noqa: S603  # our own script
             [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid())],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            bufsize=0,
             start_new_session=True,  # a Ctrl-C is for us
         )
 
     def started(self) -> None:
-        """All of vLLM's processes are there: it need not look for more."""
+        """All of vLLM's processes are there, and it knows them when this returns."""
         self._order(guardian.STARTED)
 
     def end(self) -> None:
@@ -37,14 +39,24 @@ class Guard:
 
     def close(self) -> None:
         """Kill what is left of them."""
-        assert self._process.stdin is not None  # noqa: S101  # opened above
-        self._process.stdin.close()
-        self._process.wait(GUARDIAN_ENDS_S)
+        orders, answers = self._pipes
+        orders.close()
+        try:
+            self._process.wait(GUARDIAN_ENDS_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        answers.close()
+
+    @property
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101  # opened above
+        return self._process.stdin, self._process.stdout
 
     def _order(self, order: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101  # opened above
-        self._process.stdin.write(order)
-        self._process.stdin.flush()
+        orders, answers = self._pipes
+        with contextlib.suppress(BrokenPipeError):  # somebody killed it; the model works without
+            orders.write(order)
+            answers.read(1)
 
 
 async def start_guarded(start: Callable[[], T]) -> tuple[T, Guard]:
@@ -60,7 +72,7 @@ async def start_guarded(start: Callable[[], T]) -> tuple[T, Guard]:
         await asyncio.gather(starting, return_exceptions=True)
         guard.close()
         raise
-    guard.started()
+    await asyncio.to_thread(guard.started)
     return started, guard
 
 
