@@ -4,11 +4,12 @@ from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
-from workers.settings import Settings
+from workers.settings import Settings, switch_vllm
 
 
 async def open_reference(settings: Settings) -> Engine:
     """The engine that replies without adverts come from, and every reward is measured against."""
+    switch_vllm()
     return await open_engine(settings.engine, engine_options(settings))
 
 

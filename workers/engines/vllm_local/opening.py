@@ -48,14 +48,24 @@ async def open_engine(model: str, options: EngineOptions) -> Engine:
 
 def _started(arguments: dict[str, Any]) -> AsyncLLM:
     """Blocks until the weights are loaded: nothing else runs in a process that has no model yet."""
+    given = AsyncEngineArgs(**arguments)
     try:
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        config = given.create_engine_config()
+    except (ValueError, OSError, NotImplementedError) as error:
+        raise SettingsError(f"vLLM does not take {given.model} with these settings: {_first_cause(error)}") from error
+    try:
+        return AsyncLLM.from_vllm_config(config, disable_log_stats=given.disable_log_stats)
     except (ValueError, OSError, RuntimeError) as error:
         raise SettingsError(
-            f"vLLM does not start with {arguments['model']}: {error}\n"
+            f"vLLM does not start with {given.model}: {error}\n"
             "What its engine core printed above is the cause. Too little memory: lower TESSERA_VLLM_MAX_MODEL_LEN or "
             "TESSERA_VLLM_MAX_NUM_SEQS, or change TESSERA_VLLM_GPU_MEMORY_UTILIZATION"
         ) from error
+
+
+def _first_cause(error: Exception) -> str:
+    """In a sentence or two: what pydantic raises is a page with a list of errors."""
+    return str(error.errors()[0]["msg"]) if hasattr(error, "errors") else str(error)
 
 
 def _arguments(folder: Path, options: VllmOptions, adapters: Sequence[Adapter]) -> dict[str, Any]:
