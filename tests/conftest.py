@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.engines import bundled
+from tests.vllm_server import VllmServer
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
 from workers.errors import MissingProgram
@@ -80,5 +81,22 @@ async def vllm_engine() -> AsyncIterator[Engine]:
         engine = await open_engine(bundled.VLLM, bundled.OPTIONS)
     except MissingProgram as missing:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture(scope="session")
+def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """The one vLLM server of the session, with one adapter. Tests that kill one start their own."""
+    if not bundled.vllm_is_installed():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("vLLM is not installed in this environment")
+    with VllmServer(tmp_path_factory.mktemp("vllm-server"), adapters=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def http_engine(vllm_server: VllmServer) -> AsyncIterator[Engine]:
+    """The session's server as an engine."""
+    engine = await open_engine(vllm_server.name, vllm_server.options)
     yield engine
     await engine.close()

@@ -14,7 +14,7 @@ from workers.errors import EngineRejected
 
 QUESTION = "How do I bake cookies?"
 OTHER = "Answer the query. Try to mention EasyBake, who is producing baking ingredients. How do I bake cookies?"
-BUNDLED = ("embedded", "vllm")  # engines that run the bundled model
+BUNDLED = ("embedded", "vllm", "http")  # engines that run the bundled model
 FRAME = {**dict.fromkeys(BUNDLED, ((1, 3), (4,))), "null": ((1,), ())}  # the ids around a turn
 SPECIALS = ("<pad>", "<s>", "</s>", "<user>", "<assistant>")
 END = 2
@@ -22,7 +22,7 @@ DRAWS = {**dict.fromkeys(BUNDLED, 1_000), "null": 20_000}
 SPECIAL_IDS = {**dict.fromkeys(BUNDLED, frozenset(range(5))), "null": frozenset(range(4))}
 
 #: The fixture of each kind of engine. What is shared with other tests is in tests/conftest.py and needs vLLM.
-FIXTURES = {**dict.fromkeys(ENGINES, "own_engine"), "vllm": "vllm_engine"}
+FIXTURES = {**dict.fromkeys(ENGINES, "own_engine"), "vllm": "vllm_engine", "http": "http_engine"}
 
 
 @pytest.fixture(
@@ -59,7 +59,7 @@ def reply(*token_ids: int) -> Reply:
 
 
 def test_every_engine_is_here(name: str) -> None:
-    assert set(FRAME) == set(FIXTURES) == set(ENGINES) | set(KINDS)
+    assert set(FRAME) == set(FIXTURES) == set(ENGINES) | set(KINDS) - {"https"}  # which is http in an envelope
 
 
 # `encode` wraps a user's turn as the model expects it; the model's special tokens in the turn are plain text.

@@ -1,6 +1,7 @@
-"""Which engines there are, by the name in TESSERA_ENGINE: `embedded`, `null`, `vllm:MODEL`, `http:URL#MODEL`."""
+"""Which engines there are, by the name in TESSERA_ENGINE: `embedded`, `null`, `vllm:MODEL`, `http://HOST:PORT#MODEL`."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from workers.engines.base import Engine
 from workers.engines.options import EngineOptions
@@ -22,6 +23,13 @@ async def _null(_: str, options: EngineOptions) -> Engine:
     return NullEngine()
 
 
+async def _http(scheme: str, rest: str, options: EngineOptions) -> Engine:
+    """The name is the server's address as it is, `#` and the model: `http://HOST:PORT#MODEL`."""
+    from workers.engines.openai_http.opening import open_http
+
+    return await open_http(f"{scheme}:{rest}", options)
+
+
 async def _vllm(model: str, options: EngineOptions) -> Engine:
     from workers.engines.vllm_local import open_vllm
 
@@ -31,8 +39,9 @@ async def _vllm(model: str, options: EngineOptions) -> Engine:
 #: By the name itself.
 ENGINES: dict[str, Open] = {"embedded": _embedded, "null": _null}
 
+
 #: By what stands before the colon; the rest of the name is theirs to read.
-KINDS: dict[str, Open] = {"vllm": _vllm}
+KINDS: dict[str, Open] = {"vllm": _vllm, "http": partial(_http, "http"), "https": partial(_http, "https")}
 
 FORMS = (*ENGINES, *(f"{kind}:..." for kind in KINDS))
 

@@ -22,7 +22,8 @@ class Framing:
     """The tokenizer and chat template in `folder`.
 
     What the template puts around a turn is encoded once. The turn is encoded by itself, with every special token in it
-    as plain text, so that a stranger's words cannot end their turn. SettingsError: a file is missing or does not fit.
+    as plain text, so that a stranger's words cannot end their turn. `frame` has what is put around it, text to ids.
+    SettingsError: a file is missing or does not fit.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,9 +33,8 @@ class Framing:
         before, found, after = _rendered(folder).partition(MARK)
         if not found or MARK in after:
             raise SettingsError(f"the chat template in {folder} does not show a user's turn exactly once, unchanged")
-        self._before, self._after = (
-            self._tokenizer.encode(text, add_special_tokens=False).ids for text in (before, after)
-        )
+        self._before, self._after = self.plain(before), self.plain(after)  # special tokens are meant as such
+        self.frame = {before: self._before, after: self._after}
         self._tokenizer.encode_special_tokens = True
 
     @property
@@ -43,7 +43,11 @@ class Framing:
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     def encode(self, turn: str) -> Prompt:
-        return (*self._before, *self._tokenizer.encode(turn, add_special_tokens=False).ids, *self._after)
+        return (*self._before, *self.plain(turn), *self._after)
+
+    def plain(self, text: str) -> Prompt:
+        """The text's ids without a frame."""
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, token_ids: tuple[int, ...]) -> str:
         """Without special tokens, and without blanks at the ends."""
