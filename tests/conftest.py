@@ -1,5 +1,6 @@
-"""Fixtures: a real Kafka for the tests that need one, and a real vLLM."""
+"""Fixtures: a real Kafka for the tests that need one, bare or with the product's topics, and a real vLLM."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,6 +11,9 @@ from tests.vllm_server import VllmServer
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
 from workers.errors import MissingProgram
+from workers.pipeline import GROUPS
+from workers.settings import Settings
+from workers.stream.admin import create_topics, initialise_offsets
 from workers.stream.broker import DevelopmentBroker
 
 
@@ -40,6 +44,20 @@ def kafka(request: pytest.FixtureRequest) -> str:
         return given
     broker: DevelopmentBroker = request.getfixturevalue("session_broker")
     return broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def topics(kafka: str) -> str:
+    """Bootstrap servers of a Kafka that has every topic and first offset."""
+    settings = Settings.read(bootstrap_servers=kafka)
+
+    async def create() -> None:
+        await create_topics(settings)
+        await initialise_offsets(settings, GROUPS)
+
+    with asyncio.Runner() as runner:
+        runner.run(create())
+    return kafka
 
 
 @pytest.fixture

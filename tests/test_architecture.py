@@ -27,7 +27,7 @@ ARROW = (
     ("workers.verification",),
     ("workers.settings",),
     ("workers.pipeline", "workers.models"),
-    ("workers.principals",),
+    ("workers.principals", "workers.engine_check"),
     ("workers.stream", "workers.metrics"),
     ("workers.health",),
     ("workers.monitor",),
@@ -74,6 +74,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "numpy": (
         "workers.mechanism",
         "workers.engines",
+        "workers.engine_check",
         "workers.rewards",
         "workers.scoring",
         "workers.settlement",

@@ -11,7 +11,7 @@ from workers.engines.compatible import insist_same_vocabulary, open_checked
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
 from workers.rewards.opening import Known, Sources, open_sources
-from workers.settings import Settings
+from workers.settings import Settings, switch_vllm
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ async def open_models(settings: Settings, *, proposal: bool, rewards: bool) -> A
 
 async def open_reference(settings: Settings) -> Engine:
     """The engine that replies without adverts come from, and every reward is measured against."""
+    switch_vllm()
     return await open_engine(settings.engine, engine_options(settings))
 
 

@@ -198,6 +198,21 @@ def _shown(default: object) -> str:
     return text or "empty"
 
 
+#: Switches of vLLM's own, where the user has set none. By itself it logs to standard output, which is for results, and
+#: reports to its makers how it is used.
+VLLM_SWITCHES = {
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+def switch_vllm() -> None:
+    """Set them for this process and those that vLLM starts; it reads them when it is imported."""
+    for variable, value in VLLM_SWITCHES.items():
+        os.environ.setdefault(variable, value)
+
+
 def cache_folder() -> Path:
     """Where to keep what can be fetched again: $XDG_CACHE_HOME/tessera, without it ~/.cache/tessera."""
     return _user_folder("XDG_CACHE_HOME", ".cache")

@@ -1,15 +1,15 @@
 """A real vLLM server as engine: it agrees with the bundled model, dies and comes back, and stops when nobody waits."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
 
 from tests.vllm.lora_weights import log_probability, merged_model, plain_model
 from tests.vllm_server import ADAPTER, VllmServer
-from workers.engines.base import Engine, Reply, derive_seed
+from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.engines.catalogue import open_engine
 from workers.engines.embedded.engine import EmbeddedEngine
 from workers.engines.openai_http.completions import PATH, sampling_body
@@ -20,10 +20,20 @@ pytestmark = pytest.mark.vllm
 TOLERANCE_NATS = 1e-3  # per sequence
 QUESTION = "How do I bake cookies?"
 LONG = 400  # tokens
+SOON_S = 5.0
 
 
 def seeds(auction: str, count: int) -> list[int]:
     return [derive_seed(b"", auction, "candidate", index) for index in range(count)]
+
+
+@asynccontextmanager
+async def opened(server: VllmServer) -> AsyncIterator[Engine]:
+    engine = await open_engine(server.name, server.options)
+    try:
+        yield engine
+    finally:
+        await engine.close()
 
 
 async def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
@@ -100,15 +110,13 @@ async def test_a_given_up_call_frees_the_servers_requests(http_engine: Engine, v
 
 
 async def test_time_that_runs_out_frees_them_too(vllm_server: VllmServer) -> None:
-    engine = await open_engine(vllm_server.name, vllm_server.options)
-    engine._engine._client._timeout_s = 0.05  # type: ignore[attr-defined]  # opening takes longer
-    prompt = engine.encode(QUESTION)
+    async with opened(vllm_server) as engine:
+        engine._engine._client._timeout_s = 0.05  # type: ignore[attr-defined]  # opening takes longer
 
-    with pytest.raises((EngineTimeout, EngineUnavailable, RetriesExhausted)):
-        await engine.sample(prompt, seeds=seeds("late", 40), max_tokens=LONG)
+        with pytest.raises((EngineTimeout, EngineUnavailable, RetriesExhausted)):
+            await engine.sample(engine.encode(QUESTION), seeds=seeds("late", 40), max_tokens=LONG)
 
-    await until(lambda: vllm_server.at_work() == 0)
-    await engine.close()
+        await until(lambda: vllm_server.at_work() == 0)
 
 
 async def test_every_field_of_the_body_is_one_that_the_server_reads() -> None:
@@ -131,28 +139,30 @@ async def test_a_killed_server_is_unavailable_soon_and_works_when_it_is_back(
 ) -> None:
     # Given a server that is at work
     with VllmServer(tmp_path_factory.mktemp("killed")) as server:
-        engine = await open_engine(server.name, replace(server.options, timeout_s=30.0))
-        prompt, drawn = engine.encode(QUESTION), seeds("kill", 20)
-        before = await engine.sample(prompt, seeds=drawn, max_tokens=60)
-        call = asyncio.create_task(engine.sample(prompt, seeds=drawn, max_tokens=LONG))
-        await until(lambda: server.at_work() > 5)
-        # When it is killed
-        server.kill()
-        # Then the call fails soon, and so does the next
-        for late in (call, engine.log_probs(prompt, before)):
-            with pytest.raises(EngineUnavailable):
-                await asyncio.wait_for(late, 5.0)
-        # and when it is back, the same call gives the same
-        await asyncio.to_thread(server.start)
-        async with asyncio.timeout(30.0):
-            while True:
-                try:
-                    after = await engine.sample(prompt, seeds=drawn, max_tokens=60)
-                    break
-                except EngineUnavailable:
-                    await asyncio.sleep(0.2)
-        assert after == before
-        await engine.close()
+        async with opened(server) as engine:
+            prompt, drawn = engine.encode(QUESTION), seeds("kill", 20)
+            before = await engine.sample(prompt, seeds=drawn, max_tokens=60)
+            call = asyncio.create_task(engine.sample(prompt, seeds=drawn, max_tokens=LONG))
+            await until(lambda: server.at_work() > 5)
+            # When it is killed
+            server.kill()
+            # Then the call fails soon, and so does the next
+            for late in (call, engine.log_probs(prompt, before)):
+                with pytest.raises(EngineUnavailable):
+                    await asyncio.wait_for(late, SOON_S)
+            # and when it is back, the same call gives the same
+            await asyncio.to_thread(server.start)
+            assert await answered(engine, prompt, drawn) == before
+
+
+async def answered(engine: Engine, prompt: Prompt, drawn: list[int]) -> tuple[Reply, ...]:
+    """Asked as a stage asks whose engine is down: again and again."""
+    async with asyncio.timeout(60.0):
+        while True:
+            try:
+                return await engine.sample(prompt, seeds=drawn, max_tokens=60)
+            except EngineUnavailable:
+                await asyncio.sleep(0.2)
 
 
 async def test_a_prompt_beyond_the_models_length_never_leaves(http_engine: Engine) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import click
 
+from workers.cli.waiting import waiting
 from workers.errors import TesseraError
 from workers.models import Models, open_models
 from workers.monitor import Monitor
@@ -102,7 +103,10 @@ async def _models(names: Sequence[str], settings: Settings) -> AsyncIterator[Mod
     if not needs_engine(names):
         yield None
         return
-    async with open_models(settings, proposal=needs_proposal(names), rewards=needs_rewards(names)) as models:
+    async with AsyncExitStack() as stack:
+        opening = open_models(settings, proposal=needs_proposal(names), rewards=needs_rewards(names))
+        with waiting(f"loading the language model {settings.engine}"):  # a large one takes minutes
+            models = await stack.enter_async_context(opening)
         for sentence in models.sources.unreached if models.sources else ():
             click.echo(f"tessera: {sentence}", err=True)
         await _warm_up(models)

@@ -38,6 +38,7 @@ class Identity:
     version: str
     model_sha256: str
     tokenizer_sha256: str
+    calls: str = ""  # by which of the library's calls it draws and scores, for people
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class NullEngine:
 
     def __init__(self) -> None:
         nothing = sha256(b"null").hexdigest()
-        self.identity = Identity("null", "2", nothing, nothing)
+        self.identity = Identity("null", "2", nothing, nothing, "none: chances from a hash of the prompt")
         self.limits = Limits(VOCABULARY, CONTEXT)
 
     def encode(self, turn: str) -> Prompt:

@@ -51,6 +51,7 @@ class EmbeddedEngine:
             version=f"ctranslate2 {ctranslate2.__version__}",
             model_sha256=sha256(self._files["model.bin"]).hexdigest(),
             tokenizer_sha256=sha256((folder / "hf" / "tokenizer.json").read_bytes()).hexdigest(),
+            calls="generate_batch draws, forward_batch scores",
         )
 
     def encode(self, turn: str) -> Prompt:

@@ -23,24 +23,31 @@ from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.framing import Framing
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
+from workers.engines.vllm_local.starting import Guard
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 
 CLOSING_S = 10.0  # for the engine core to end by itself
+BEHIND_SCORING = 1 << 48  # calls
 NO_REPLY = ("abort", "error")  # finish reasons of an answer that is not one
 
 
 class Core:
     """vLLM and what its requests have in common: numbers, priority, time limit and the meaning of its errors."""
 
-    def __init__(self, llm: AsyncLLM, timeout_s: float) -> None:
+    def __init__(self, llm: AsyncLLM, timeout_s: float, guard: Guard) -> None:
         self._llm: AsyncLLM | None = llm
+        self._guard = guard
         self._timeout_s = timeout_s
         self._calls, self._requests = itertools.count(), itertools.count()
         self.scoring: Scoring = SuffixScoring() if llm.vllm_config.use_v2_model_runner else PromptScoring()
 
-    def next_call(self) -> int:
-        """The priority of a call's requests: vLLM serves lower numbers, which are older auctions, first."""
+    def scoring_priority(self) -> int:
+        """Of all requests of one call. vLLM serves lower numbers first: what came earlier."""
         return next(self._calls)
+
+    def drawing_priority(self) -> int:
+        """Behind all scoring: an auction whose replies are being scored is older than one that has none yet."""
+        return BEHIND_SCORING + next(self._calls)
 
     async def run(
         self, ids: Sequence[int], params: SamplingParams, priority: int, adapter: LoRARequest | None
@@ -80,6 +87,7 @@ class Core:
         llm, self._llm = self._llm, None
         if llm is not None:
             llm.shutdown(timeout=CLOSING_S)
+            self._guard.close()
 
 
 class VllmScorer:
@@ -95,7 +103,7 @@ class VllmScorer:
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
         check_scoring(prompt, replies, self.limits)
-        call = self.core.next_call()
+        call = self.core.scoring_priority()
         return np.array(await all_of(self._nats(prompt, one.token_ids, call) for one in replies), np.float64)
 
     async def _nats(self, prompt: Prompt, reply: Sequence[int], call: int) -> float:
@@ -118,7 +126,7 @@ class VllmEngine:
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
         check_sampling(prompt, max_tokens, self.limits)
-        call = self._core.next_call()
+        call = self._core.drawing_priority()
         requests = [drawing(seed, max_tokens) for seed in seeds]
         outputs = await all_of(self._core.run(prompt, request, call, None) for request in requests)
         return tuple(self._reply(output.outputs[0]) for output in outputs)

@@ -17,6 +17,7 @@ from workers.engines.options import EngineOptions, VllmOptions
 from workers.engines.vllm_local.adapters import Adapter, check_separation, lora_arguments, read_adapters
 from workers.engines.vllm_local.engine import Core, VllmEngine, VllmScorer
 from workers.engines.vllm_local.model import adapted_sha256, find_model, weights_sha256
+from workers.engines.vllm_local.starting import start_guarded
 from workers.errors import SettingsError
 
 QUEUED_PER_SEQUENCE = 64  # requests that may wait, per sequence in a step: above, vLLM refuses more
@@ -29,12 +30,13 @@ async def open_engine(model: str, options: EngineOptions) -> Engine:
     folder = await asyncio.to_thread(find_model, model)
     framing, adapters = Framing(folder), read_adapters(options.vllm.adapters)
     digest = asyncio.get_running_loop().run_in_executor(None, weights_sha256, folder)  # while vLLM loads them
-    llm = _started(_arguments(folder, options.vllm, adapters))
-    core = Core(llm, options.timeout_s)
+    arguments = _arguments(folder, options.vllm, adapters)
+    llm, guard = await start_guarded(lambda: _started(arguments))
+    core = Core(llm, options.timeout_s, guard)
     try:
         limits = _limits(llm, framing)
         named = f"vllm:{folder.name if Path(model).expanduser().is_dir() else model}"
-        identity = Identity(named, f"vllm {vllm.__version__}", await digest, framing.sha256)
+        identity = Identity(named, f"vllm {vllm.__version__}", await digest, framing.sha256, core.scoring.calls)
         base = VllmScorer(core, framing, identity, limits)
         adapted = {one.name: await _adapted(llm, base, one, number) for number, one in enumerate(adapters, start=1)}
         if adapted:
@@ -47,15 +49,25 @@ async def open_engine(model: str, options: EngineOptions) -> Engine:
 
 
 def _started(arguments: dict[str, Any]) -> AsyncLLM:
-    """Blocks until the weights are loaded: nothing else runs in a process that has no model yet."""
+    """Blocks until the weights are loaded."""
+    given = AsyncEngineArgs(**arguments)
     try:
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        config = given.create_engine_config()
+    except (ValueError, OSError, NotImplementedError) as error:
+        raise SettingsError(f"vLLM does not take {given.model} with these settings: {_first_cause(error)}") from error
+    try:
+        return AsyncLLM.from_vllm_config(config, disable_log_stats=given.disable_log_stats)
     except (ValueError, OSError, RuntimeError) as error:
         raise SettingsError(
-            f"vLLM does not start with {arguments['model']}: {error}\n"
+            f"vLLM does not start with {given.model}: {error}\n"
             "What its engine core printed above is the cause. Too little memory: lower TESSERA_VLLM_MAX_MODEL_LEN or "
             "TESSERA_VLLM_MAX_NUM_SEQS, or change TESSERA_VLLM_GPU_MEMORY_UTILIZATION"
         ) from error
+
+
+def _first_cause(error: Exception) -> str:
+    """In a sentence or two: what pydantic raises is a page with a list of errors."""
+    return str(error.errors()[0]["msg"]) if hasattr(error, "errors") else str(error)
 
 
 def _arguments(folder: Path, options: VllmOptions, adapters: Sequence[Adapter]) -> dict[str, Any]:

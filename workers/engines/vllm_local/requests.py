@@ -42,6 +42,8 @@ class Scoring(Protocol):
     log-probabilities. Told to read its cache, it gave plausible numbers that were wrong by up to 11 nats.
     """
 
+    calls: str  # what `tessera doctor` shows
+
     def request(self, prompt: Prompt, reply: Sequence[int]) -> SamplingParams: ...
 
     def nats(self, output: RequestOutput, prompt: Prompt, reply: Sequence[int]) -> float: ...
@@ -49,6 +51,8 @@ class Scoring(Protocol):
 
 class SuffixScoring:
     """The V2 runner's way: the reply's ids are named, and only its rows go through the language-model head."""
+
+    calls = "generate draws with processed log-probabilities; V2 model runner: scores by prompt_logprob_token_ids"
 
     def request(self, prompt: Prompt, reply: Sequence[int]) -> SamplingParams:
         return SamplingParams(
@@ -68,6 +72,7 @@ class SuffixScoring:
 class PromptScoring:
     """The V1 runner's way: log-probabilities of the whole prompt, of which the reply is the end."""
 
+    calls = "generate draws with processed log-probabilities; V1 model runner: scores by prompt_logprobs"
     _REQUEST = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, flat_logprobs=True, **_LEAN)
 
     def request(self, prompt: Prompt, reply: Sequence[int]) -> SamplingParams:
