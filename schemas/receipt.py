@@ -15,6 +15,7 @@ from schemas.auction import (
     Engine,
     PaymentRule,
     Question,
+    RewardOrigin,
     Rewards,
     Sampling,
     Tau,
@@ -98,6 +99,9 @@ class Declaration(Part):
     reward_range_micros: tuple[Micros, Micros]
     clamped: Annotated[int, Field(ge=0)] = Field(description="How many rewards lay outside the declared range.")
     rewards_micros: Rewards = Field(description="What each candidate is worth to the advertiser, micros.")
+    reward_origin: RewardOrigin | None = Field(
+        default=None, description="What the rewards came from, where it is not the reference engine told to advertise."
+    )
 
 
 class CandidateReceipt(Part):
@@ -154,6 +158,9 @@ class AuditorReceipt(AuctionReceipt):
 
     kind: Literal["auditor"] = "auditor"
     engine: Engine
+    reference_engine: Engine | None = Field(
+        default=None, description="What log_ref comes from, where that is another engine."
+    )
     sampling: Sampling
     candidates: Annotated[tuple[CandidateReceipt, ...], Field(min_length=1, max_length=MAX_CANDIDATES)]
     parties: Annotated[tuple[PartyReceipt, ...], Field(min_length=1, max_length=MAX_ADVERTISERS)]

@@ -1,11 +1,19 @@
-"""Fixtures: a real Kafka for the tests that need one."""
+"""Fixtures: a real Kafka for the tests that need one, bare or with the product's topics, and a real vLLM."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.engines import bundled
+from tests.vllm_server import VllmServer
+from workers.engines.base import Engine
+from workers.engines.catalogue import open_engine
 from workers.errors import MissingProgram
+from workers.pipeline import GROUPS
+from workers.settings import Settings
+from workers.stream.admin import create_topics, initialise_offsets
 from workers.stream.broker import DevelopmentBroker
 
 
@@ -38,9 +46,57 @@ def kafka(request: pytest.FixtureRequest) -> str:
     return broker.bootstrap_servers
 
 
+@pytest.fixture(scope="session")
+def topics(kafka: str) -> str:
+    """Bootstrap servers of a Kafka that has every topic and first offset."""
+    settings = Settings.read(bootstrap_servers=kafka)
+
+    async def create() -> None:
+        await create_topics(settings)
+        await initialise_offsets(settings, GROUPS)
+
+    with asyncio.Runner() as runner:
+        runner.run(create())
+    return kafka
+
+
 @pytest.fixture
 def broker(session_broker: DevelopmentBroker) -> Iterator[DevelopmentBroker]:
     """The session's broker for a test that kills it; it runs again afterwards."""
     yield session_broker
     if session_broker.pid is None:
         session_broker.start()
+
+
+def pytest_configure() -> None:
+    if bundled.vllm_is_installed():
+        for variable, value in bundled.QUICK_START.items():
+            os.environ.setdefault(variable, value)
+
+
+@pytest.fixture(scope="session")
+async def vllm_engine() -> AsyncIterator[Engine]:
+    """The one vLLM engine of the session, on the bundled model. Tests that kill one open their own."""
+    try:
+        engine = await open_engine(bundled.VLLM, bundled.OPTIONS)
+    except MissingProgram as missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture(scope="session")
+def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """The one vLLM server of the session, with one adapter. Tests that kill one start their own."""
+    if not bundled.vllm_is_installed():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("vLLM is not installed in this environment")
+    with VllmServer(tmp_path_factory.mktemp("vllm-server"), adapters=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def http_engine(vllm_server: VllmServer) -> AsyncIterator[Engine]:
+    """The session's server as an engine."""
+    engine = await open_engine(vllm_server.name, vllm_server.options)
+    yield engine
+    await engine.close()

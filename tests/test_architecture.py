@@ -26,8 +26,8 @@ ARROW = (
     ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
     ("workers.verification",),
     ("workers.settings",),
-    ("workers.pipeline",),
-    ("workers.principals",),
+    ("workers.pipeline", "workers.models"),
+    ("workers.principals", "workers.engine_check"),
     ("workers.stream", "workers.metrics"),
     ("workers.health",),
     ("workers.monitor",),
@@ -69,11 +69,12 @@ ONLY = {
 HOMES: dict[str, tuple[str, ...]] = {
     "aiokafka": ("workers.stream",),
     "ctranslate2": ("workers.engines.embedded",),
-    "tokenizers": ("workers.engines.embedded",),
+    "tokenizers": ("workers.engines.embedded", "workers.engines.framing"),
     "prometheus_client": ("workers.metrics", "workers.health"),
     "numpy": (
         "workers.mechanism",
         "workers.engines",
+        "workers.engine_check",
         "workers.rewards",
         "workers.scoring",
         "workers.settlement",
@@ -84,9 +85,12 @@ HOMES: dict[str, tuple[str, ...]] = {
     ),
     "click": ("workers.cli",),
     "rich": ("workers.cli",),
-    "pydantic": ("schemas", "workers.settings"),
+    "pydantic": ("schemas", "workers.settings", "workers.rewards.choices"),
     "pydantic_settings": ("workers.settings",),
-    "vllm": (),
+    "vllm": ("workers.engines.vllm_local",),
+    "huggingface_hub": ("workers.engines.vllm_local",),
+    "httpx": ("workers.engines.openai_http",),
+    "jinja2": ("workers.engines.framing",),
     "faust": (),
     "confluent_kafka": (),
     "cloudevents": (),
@@ -99,7 +103,18 @@ FILES = {
     if "training" not in path.parts
 }
 CORE = ("workers.settlement", "workers.generation", "workers.scoring", "workers.pipeline", "workers.mechanism.outcome")
-BLOCKED = ("aiokafka", "faust", "ctranslate2", "vllm", "tokenizers", "prometheus_client", "click", "rich")
+BLOCKED = (
+    "aiokafka",
+    "faust",
+    "ctranslate2",
+    "vllm",
+    "tokenizers",
+    "httpx",
+    "jinja2",
+    "prometheus_client",
+    "click",
+    "rich",
+)
 
 
 def imports(module: str) -> Iterator[str]:

@@ -40,9 +40,16 @@ class WorkerProcess:
     """Stages in a process of their own."""
 
     def __init__(
-        self, stages: Sequence[str], kafka: str, log: Path, *, module: str = "workers", **settings: object
+        self,
+        stages: Sequence[str],
+        kafka: str,
+        log: Path,
+        *,
+        module: str = "workers",
+        start_s: float = START_S,
+        **settings: object,
     ) -> None:
-        self._log = log
+        self._log, self._start_s = log, start_s
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, "run", *stages],
@@ -80,12 +87,12 @@ class WorkerProcess:
             raise AssertionError(f"the worker did not stop within {STOP_S} s:\n{self.output()}") from None
 
     def _wait(self, happened: object, what: str) -> None:
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + self._start_s
         while not happened():  # type: ignore[operator]
             if self.process.poll() is not None:
                 raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.output()}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"the worker did not {what} within {START_S} s:\n{self.output()}")
+                raise AssertionError(f"the worker did not {what} within {self._start_s} s:\n{self.output()}")
             time.sleep(POLL_S)
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ TesseraError
 │   ├── EngineUnavailable   the engine is down; the input is not at fault, and the same call works when it is back
 │   ├── EngineGone          the engine inside this process is gone: only a new process has one again
 │   ├── EngineTimeout       no answer within the time allowed
+│   ├── OwnModelDown        one advertiser's own model is down, gone or too slow: it abstains, nobody waits for it
 │   └── RetriesExhausted    it timed out again and again, and the deadline allows no more attempts
 ├── SettingsError       a setting is missing or wrong; the message names the variable
 ├── ReceiptError        a query has no receipt, or its events do not fit together
@@ -59,6 +60,10 @@ class EngineGone(EngineError):
 
 class EngineTimeout(EngineError):
     """The engine gave no answer within the time allowed."""
+
+
+class OwnModelDown(EngineError):
+    """The model that one advertiser brought is down, gone, or slower than its time allows."""
 
 
 class RetriesExhausted(EngineError):

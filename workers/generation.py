@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -37,6 +37,7 @@ class Plan:
     """What will be sampled for one query."""
 
     proposal: Proposal
+    proposal_engine: Engine
     proposal_prompt: Prompt
     reference_prompt: Prompt
     candidates: int
@@ -50,6 +51,7 @@ class Generation:
     engine: Engine
     policy: Policy
     now: Callable[[], datetime]
+    context_aware: Engine | None = None  # what the context-aware proposal is drawn from, where it is not `engine`
 
     async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
         deadline = event.expiry_time or self.now() + self.policy.deadline
@@ -69,7 +71,8 @@ class Generation:
             question=_question(event.data),
             advertisers=bidders,
             abstentions=abstentions,
-            engine=_identity(self.engine),
+            engine=_identity(plan.proposal_engine),
+            reference_engine=_identity(self.engine) if plan.proposal_engine is not self.engine else None,
             sampling=_sampling(plan),
             candidates=tuple(_candidate(index, reply) for index, reply in enumerate(replies)),
             fallback=_candidate(0, fallback),
@@ -93,27 +96,19 @@ class Generation:
         max_tokens = query.parameters.max_tokens or self.policy.max_tokens
         max_tokens = min(max_tokens, MAX_CANDIDATE_TOKENS // candidates)
         reference = self.engine.encode(reference_turn(query.text))
-        if problem := self._problem(reference, max_tokens):
+        if problem := _problem(reference, max_tokens, self.engine):
             raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the question does not fit the model: {problem}")
-        proposal, prompt = self._proposal(query.text, bidders, reference, max_tokens)
-        return Plan(proposal, prompt, reference, candidates if bidders else 0, max_tokens)
+        plan = Plan("reference", self.engine, reference, reference, candidates if bidders else 0, max_tokens)
+        return self._context_aware(query.text, bidders, plan)
 
-    def _proposal(
-        self, question: str, bidders: Sequence[Bidder], reference: Prompt, max_tokens: int
-    ) -> tuple[Proposal, Prompt]:
+    def _context_aware(self, question: str, bidders: Sequence[Bidder], plan: Plan) -> Plan:
         """The proposal; the reference model where the names of all bidders together do not fit the model's context."""
+        engine = self.context_aware or self.engine
         if self.policy.proposal == "context_aware" and bidders:
-            prompt = self.engine.encode(context_aware_turn(question, bidders))
-            if not self._problem(prompt, max_tokens):
-                return "context_aware", prompt
-        return "reference", reference
-
-    def _problem(self, prompt: Prompt, max_tokens: int) -> str | None:
-        try:
-            check_sampling(prompt, max_tokens, self.engine.limits)
-        except EngineRejected as error:
-            return str(error)
-        return None
+            prompt = engine.encode(context_aware_turn(question, bidders))
+            if not _problem(prompt, plan.max_tokens, engine):
+                return replace(plan, proposal="context_aware", proposal_engine=engine, proposal_prompt=prompt)
+        return plan
 
     async def _sample(self, plan: Plan, auction_id: str, deadline: datetime) -> tuple[Sequence[Reply], Reply]:
         """The candidates and the fallback, each from a seed of its own."""
@@ -125,12 +120,21 @@ class Generation:
                 fallback = await self.engine.sample(plan.reference_prompt, seeds=last, max_tokens=plan.max_tokens)
                 replies: Sequence[Reply] = ()
                 if seeds:
-                    replies = await self.engine.sample(plan.proposal_prompt, seeds=seeds, max_tokens=plan.max_tokens)
+                    drawn_from, prompt = plan.proposal_engine, plan.proposal_prompt
+                    replies = await drawn_from.sample(prompt, seeds=seeds, max_tokens=plan.max_tokens)
         except EngineTimeout:
             raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
         except RetriesExhausted as error:
             raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
         return replies, fallback[0]
+
+
+def _problem(prompt: Prompt, max_tokens: int, engine: Engine) -> str | None:
+    try:
+        check_sampling(prompt, max_tokens, engine.limits)
+    except EngineRejected as error:
+        return str(error)
+    return None
 
 
 def _exclusion(query: QuerySubmitted, advertiser: Advertiser) -> AbstentionReason | None:

@@ -12,6 +12,7 @@ from schemas.topics import Topic
 from workers.engines.base import Engine
 from workers.generation import Generation, Policy
 from workers.incentives import Incentives
+from workers.rewards.chosen import ByAdvertiser
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms
 from workers.settings import Settings
@@ -31,8 +32,10 @@ class Means:
     """What workers are built from; a stage takes what it needs, and the others' may be missing."""
 
     settings: Settings
-    engine: Engine | None = None
+    engine: Engine | None = None  # the reference model
     keys: KeySource | None = None
+    context_aware: Engine | None = None  # what candidates are drawn from, where it is another engine
+    rewards: ByAdvertiser | None = None  # None: everybody's are the log-ratio of the reference engine
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def _generation(means: Means) -> Worker:
         reward_limit_nats=settings.reward_limit_nats,
         sampling_key=settings.sampling_key.get_secret_value().encode(),
     )
-    return Generation(_required(means.engine), policy, now)
+    return Generation(_required(means.engine), policy, now, means.context_aware)
 
 
 def _scoring(means: Means) -> Worker:
@@ -96,7 +99,8 @@ def _scoring(means: Means) -> Worker:
         currency=settings.currency,
         payment_rule=settings.payment_rule,
     )
-    return Scoring(engine, LogRatio(engine), terms, now)
+    rewards = means.rewards or ByAdvertiser(LogRatio(engine))
+    return Scoring(engine, rewards, terms, now, rewards.origin)
 
 
 def _settlement(means: Means) -> Worker:
@@ -158,6 +162,16 @@ def check_settings(names: Iterable[str], settings: Settings) -> None:
 def needs_keys(names: Iterable[str]) -> bool:
     """Whether any of the stages draws replies."""
     return "settlement" in names
+
+
+def needs_proposal(names: Iterable[str]) -> bool:
+    """Whether any of the stages draws candidates."""
+    return "generation" in names
+
+
+def needs_rewards(names: Iterable[str]) -> bool:
+    """Whether any of the stages asks what candidates are worth to advertisers."""
+    return "scoring" in names
 
 
 def needs_engine(names: Iterable[str]) -> bool:

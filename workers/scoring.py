@@ -20,6 +20,7 @@ from workers.errors import (
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
+    OwnModelDown,
     RetriesExhausted,
 )
 from workers.mechanism.epochs import epoch_of
@@ -64,6 +65,7 @@ class Scoring:
     reward_source: RewardSource
     terms: Terms
     now: Callable[[], datetime]
+    origin: Callable[[str], str | None] = lambda _: None  # of an advertiser's rewards, where it is not the default
 
     async def handle(self, event: Event[CandidatesGenerated]) -> Sequence[Event[CandidatesScored]]:
         began, generated = self.now(), event.data
@@ -74,6 +76,7 @@ class Scoring:
             **{**known, "abstentions": generated.abstentions + scores.abstentions},
             log_ref=scores.log_ref,
             rewards_micros={id_: tuple(bid.rewards.tolist()) for id_, bid in scores.bids.items()},
+            reward_origins={id_: origin for id_ in scores.bids if (origin := self.origin(id_))},
             clamped={id_: bid.clamped for id_, bid in scores.bids.items() if bid.clamped},
             tau_micros_per_nat=self.terms.tau_micros_per_nat,
             currency=self.terms.currency,
@@ -121,6 +124,8 @@ class Scoring:
             return AbstentionReason.DEADLINE_PASSED
         except EngineRejected:
             return AbstentionReason.PROMPT_REJECTED
+        except OwnModelDown:
+            return AbstentionReason.OWN_MODEL_DOWN
         except (EngineUnavailable, EngineGone):
             raise  # the engine is everybody's: the auction waits for it, or for another process
         except EngineError:

@@ -38,9 +38,42 @@ class Settings(BaseSettings):
     tls_certificate_file: str = Field("", description="Client certificate, PEM, where the brokers want one.")
     tls_key_file: str = Field("", description="The certificate's key, PEM, without a passphrase.")
     engine: str = Field(
-        "embedded", description="Language model: `embedded` (bundled, CPU) or `null` (no model; tests)."
+        "embedded",
+        description="Language model: `embedded` (bundled, CPU), `vllm:MODEL` (in this process), `http:URL#MODEL` "
+        "(a vLLM server), or `null` (no model; tests).",
     )
     engine_threads: Annotated[int, Field(ge=1, le=256)] = Field(2, description="CPU threads of the embedded engine.")
+    engine_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        60.0, description="Seconds one request to a vLLM engine may take before it is asked again."
+    )
+    engine_concurrency: Annotated[int, Field(ge=1, le=4_096)] = Field(
+        64, description="Requests to a vLLM server in flight."
+    )
+    engine_tokenizer: str = Field("", description="Folder with the server's tokenizer.json and chat template.")
+    engine_api_key: SecretStr = Field(SecretStr(""), description="Key that a vLLM server asks for.")
+    vllm_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Number format of vLLM in this process."
+    )
+    vllm_quantization: str = Field("", description="Its quantisation; empty takes the model's own.")
+    vllm_tensor_parallel: Annotated[int, Field(ge=1, le=64)] = Field(1, description="GPUs that share its layers.")
+    vllm_gpu_memory_utilization: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.9, description="Share of the GPU's memory that it takes."
+    )
+    vllm_max_model_len: Annotated[int, Field(ge=0)] = Field(
+        0, description="Tokens of prompt and reply together; 0 takes the model's own limit."
+    )
+    vllm_max_num_seqs: Annotated[int, Field(ge=1, le=65_536)] = Field(256, description="Sequences in one of its steps.")
+    vllm_max_num_batched_tokens: Annotated[int, Field(ge=1, le=10**6)] = Field(
+        8_192, description="Tokens in one of its steps."
+    )
+    vllm_prefix_caching: bool = Field(True, description="Whether it computes the shared prompt of candidates once.")
+    vllm_adapters: str = Field("", description="LoRA adapters it serves, `NAME=FOLDER[,NAME=FOLDER...]`.")
+    rewards_file: str = Field(
+        "", description="File that says which advertisers bid through an adapter, a model of their own, or a probe."
+    )
+    proposal_engine: str = Field(
+        "", description="Language model that candidates are drawn from; empty takes `TESSERA_ENGINE`. Same tokenizer."
+    )
     proposal: Proposal = Field(
         "context_aware",
         description="Where candidates are drawn from: `context_aware` (the model is told who bids) or `reference`.",
@@ -163,6 +196,21 @@ def _shown(default: object) -> str:
         return "none"
     text = default.get_secret_value() if isinstance(default, SecretStr) else str(default)
     return text or "empty"
+
+
+#: Switches of vLLM's own, where the user has set none. By itself it logs to standard output, which is for results, and
+#: reports to its makers how it is used.
+VLLM_SWITCHES = {
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+def switch_vllm() -> None:
+    """Set them for this process and those that vLLM starts; it reads them when it is imported."""
+    for variable, value in VLLM_SWITCHES.items():
+        os.environ.setdefault(variable, value)
 
 
 def cache_folder() -> Path:

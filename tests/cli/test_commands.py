@@ -12,7 +12,6 @@ import pytest
 
 from schemas.topics import CHARGED, COMMITMENTS, INCENTIVES, SCORED, SETTLED
 from tests.builders import make_events
-from tests.integration.conftest import topics  # noqa: F401  # a fixture
 from tests.worker_process import environment, tessera, worker
 from workers.cli import COMMANDS
 from workers.cli.render import lies
@@ -186,7 +185,7 @@ def test_ctrl_c_ends_the_demo_without_a_traceback() -> None:
 
 
 @pytest.mark.kafka
-def test_ask_prints_reply_disclosure_and_charges(topics: str, tmp_path: Path) -> None:  # noqa: F811
+def test_ask_prints_reply_disclosure_and_charges(topics: str, tmp_path: Path) -> None:
     advertisers = ["--advertiser", "OvenNest: selling ingredients", "--advertiser", "CrumbWorks: selling tools"]
     with worker(["generation", "scoring", "settlement"], topics, tmp_path / "log"):
         people = tessera("ask", "How do I bake cookies?", *advertisers, "--value", "1500", kafka=topics)
@@ -202,13 +201,13 @@ def test_ask_prints_reply_disclosure_and_charges(topics: str, tmp_path: Path) ->
 
 
 @pytest.mark.kafka
-def test_ask_without_workers_says_so(topics: str) -> None:  # noqa: F811
+def test_ask_without_workers_says_so(topics: str) -> None:
     done = tessera("ask", "Is anybody there?", "--timeout", "2", kafka=topics)
     assert "do the stages run?" in refused(done)
 
 
 @pytest.mark.kafka
-def test_run_stops_on_sigterm_with_0_and_starts_again(topics: str, tmp_path: Path) -> None:  # noqa: F811
+def test_run_stops_on_sigterm_with_0_and_starts_again(topics: str, tmp_path: Path) -> None:
     for _ in range(2):
         with worker(["generation", "settlement"], topics, tmp_path / "log") as process:
             began = time.monotonic()

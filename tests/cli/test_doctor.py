@@ -47,14 +47,14 @@ def test_missing_topics_are_a_finding_until_they_are_made(bare_broker: str) -> N
     # When they are made
     assert tessera("topics", "create", kafka=bare_broker).returncode == 0
     # Then one broker is only warned of, for its single copies
-    healthy = tessera("doctor", "--json", kafka=bare_broker)
+    healthy = tessera("doctor", "--kafka", "--json", kafka=bare_broker)
     assert healthy.returncode == 0, healthy.stdout
     found = verdicts(healthy.stdout)
     assert list(found) == list(CHECKS)
     assert {name for name, row in found.items() if row["state"] != "ok"} == {"brokers", "copies"}
     assert found["version"]["said"].startswith(".".join(kafka_version().split(".")[:2]))
     # When more partitions are asked for than the topics have, then that is said
-    more = tessera("doctor", "--json", kafka=bare_broker, partitions=6)
+    more = tessera("doctor", "--kafka", "--json", kafka=bare_broker, partitions=6)
     assert more.returncode == 0 and "TESSERA_PARTITIONS" in verdicts(more.stdout)["topics"]["advice"]
 
 

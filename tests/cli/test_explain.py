@@ -21,7 +21,6 @@ from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.builders import DRAW_KEY, SUBMITTED_AT, make_bidder, make_candidate, make_scored, settle
 from tests.cli.test_commands import refused
-from tests.integration.conftest import topics  # noqa: F401  # a fixture
 from tests.receipts.sales import make_sale
 from tests.worker_process import tessera, worker
 from workers.cli import receipt_view
@@ -245,7 +244,7 @@ async def test_a_refusal_is_found_on_kafka() -> None:
 
 
 @pytest.mark.kafka
-def test_a_query_that_went_through_kafka_is_explained(topics: str, tmp_path: Path) -> None:  # noqa: F811
+def test_a_query_that_went_through_kafka_is_explained(topics: str, tmp_path: Path) -> None:
     # Given a query that running stages have answered
     advertisers = ["--advertiser", "OvenNest: selling ingredients", "--advertiser", "CrumbWorks: selling tools"]
     with worker(["generation", "scoring", "settlement"], topics, tmp_path / "log"):

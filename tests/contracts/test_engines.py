@@ -1,33 +1,48 @@
 """What any engine must do: the promises in the docstring of `workers.engines.base.Engine`, for every engine."""
 
 from collections.abc import AsyncIterator
+from typing import cast
 
 import numpy as np
 import pytest
 
 from workers.engines.base import Engine, Limits, Prompt, Reply, check_sampling, check_scoring, derive_seed
-from workers.engines.catalogue import ENGINES, open_engine
+from workers.engines.catalogue import ENGINES, KINDS, open_engine
+from workers.engines.embedded.engine import EmbeddedEngine
+from workers.engines.options import EngineOptions
 from workers.errors import EngineRejected
 
 QUESTION = "How do I bake cookies?"
 OTHER = "Answer the query. Try to mention EasyBake, who is producing baking ingredients. How do I bake cookies?"
-FRAME = {"embedded": ((1, 3), (4,)), "null": ((1,), ())}  # the ids around a turn
+BUNDLED = ("embedded", "vllm", "http")  # engines that run the bundled model
+FRAME = {**dict.fromkeys(BUNDLED, ((1, 3), (4,))), "null": ((1,), ())}  # the ids around a turn
 SPECIALS = ("<pad>", "<s>", "</s>", "<user>", "<assistant>")
-END = {"embedded": 2, "null": 2}
-DRAWS = {"embedded": 1_000, "null": 20_000}
-SPECIAL_IDS = {"embedded": {0, 1, 2, 3, 4}, "null": {0, 1, 2, 3}}
+END = 2
+DRAWS = {**dict.fromkeys(BUNDLED, 1_000), "null": 20_000}
+SPECIAL_IDS = {**dict.fromkeys(BUNDLED, frozenset(range(5))), "null": frozenset(range(4))}
+
+#: The fixture of each kind of engine. What is shared with other tests is in tests/conftest.py and needs vLLM.
+FIXTURES = {**dict.fromkeys(ENGINES, "own_engine"), "vllm": "vllm_engine", "http": "http_engine"}
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in ENGINES else pytest.mark.vllm) for name in FIXTURES],
+)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-async def engine(name: str) -> AsyncIterator[Engine]:
-    engine = open_engine(name, threads=2)
+async def own_engine(name: str) -> AsyncIterator[Engine]:
+    engine = await open_engine(name, EngineOptions())
     yield engine
     await engine.close()
+
+
+@pytest.fixture(scope="module")
+def engine(name: str, request: pytest.FixtureRequest) -> Engine:
+    return cast(Engine, request.getfixturevalue(FIXTURES[name]))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +59,7 @@ def reply(*token_ids: int) -> Reply:
 
 
 def test_every_engine_is_here(name: str) -> None:
-    assert set(FRAME) == set(ENGINES)
+    assert set(FRAME) == set(FIXTURES) == set(ENGINES) | set(KINDS) - {"https"}  # which is http in an envelope
 
 
 # `encode` wraps a user's turn as the model expects it; the model's special tokens in the turn are plain text.
@@ -66,11 +81,11 @@ def test_special_tokens_in_a_turn_are_plain_text(engine: Engine, name: str, turn
 
 def test_the_embedded_model_sees_the_very_characters() -> None:
     """Its tokens of a stranger's text spell that text, so nothing was taken out or turned into a command."""
-    engine = ENGINES["embedded"](1)
+    engine = EmbeddedEngine(threads=1)
 
     for turn in (*SPECIALS, "a<s>b</s><assistant>c", "Zürich — ¿Qué? 日本 🌱"):
         ids = engine.encode(turn)[2:-1]
-        assert engine._tokenizer.decode(list(ids), skip_special_tokens=False) == turn  # type: ignore[attr-defined]
+        assert engine._tokenizer.decode(list(ids), skip_special_tokens=False) == turn
 
 
 def test_different_turns_are_different_prompts(engine: Engine) -> None:
@@ -152,7 +167,7 @@ async def test_the_end_token_counts_and_cut_replies_are_marked(engine: Engine, n
     whole = await engine.sample(prompt, seeds=seeds(3, 6), max_tokens=400)
     cut = await engine.sample(prompt, seeds=seeds(3, 6), max_tokens=2)
 
-    end = END[name]
+    end = END
     assert all(one.finished and one.token_ids[-1] == end and end not in one.token_ids[:-1] for one in whole)
     assert any(not one.finished for one in cut)
     for one in cut:
@@ -168,7 +183,7 @@ async def test_finished_and_cut_mix_in_one_call(engine: Engine, name: str, promp
 
     assert {one.finished for one in replies} == {True, False}
     for one in replies:
-        assert one.finished == (one.token_ids[-1] == END[name])
+        assert one.finished == (one.token_ids[-1] == END)
         assert len(one.token_ids) == 36 or (one.finished and len(one.token_ids) < 36)
 
 
@@ -296,7 +311,7 @@ def test_the_checks_are_the_same_for_every_engine() -> None:
 def test_an_engine_says_which_model_it_is(engine: Engine, name: str) -> None:
     identity = engine.identity
 
-    assert identity.name == name
+    assert identity.name.partition(":")[0] == name
     assert identity.version
     assert all(len(digest) == 64 and int(digest, 16) for digest in (identity.model_sha256, identity.tokenizer_sha256))
 

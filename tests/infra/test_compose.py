@@ -164,21 +164,6 @@ def test_what_is_mounted_and_built_from_is_there() -> None:
     assert all((TOP / service["build"]["dockerfile"]).is_file() for service in OURS.values())
 
 
-def test_the_image_is_built_from_files_that_the_builder_gets() -> None:
-    ignore = (TOP / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    dockerfile = (TOP / "infra/docker/slim.Dockerfile").read_text(encoding="utf-8")
-    copied = [line.split()[1:-1] for line in dockerfile.splitlines() if re.match(r"COPY (?!--from)", line)]
-
-    assert {f"!{path}" for paths in copied for path in paths} == {line for line in ignore if line.startswith("!")}
-
-
-def test_the_image_runs_as_nobody_in_particular_and_gets_signals_itself() -> None:
-    dockerfile = (TOP / "infra/docker/slim.Dockerfile").read_text(encoding="utf-8")
-
-    assert "USER 10001:10001" in dockerfile
-    assert 'ENTRYPOINT ["tessera"]' in dockerfile
-
-
 def test_grafana_finds_its_data_source_and_dashboards() -> None:
     provisioning = TOP / "infra/grafana/provisioning"
     source = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text(encoding="utf-8"))["datasources"][0]

@@ -15,7 +15,7 @@ import pytest
 from schemas.topics import CHARGED, INCENTIVES, SCORED, SETTLED
 from tests.kafka_client import EVERYTHING, Header, Reader, of, produce
 from tests.worker_process import WorkerProcess, tessera
-from workers.engines.catalogue import open_engine
+from workers.engines.null import NullEngine
 from workers.errors import MissingProgram, TesseraError
 from workers.monitor import Monitor
 from workers.pipeline import GROUPS, STAGES, Means, build_stages, needs_keys, now
@@ -237,7 +237,7 @@ async def failure(kafka: SecuredKafka, user: str, stage: str) -> str:
     with pytest.raises(TesseraError) as ended:
         async with asyncio.timeout(ENDS_WITHIN_S):
             keys = await open_key_ring(bus, settings.draw_secrets, now) if needs_keys([stage]) else None
-            stages = build_stages([stage], Means(settings, open_engine("null", threads=1), keys))
+            stages = build_stages([stage], Means(settings, NullEngine(), keys))
             await bus.run(stages, asyncio.Event())
     return str(ended.value)
 

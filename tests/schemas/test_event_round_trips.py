@@ -92,7 +92,8 @@ def with_news(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     news = {} if value and all(isinstance(item, list) for item in value.values()) else {"news": {"since": 2}}
-    return {name: with_news(item) if name != "clamped" else item for name, item in value.items()} | news
+    maps = ("clamped", "reward_origins")
+    return {name: item if name in maps else with_news(item) for name, item in value.items()} | news
 
 
 @pytest.mark.parametrize("event", EVENTS[1:], ids=IDS[1:])
@@ -154,6 +155,7 @@ ABSTENTIONS = {
     "ENGINE_FAILED": 104,
     "DEADLINE_PASSED": 105,
     "REWARD_NOT_FINITE": 106,
+    "OWN_MODEL_DOWN": 107,
 }
 VOIDS = {"REFERENCE_NOT_SCORED": 201, "DEADLINE_PASSED": 202, "ALL_ABSTAINED": 203}
 

@@ -282,3 +282,45 @@ async def test_the_stated_deadline_is_in_the_event() -> None:
     query = make_query(deadline=DEADLINE)
 
     assert (await generate(query)).data.deadline == DEADLINE
+
+
+# A proposal from another engine
+
+
+def other_engine(**options: Any) -> FaultyEngine:
+    engine = FaultyEngine(**options)
+    engine.identity = replace(engine.identity, name="larger", model_sha256="e" * 64)
+    return engine
+
+
+async def test_candidates_come_from_the_proposals_engine_and_the_fallback_from_the_reference() -> None:
+    reference, larger, query = FaultyEngine(), other_engine(), make_query()
+
+    (event,) = await Generation(reference, POLICY, Clock(), larger).handle(query)
+
+    data = event.data
+    assert [turn for turn, _, _ in larger.calls.sampled] == [context_aware_turn(query.data.text, data.advertisers)]
+    assert [turn for turn, _, _ in reference.calls.sampled] == [query.data.text]
+    assert (data.engine.name, data.engine.model_sha256) == ("larger", "e" * 64)
+    assert data.reference_engine is not None and data.reference_engine.name == "null"
+    alone = (await generate(query)).data
+    assert data.fallback == alone.fallback and alone.reference_engine is None
+
+
+@pytest.mark.parametrize("why", ["nobody bids", "the names do not fit", "the reference model is the proposal"])
+async def test_what_is_drawn_from_the_reference_engine_says_so(why: str) -> None:
+    larger = other_engine(context=50 if why == "the names do not fit" else 65_536)
+    query = make_query(advertisers=0 if why == "nobody bids" else 2)
+    policy = replace(POLICY, proposal="reference") if why.startswith("the reference") else POLICY
+
+    (event,) = await Generation(FaultyEngine(), policy, Clock(), larger).handle(query)
+
+    assert (event.data.engine.name, event.data.reference_engine) == ("null", None)
+    assert event.data.sampling.proposal == "reference"
+    assert not larger.calls.sampled
+
+
+async def test_a_proposals_engine_that_is_down_is_waited_for() -> None:
+    with pytest.raises(EngineUnavailable):
+        larger = other_engine(faults={"Answer the query": EngineUnavailable("down")})
+        await Generation(FaultyEngine(), POLICY, Clock(), larger).handle(make_query())

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich import box
@@ -12,20 +13,34 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.cli import marker_probe_view, options, render
+from workers.cli.waiting import waiting
 from workers.diagnosis import State, Verdict
+from workers.engine_check import inspect_engine
+from workers.errors import TesseraError
 from workers.settings import Settings
 from workers.stream.inspection import inspect_kafka
 
 FOUND = 1
+AS_SET = ""  # of --engine without a name
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.UNKNOWN: "dim", State.FAILED: "bold red"}
 
 #: The groups of checks. One more is one function here and one flag below.
-GROUPS: dict[str, Callable[[Settings], Awaitable[Iterable[Verdict]]]] = {"kafka": inspect_kafka}
+GROUPS: dict[str, Callable[[Settings], Coroutine[Any, Any, Iterable[Verdict]]]] = {
+    "kafka": inspect_kafka,
+    "engine": inspect_engine,
+}
 
 
 @click.command()
 @click.option("--kafka", is_flag=True, help="Only what concerns Kafka. Without such an option everything is checked.")
 @options.bootstrap_servers
+@click.option(
+    "--engine",
+    is_flag=False,
+    flag_value=AS_SET,
+    metavar="[NAME]",
+    help="Only what concerns the language model: this one, or TESSERA_ENGINE. It is loaded and holds one auction.",
+)
 @click.option("--marker-probe", is_flag=True, help="Instead: does a Kafka version lose commit markers? Takes minutes.")
 @click.option("--kafka-version", metavar="X.Y.Z", help="Of the probe's own broker. [default: the development broker's]")
 @click.option("--rounds", type=click.IntRange(1, 1_000), help="Kills and restarts of the probe. [default: 4]")
@@ -42,6 +57,7 @@ def doctor(
     context: click.Context,
     kafka: bool,
     bootstrap_servers: str | None,
+    engine: str | None,
     marker_probe: bool,
     kafka_version: str | None,
     rounds: int | None,
@@ -61,6 +77,7 @@ def doctor(
     Examples:
       tessera doctor
       tessera doctor --kafka --bootstrap-servers kafka-1:9092,kafka-2:9092
+      tessera doctor --engine vllm:/models/my-model
       tessera doctor --kafka --marker-probe --kafka-version 4.4.0 --rounds 8
     """
     if marker_probe:
@@ -71,15 +88,26 @@ def doctor(
         context.exit(0 if report.clean else FOUND)
     if any(option is not None for option in (kafka_version, rounds, ids, keep)):
         raise click.UsageError("--kafka-version, --rounds, --ids and --keep belong to --marker-probe")
-    settings = Settings.read(bootstrap_servers=bootstrap_servers)
-    asked = {"kafka": kafka}
-    verdicts = asyncio.run(_examine(settings, [name for name, chosen in asked.items() if chosen] or list(GROUPS)))
+    settings = Settings.read(bootstrap_servers=bootstrap_servers, engine=engine or None)
+    asked = {"kafka": kafka, "engine": engine is not None}
+    verdicts, unreachable = _examine(settings, [name for name, chosen in asked.items() if chosen] or list(GROUPS))
     _print_json(verdicts) if as_json else _print_table(verdicts)
+    if unreachable is not None:
+        raise unreachable
     context.exit(FOUND if any(verdict.state is State.FAILED for verdict in verdicts) else 0)
 
 
-async def _examine(settings: Settings, groups: Iterable[str]) -> list[Verdict]:
-    return [verdict for group in groups for verdict in await GROUPS[group](settings)]
+def _examine(settings: Settings, groups: Iterable[str]) -> tuple[list[Verdict], TesseraError | None]:
+    """What the groups found, and what kept one of them from looking: the others are examined all the same."""
+    found: list[Verdict] = []
+    unreachable: TesseraError | None = None
+    for group in groups:
+        try:
+            with waiting(f"examining: {group}"):
+                found.extend(asyncio.run(GROUPS[group](settings)))
+        except TesseraError as error:
+            unreachable = error
+    return found, unreachable
 
 
 def _print_json(verdicts: Iterable[Verdict]) -> None:
@@ -87,10 +115,12 @@ def _print_json(verdicts: Iterable[Verdict]) -> None:
         click.echo(json.dumps(asdict(verdict), ensure_ascii=False))
 
 
-def _print_table(verdicts: Iterable[Verdict]) -> None:
+def _print_table(verdicts: Sequence[Verdict]) -> None:
+    if not verdicts:
+        return
     table = Table("", "check", "", "what is there, and what to do", box=box.SIMPLE_HEAD)
     for verdict in verdicts:
-        words = Text(verdict.said)
+        words = Text(verdict.said, overflow="fold")
         if verdict.advice:
             words.append(f"\n{verdict.advice}", style="dim")
         state = Text(verdict.state.value, style=STYLES[verdict.state])

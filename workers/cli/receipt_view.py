@@ -53,6 +53,7 @@ def _auditor(found: AuditorReceipt) -> Iterator[RenderableType]:
         yield _heading(f"{name} moved")
         yield _indented(_moves(found, payer.declaration, party.probabilities_without, party.log_probabilities_without))
         yield _indented(_worked_out(found, party.charge, payer.bill))
+        yield from _origins([member.declaration for member in party.members])
         for member in others:
             yield _indented(Text(f"{member.declaration.name} belongs to the same party and is billed 0", style="dim"))
 
@@ -65,8 +66,16 @@ def _advertiser(found: AdvertiserReceipt) -> Iterator[RenderableType]:
     yield _heading(f"{own.name} moved")
     yield _indented(_moves(found, own, found.probabilities_without, found.log_probabilities_without))
     yield _indented(_worked_out(found, found.charge, found.bill))
+    yield from _origins([own])
     if not found.carries_charge:
         yield _indented(Text("the party's first member carries the charge; this advertiser is billed 0", style="dim"))
+
+
+def _origins(declared: Sequence[Declaration]) -> Iterator[RenderableType]:
+    """Where the worth comes from, where it is not the engine told to advertise."""
+    for one in declared:
+        if one.reward_origin:
+            yield _indented(Text(f"{one.name} values replies by {one.reward_origin}", style="dim"))
 
 
 def _name(party: PartyReceipt) -> str:

@@ -3,16 +3,28 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from workers.engines.base import Engine
-from workers.engines.catalogue import open_engine
+import click
+
+from workers.cli.waiting import waiting
 from workers.errors import TesseraError
+from workers.models import Models, open_models
 from workers.monitor import Monitor
-from workers.pipeline import Means, build_stages, check_settings, needs_engine, needs_keys, now
+from workers.pipeline import (
+    Means,
+    build_stages,
+    check_settings,
+    needs_engine,
+    needs_keys,
+    needs_proposal,
+    needs_rewards,
+    now,
+)
 from workers.settings import Settings
+from workers.settlement import KeySource
 from workers.stream.bus import Bus
 from workers.stream.kafka import KafkaBus
 from workers.stream.keys import open_key_ring
@@ -66,27 +78,46 @@ class Session:
 async def stages_running(
     names: Sequence[str], settings: Settings, monitor: Monitor, *, kafka: bool
 ) -> AsyncIterator[Session]:
-    """The named stages at work. On leaving they finish or abandon what they have, and the engine is closed.
+    """The named stages at work. On leaving they finish or abandon what they have, and the models are closed.
 
-    The engine answers once before any stage starts: what is broken fails here, not with the first query.
+    Those that everybody needs answer once before any stage starts: what is broken fails here, not with the first query.
     """
     check_settings(names, settings)
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
-    engine = open_engine(settings.engine, threads=settings.engine_threads) if needs_engine(names) else None
-    try:
-        await _warm_up(engine)
+    async with _models(names, settings) as models:
         calm_collector()
         keys = await open_key_ring(bus, settings.draw_secrets, now) if needs_keys(names) else None
         stop = asyncio.Event()
-        done = asyncio.create_task(bus.run(build_stages(names, Means(settings, engine, keys)), stop))
+        means = _means(settings, keys, models)
+        done = asyncio.create_task(bus.run(build_stages(names, means), stop))
         try:
             yield Session(bus, monitor, stop, done)
         finally:
             stop.set()
             await done
-    finally:
-        if engine is not None:
-            await engine.close()
+
+
+@asynccontextmanager
+async def _models(names: Sequence[str], settings: Settings) -> AsyncIterator[Models | None]:
+    """What the stages ask, if anything; a line for each advertiser's server that does not answer."""
+    if not needs_engine(names):
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        opening = open_models(settings, proposal=needs_proposal(names), rewards=needs_rewards(names))
+        with waiting(f"loading the language model {settings.engine}"):  # a large one takes minutes
+            models = await stack.enter_async_context(opening)
+        for sentence in models.sources.unreached if models.sources else ():
+            click.echo(f"tessera: {sentence}", err=True)
+        await _warm_up(models)
+        yield models
+
+
+def _means(settings: Settings, keys: KeySource | None, models: Models | None) -> Means:
+    if models is None:
+        return Means(settings, keys=keys)
+    rewards = models.sources.rewards if models.sources else None
+    return Means(settings, models.reference, keys, models.context_aware, rewards)
 
 
 def calm_collector() -> None:
@@ -106,6 +137,6 @@ def monitor_of(names: Sequence[str], settings: Settings) -> Monitor:
     return Monitor(stages=names, currency=settings.currency, engine=engine)
 
 
-async def _warm_up(engine: Engine | None) -> None:
-    if engine is not None:
+async def _warm_up(models: Models) -> None:
+    for engine in filter(None, (models.reference, models.context_aware)):
         await engine.sample(engine.encode(WARM_UP_TURN), seeds=[0], max_tokens=4)

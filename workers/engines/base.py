@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Identity:
     version: str
     model_sha256: str
     tokenizer_sha256: str
+    calls: str = ""  # by which of the library's calls it draws and scores, for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,11 @@ class Limits:
     context: int
 
 
-class Engine(Protocol):
-    """A language model.
-
-    Promises, each checked by tests/contracts/test_engines.py:
+class Scorer(Protocol):
+    """A language model that says how probable replies are.
 
     * `encode` wraps a user's turn as the model expects it; the model's special tokens in the turn are plain text.
-    * `sample` draws one reply for each seed, i.i.d. at temperature 1 from the untruncated distribution. The same call
-      gives the same replies; with `seed_scope` "reply" each depends on its own seed only. A finished reply ends in the
-      end token, which counts in `log_q`; one that is cut has exactly `max_tokens` ids and no end token.
-    * `log_probs` returns float64 [M], nats, in the order given, duplicates included; for the prompt a reply was drawn
-      from it equals the reply's `log_q` within 1e-3.
+    * `log_probs` returns float64 [M], nats, in the order given, duplicates included.
     * An empty, oversize or out-of-vocabulary prompt or reply raises EngineRejected. An engine that is
       down raises EngineUnavailable, and the call works when it is back; one that never comes back raises EngineGone,
       one that gives no answer in its own time EngineTimeout.
@@ -66,13 +61,49 @@ class Engine(Protocol):
 
     identity: Identity
     limits: Limits
-    seed_scope: SeedScope
 
     def encode(self, turn: str) -> Prompt: ...
 
+    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]: ...
+
+
+class Engine(Scorer, Protocol):
+    """A language model that also draws replies.
+
+    Promises, with those of a Scorer each checked by tests/contracts/test_engines.py:
+
+    * `sample` draws one reply for each seed, i.i.d. at temperature 1 from the untruncated distribution. The same call
+      gives the same replies; with `seed_scope` "reply" each depends on its own seed only. A finished reply ends in the
+      end token, which counts in `log_q`; one that is cut has exactly `max_tokens` ids and no end token.
+    * `log_probs` of a reply, for the prompt it was drawn from, equals its `log_q` within 1e-3.
+    * `adapter` is the same model with the LoRA weights of that name: another Scorer, on the same tokenizer, closed
+      with the engine. SettingsError: the engine has none of that name.
+    """
+
+    seed_scope: SeedScope
+
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]: ...
 
-    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]: ...
+    def adapter(self, name: str) -> Scorer: ...
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A model that places replies in a vector space: one pass for each reply, whoever asks.
+
+    `embed` returns float64 [M, dimensions] in the order given, duplicates included; a row depends on the prompt and its
+    own reply only. What cannot be embedded raises as in a Scorer. An Engine may be one too.
+    """
+
+    identity: Identity
+    limits: Limits
+    dimensions: int
+
+    def encode(self, turn: str) -> Prompt: ...
+
+    async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]: ...
 
     async def close(self) -> None: ...
 

@@ -1,29 +1,59 @@
-"""Which engines there are, by the name in TESSERA_ENGINE."""
+"""Which engines there are, by the name in TESSERA_ENGINE: `embedded`, `null`, `vllm:MODEL`, `http://HOST:PORT#MODEL`."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from workers.engines.base import Engine
+from workers.engines.options import EngineOptions
 from workers.engines.retrying import Retrying
 from workers.errors import SettingsError
 
+Open = Callable[[str, EngineOptions], Awaitable[Engine]]
 
-def _embedded(threads: int) -> Engine:
+
+async def _embedded(_: str, options: EngineOptions) -> Engine:
     from workers.engines.embedded.engine import EmbeddedEngine
 
-    return EmbeddedEngine(threads=threads)
+    return EmbeddedEngine(threads=options.threads)
 
 
-def _null(threads: int) -> Engine:
+async def _null(_: str, options: EngineOptions) -> Engine:
     from workers.engines.null import NullEngine
 
     return NullEngine()
 
 
-ENGINES: dict[str, Callable[[int], Engine]] = {"embedded": _embedded, "null": _null}
+async def _http(scheme: str, rest: str, options: EngineOptions) -> Engine:
+    """The name is the server's address as it is, `#` and the model: `http://HOST:PORT#MODEL`."""
+    from workers.engines.openai_http.opening import open_http
+
+    return await open_http(f"{scheme}:{rest}", options)
 
 
-def open_engine(name: str, *, threads: int) -> Engine:
-    """A loaded engine that retries its time-outs, its library imported only now; SettingsError for an unknown name."""
-    if name not in ENGINES:
-        raise SettingsError(f"TESSERA_ENGINE: no engine is called {name!r}; there are: {', '.join(ENGINES)}")
-    return Retrying(ENGINES[name](threads))
+async def _vllm(model: str, options: EngineOptions) -> Engine:
+    from workers.engines.vllm_local import open_vllm
+
+    return await open_vllm(model, options)
+
+
+#: By the name itself.
+ENGINES: dict[str, Open] = {"embedded": _embedded, "null": _null}
+
+
+#: By what stands before the colon; the rest of the name is theirs to read.
+KINDS: dict[str, Open] = {"vllm": _vllm, "http": partial(_http, "http"), "https": partial(_http, "https")}
+
+FORMS = (*ENGINES, *(f"{kind}:..." for kind in KINDS))
+
+
+async def open_engine(name: str, options: EngineOptions) -> Engine:
+    """A loaded engine that retries its time-outs, its library imported only now.
+
+    SettingsError: no engine has this name, or it cannot be what it is asked to be. MissingProgram: its library is not
+    installed. EngineUnavailable: its server does not answer.
+    """
+    kind, _, rest = name.partition(":")
+    opener = ENGINES.get(name) or KINDS.get(kind)
+    if opener is None:
+        raise SettingsError(f"TESSERA_ENGINE: no engine is called {name!r}; there are: {', '.join(FORMS)}")
+    return Retrying(await opener(rest, options))

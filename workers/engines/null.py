@@ -8,7 +8,8 @@ from hashlib import sha256, shake_128
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.engines.base import Identity, Limits, Prompt, Reply, SeedScope, check_sampling, check_scoring
+from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
+from workers.errors import SettingsError
 
 VOCABULARY = 260  # 256 bytes behind four special ids
 START, END = 1, 2
@@ -18,6 +19,7 @@ CHANCES = 4_096  # of each draw; every token has a whole number of them, so that
 END_CHANCES = 82  # replies of 50 tokens on average
 SPREAD_NATS = 1.04  # from the least to the most probable of the other tokens
 CACHED_PROMPTS = 1_024
+DIMENSIONS = 16  # of an embedding
 
 _OF_BYTE = range(FIRST_BYTE, VOCABULARY).__getitem__
 _WORDS = tuple(f"w{token}" for token in range(VOCABULARY))
@@ -42,10 +44,11 @@ class NullEngine:
     """
 
     seed_scope: SeedScope = "reply"
+    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         nothing = sha256(b"null").hexdigest()
-        self.identity = Identity("null", "2", nothing, nothing)
+        self.identity = Identity("null", "2", nothing, nothing, "none: chances from a hash of the prompt")
         self.limits = Limits(VOCABULARY, CONTEXT)
 
     def encode(self, turn: str) -> Prompt:
@@ -61,6 +64,15 @@ class NullEngine:
             return np.zeros(0)
         starts = np.cumsum([0, *(len(reply.token_ids) for reply in replies[:-1])])
         return np.asarray(np.add.reduceat(_distribution(prompt).log_probabilities[ids], starts))
+
+    async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        """Numbers in [-1, 1] from a hash of prompt and reply."""
+        check_scoring(prompt, replies, self.limits)
+        rows = [_numbers(prompt, reply.token_ids) for reply in replies]
+        return np.array(rows).reshape(len(rows), DIMENSIONS)
+
+    def adapter(self, name: str) -> Scorer:
+        raise SettingsError(f"the engine `null` takes no LoRA adapters; {name!r} needs one that does: vllm:MODEL")
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -81,6 +93,12 @@ def _distribution(prompt: Prompt) -> _Distribution:
     tokens[:-1] = _OTHERS[np.frombuffer(dealt, np.uint8).argsort(kind="stable")]
     log_probabilities[tokens] = _LOG_SHARES
     return _Distribution(tokens, log_probabilities)
+
+
+def _numbers(prompt: Prompt, token_ids: tuple[int, ...]) -> NDArray[np.float64]:
+    """[DIMENSIONS]"""
+    text = np.asarray((len(prompt), *prompt, *token_ids), np.int64).tobytes()
+    return np.frombuffer(shake_128(text).digest(DIMENSIONS), np.uint8) / 127.5 - 1.0
 
 
 def _draw(distribution: _Distribution, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:

@@ -43,6 +43,7 @@ def auditor_receipt(sale: Sale) -> AuditorReceipt:
         **_auction(sale, worked),
         disclosure=sale.settled.data.disclosure,
         engine=scored.engine,
+        reference_engine=scored.reference_engine,
         sampling=scored.sampling,
         candidates=tuple(map(_candidate, scored.candidates, scored.log_ref)),
         parties=tuple(_party(sale, worked, index) for index in range(len(worked.parties))),
@@ -83,6 +84,7 @@ def declaration(scored: CandidatesScored, bidder: Bidder) -> Declaration:
         reward_range_micros=bidder.reward_range_micros,
         clamped=scored.clamped.get(bidder.advertiser_id, 0),
         rewards_micros=scored.rewards_micros[bidder.advertiser_id],
+        reward_origin=scored.reward_origins.get(bidder.advertiser_id),
     )
 
 

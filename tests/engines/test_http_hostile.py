@@ -1,0 +1,539 @@
+"""A server over HTTP that misbehaves: every failure has its type and its end, and none becomes a number."""
+
+import asyncio
+import gzip
+import json
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
+from workers.engines.base import Reply
+from workers.engines.openai_http import client as client_module
+from workers.engines.openai_http.breaker import FAILURES, OPEN_S, Breaker, Silent
+from workers.engines.openai_http.engine import HttpEngine
+from workers.engines.openai_http.opening import open_http
+from workers.engines.options import EngineOptions, HttpOptions
+from workers.engines.retrying import Retrying
+from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable
+
+TIMEOUT_S = 0.6
+BOUND_S = 5.0  # of every call here
+COMPLETIONS = "/v1/completions"
+MARK = 77  # the token that only the input at fault has
+PROMPT = (5, 6, 7)
+REPLY = Reply((8, 9), "", 0.0, False)
+MARKED = Reply((8, MARK), "", 0.0, False)
+
+Open = Callable[..., Awaitable[HttpEngine]]
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PAUSES_S", (0.01, 0.02))
+
+
+@pytest.fixture
+async def server() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+async def engine(server: StandIn) -> AsyncIterator[HttpEngine]:
+    """Opened while the server still behaved."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(standing_in(server))
+        http = HttpOptions(tokenizer=str(TOKENIZER), concurrency=4)
+        engine = await open_http(f"{url}#base", EngineOptions(timeout_s=TIMEOUT_S, http=http))
+        stack.push_async_callback(engine.close)
+        yield engine
+
+
+async def scored(engine: HttpEngine, reply: Reply = REPLY) -> float:
+    async with asyncio.timeout(BOUND_S):
+        return float((await engine.log_probs(PROMPT, [reply]))[0])
+
+
+def always(data: bytes) -> Behaviour:
+    async def behave(_: Request, __: Connection) -> bytes:
+        return data
+
+    return behave
+
+
+def spoilt(server: StandIn, spoil: Callable[[dict[str, Any]], Any], marked_only: bool = False) -> Behaviour:
+    """The right choice, changed by `spoil`; or only where the input has MARK."""
+
+    async def behave(request: Request, _: Connection) -> bytes:
+        choice = server.choice(request.body)
+        if not marked_only or MARK in request.body["prompt"]:
+            spoil(choice)
+        return answer(200, json.dumps({"choices": [choice]}).encode())
+
+    return behave
+
+
+def set_row(value: Any) -> Callable[[dict[str, Any]], Any]:
+    """The log-probability of the last token."""
+    return lambda choice: choice["prompt_logprobs"].__setitem__(-1, value)
+
+
+def set_last(log_p: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda choice: [row.update(logprob=log_p) for row in choice["prompt_logprobs"][-1].values()]
+
+
+SPOILS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "NaN": set_last(math.nan),
+    "minus infinity": set_last(-math.inf),
+    "what vLLM writes for NaN": set_last(-9999.0),
+    "above zero": set_last(0.5),
+    "text": set_last("-1.0"),
+    "true": set_last(True),
+    "null": set_last(None),
+    "a whole number of 400 digits": set_last(-(10**400)),
+    "another token's": set_row({"1": {"logprob": -1.0}}),
+    "no row": set_row(None),
+    "a number for a row": set_row(-1.0),
+    "one row fewer": lambda choice: choice["prompt_logprobs"].pop(),
+    "one row more": lambda choice: choice["prompt_logprobs"].append({"8": {"logprob": -1.0}}),
+    "no rows": lambda choice: choice.pop("prompt_logprobs"),
+    "rows of text": lambda choice: choice.update(prompt_logprobs="abcde"),
+}
+
+
+async def test_a_sound_server_gives_the_sums(server: StandIn, engine: HttpEngine) -> None:
+    scores = await engine.log_probs(PROMPT, [REPLY, MARKED, REPLY])
+
+    expected = [sum(server.log_p("base", one) for one in reply.token_ids) for reply in (REPLY, MARKED, REPLY)]
+    assert scores == pytest.approx(np.array(expected))
+
+
+# Answers that are none
+
+
+@pytest.mark.parametrize("what", SPOILS)
+async def test_an_answer_that_cannot_be_is_the_servers_fault(server: StandIn, engine: HttpEngine, what: str) -> None:
+    server.behaviours[COMPLETIONS] = spoilt(server, SPOILS[what])
+
+    with pytest.raises(EngineUnavailable):
+        await scored(engine)
+
+
+@pytest.mark.parametrize("what", SPOILS)
+async def test_unless_only_this_input_has_it(server: StandIn, engine: HttpEngine, what: str) -> None:
+    server.behaviours[COMPLETIONS] = spoilt(server, SPOILS[what], marked_only=True)
+
+    with pytest.raises(EngineRejected, match="fails on this input"):
+        await scored(engine, MARKED)
+    assert await scored(engine) < 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        answer(200, b"<html>It works!</html>"),
+        answer(200, b""),
+        answer(200, b"\xff\xfe\x00"),
+        answer(200, b"[" * 100_000),
+        answer(200, b'{"choices": ['),
+        answer(200, {}),
+        answer(200, []),
+        answer(200, {"choices": []}),
+        answer(200, {"choices": "ab"}),
+        answer(200, {"choices": [1]}),
+        answer(200, {"choices": [{}, {}]}),
+        answer(200, {"error": {"message": "in the body"}}),
+        answer(200, b"9" * 10_000),
+        answer(204, b""),
+    ],
+    ids=lambda data: data.partition(b"\r\n\r\n")[2][:20],
+)
+async def test_garbage_is_no_answer(server: StandIn, engine: HttpEngine, data: bytes) -> None:
+    server.behaviours[COMPLETIONS] = always(data)
+
+    with pytest.raises(EngineUnavailable):
+        await scored(engine)
+    with pytest.raises(EngineUnavailable):
+        await engine.sample(PROMPT, seeds=[1, 2], max_tokens=3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"token_ids": None},
+        {"token_ids": [5, 6]},
+        {"token_ids": [5, 6, 7, 8]},
+        {"token_ids": [5, 6, -1]},
+        {"token_ids": [5, 6, 2048]},
+        {"token_ids": [5, 6, 7.0]},
+        {"token_ids": [5, 6, "7"]},
+        {"token_ids": []},
+        {"token_ids": "567"},
+        {"finish_reason": "abort"},
+        {"finish_reason": None},
+        {"logprobs": None},
+        {"logprobs": {"token_logprobs": None}},
+        {"logprobs": {"token_logprobs": [-1.0, -1.0]}},
+        {"logprobs": {"token_logprobs": [-1.0, -1.0, math.nan]}},
+        {"logprobs": {"token_logprobs": [-1.0, -1.0, 2.0]}},
+    ],
+    ids=str,
+)
+async def test_a_drawn_reply_is_whole_or_none(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+    async def behave(request: Request, _: Connection) -> bytes:
+        choice = server.choice(request.body)
+        return answer(200, {"choices": [choice | change if "seed" in request.body else choice]})
+
+    server.behaviours[COMPLETIONS] = behave
+
+    with pytest.raises(EngineRejected):  # for it still scores what it could
+        await engine.sample(PROMPT, seeds=[1], max_tokens=3)
+
+
+# Statuses
+
+
+async def test_500_for_all_is_a_server_that_is_down(server: StandIn, engine: HttpEngine) -> None:
+    server.behaviours[COMPLETIONS] = always(refusal(500, "EngineCore encountered an issue"))
+
+    with pytest.raises(EngineUnavailable, match="EngineCore encountered an issue"):
+        await scored(engine)
+
+
+async def test_500_for_one_input_is_that_inputs_fault(server: StandIn, engine: HttpEngine) -> None:
+    async def behave(request: Request, _: Connection) -> bytes:
+        return refusal(500, "overflow") if MARK in request.body["prompt"] else server.completed(request.body)
+
+    server.behaviours[COMPLETIONS] = behave
+
+    with pytest.raises(EngineRejected, match="overflow"):
+        await scored(engine, MARKED)
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+async def test_a_refused_input_is_rejected_at_once(server: StandIn, engine: HttpEngine, status: int) -> None:
+    before = server.seen(COMPLETIONS)
+    server.behaviours[COMPLETIONS] = always(refusal(status, "The model `base`\n does not\x1b[1m exist."))
+
+    with pytest.raises(EngineRejected, match=r"The model `base` does not\?\[1m exist"):
+        await scored(engine)
+    assert server.seen(COMPLETIONS) == before + 1
+
+
+@pytest.mark.parametrize("status", [301, 307, 401, 403])
+async def test_a_redirect_or_a_wrong_key_is_not_followed_or_repeated(
+    server: StandIn, engine: HttpEngine, status: int
+) -> None:
+    before = len(server.requests)
+    server.behaviours[COMPLETIONS] = always(answer(status, {}, Location="/version"))
+
+    with pytest.raises(EngineUnavailable, match=f"answers {status}.*is the URL right"):
+        await scored(engine)
+    assert len(server.requests) == before + 1
+
+
+def in_turn(server: StandIn, *first: Behaviour) -> Behaviour:
+    """Each of them once, then as it should be."""
+    left = list(first)
+
+    async def behave(request: Request, connection: Connection) -> bytes | None:
+        return await (left.pop(0)(request, connection) if left else server.answered(request))
+
+    return behave
+
+
+async def closed_midway(_: Request, connection: Connection) -> None:
+    await connection.send(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"choices": [')
+
+
+async def closed_unanswered(_: Request, __: Connection) -> None:
+    return
+
+
+@pytest.mark.parametrize(
+    "once",
+    [
+        always(refusal(429, "busy")),
+        always(refusal(429, "busy", Retry_After="0")),
+        always(refusal(429, "busy", Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")),
+        always(refusal(502, "")),
+        always(answer(503, b"no backend")),
+        always(refusal(500, "")),
+        always(answer(200, b"{")),
+        closed_midway,
+        closed_unanswered,
+    ],
+)
+async def test_what_passes_is_repeated(server: StandIn, engine: HttpEngine, once: Behaviour) -> None:
+    server.behaviours[COMPLETIONS] = in_turn(server, once)
+
+    assert await scored(engine) < 0
+
+
+async def test_the_servers_wish_to_wait_is_kept(server: StandIn) -> None:
+    http = HttpOptions(tokenizer=str(TOKENIZER))
+    clock = asyncio.get_running_loop().time
+    async with standing_in(server) as url:
+        engine = await open_http(f"{url}#base", EngineOptions(timeout_s=4.0, http=http))
+        server.behaviours[COMPLETIONS] = in_turn(server, always(refusal(429, "busy", Retry_After="1")))
+        start_s = clock()
+
+        await scored(engine)
+
+        assert clock() - start_s >= 1.0
+        await engine.close()
+
+
+@pytest.mark.parametrize("after", ["3600", "1" * 400, "-5", "x", ""])
+async def test_a_server_that_stays_busy_is_unavailable(server: StandIn, engine: HttpEngine, after: str) -> None:
+    server.behaviours[COMPLETIONS] = always(refusal(429, "come back later", Retry_After=after))
+
+    with pytest.raises(EngineUnavailable, match="come back later"):
+        await scored(engine)
+
+
+# Silence
+
+
+async def half_open(_: Request, connection: Connection) -> None:
+    await connection.closed_by_client()
+
+
+async def headers_then_nothing(_: Request, connection: Connection) -> None:
+    await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    await connection.closed_by_client()
+
+
+async def drop_by_drop(_: Request, connection: Connection) -> None:
+    await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    for _count in range(1_000):
+        await connection.send(b" ")
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("silence", [half_open, headers_then_nothing, drop_by_drop])
+async def test_silence_ends_with_the_time_of_the_request(
+    server: StandIn, engine: HttpEngine, silence: Behaviour
+) -> None:
+    server.behaviours[COMPLETIONS] = silence
+    start_s = asyncio.get_running_loop().time()
+
+    with pytest.raises(EngineTimeout):
+        await scored(engine)
+    assert asyncio.get_running_loop().time() - start_s < TIMEOUT_S + 0.5
+
+
+@pytest.mark.parametrize("broken", [closed_midway, closed_unanswered])
+async def test_connections_that_break_are_a_server_that_is_down(
+    server: StandIn, engine: HttpEngine, broken: Behaviour
+) -> None:
+    server.behaviours[COMPLETIONS] = broken
+
+    with pytest.raises(EngineUnavailable):
+        await scored(engine)
+
+
+async def test_an_answer_without_end_is_not_read_to_the_end(
+    server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 1 << 20)
+    sent = 0
+
+    async def flood(_: Request, connection: Connection) -> None:
+        nonlocal sent
+        await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + b"1" * 0x10000 + b"\r\n"
+        while True:  # until the client closes
+            await connection.send(chunk)
+            sent += len(chunk)
+
+    server.behaviours[COMPLETIONS] = flood
+
+    with pytest.raises(EngineUnavailable, match="more than 1048576 bytes"):
+        await scored(engine)
+    assert sent < 100 << 20
+
+
+async def test_a_compressed_bomb_is_not_unpacked(server: StandIn, engine: HttpEngine) -> None:
+    bomb = gzip.compress(b" " * (8 << 20))
+    server.behaviours[COMPLETIONS] = always(answer(200, bomb, Content_Encoding="gzip"))
+
+    with pytest.raises(EngineUnavailable, match="not JSON"):
+        await scored(engine)
+
+
+# The circuit breaker
+
+
+async def test_a_half_open_server_is_found_to_be_down_before_a_record_is_given_up(
+    server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retries around the engine would else end in RetriesExhausted, and the record in a dead letter."""
+    monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.01, 0.01, 0.01))
+    server.behaviours[COMPLETIONS] = half_open
+
+    with pytest.raises(EngineUnavailable, match="times in a row"):
+        await Retrying(engine).log_probs(PROMPT, [REPLY])
+
+
+async def test_an_open_breaker_asks_nothing_until_a_probe_succeeds(
+    server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a server that broke every connection until the breaker opened
+    server.behaviours[COMPLETIONS] = closed_unanswered
+    with pytest.raises(EngineUnavailable):
+        await scored(engine)
+    # When it is asked again at once
+    before = server.seen(COMPLETIONS)
+    with pytest.raises(EngineUnavailable, match=f"{FAILURES} times in a row; asked again in"):
+        await scored(engine)
+    # Then it hears nothing of that
+    assert server.seen(COMPLETIONS) == before
+    # and when the pause is over, one of a call's requests goes through, and the others wait for its answer
+    monkeypatch.setattr("workers.engines.openai_http.breaker.OPEN_S", 0.0)
+    at_work = asyncio.Semaphore(0)
+    go_on = asyncio.Event()
+
+    async def slow(request: Request, _: Connection) -> bytes:
+        at_work.release()
+        await go_on.wait()
+        return await server.answered(request)
+
+    server.behaviours[COMPLETIONS] = slow
+    call = asyncio.create_task(engine.sample(PROMPT, seeds=range(1, 9), max_tokens=3))
+    await at_work.acquire()
+    await asyncio.sleep(0.05)
+    assert server.seen(COMPLETIONS) == before + 1
+    go_on.set()
+    assert len(await asyncio.wait_for(call, BOUND_S)) == 8
+
+
+async def test_those_that_wait_for_a_probe_that_fails_ask_nothing(server: StandIn, engine: HttpEngine) -> None:
+    server.behaviours[COMPLETIONS] = closed_unanswered
+    with pytest.raises(EngineUnavailable):
+        await scored(engine)
+    before = server.seen(COMPLETIONS)
+    engine._client._breaker._opened_s -= OPEN_S  # as if that time had passed
+
+    outcomes = await asyncio.gather(*(scored(engine) for _ in range(20)), return_exceptions=True)
+
+    assert {type(one) for one in outcomes} == {EngineUnavailable}
+    assert server.seen(COMPLETIONS) == before + 1
+
+
+async def test_the_breaker_opens_lets_one_through_and_closes() -> None:
+    now_s = 0.0
+    breaker = Breaker(lambda: now_s)
+
+    async def passes(error: BaseException | None = None) -> None:
+        async with breaker.guard():
+            if error is not None:
+                raise error
+
+    async def fails(error: BaseException) -> None:
+        with pytest.raises(type(error)):
+            await passes(error)
+
+    # answers of any kind in between count from the start
+    for _ in range(FAILURES - 1):
+        await fails(Silent("refused"))
+    await fails(EngineRejected("too long"))
+    for _ in range(FAILURES - 1):
+        await fails(EngineTimeout("late"))
+    await passes()
+    # open
+    for _ in range(FAILURES):
+        await fails(Silent("refused"))
+    now_s = OPEN_S - 0.1
+    with pytest.raises(EngineUnavailable, match=r"refused \(3 times in a row; asked again in 0\.1 s"):
+        await passes()
+    # a probe that is cancelled leaves its place to the next; one that fails opens it again
+    now_s = OPEN_S
+    await fails(asyncio.CancelledError())
+    await fails(Silent("refused"))
+    with pytest.raises(EngineUnavailable, match=r"asked again in 5\.0 s"):
+        await passes()
+    # one that succeeds closes it
+    now_s = 2 * OPEN_S
+    await passes()
+    for _ in range(FAILURES - 1):
+        await fails(Silent("refused"))
+    await passes()
+
+
+# Many at once
+
+
+async def test_no_more_requests_than_allowed_are_in_flight(server: StandIn, engine: HttpEngine) -> None:
+    async def slow(request: Request, _: Connection) -> bytes:
+        await asyncio.sleep(0.01)
+        return await server.answered(request)
+
+    server.behaviours[COMPLETIONS] = slow
+
+    await asyncio.gather(*(engine.log_probs(PROMPT, [REPLY] * 10) for _ in range(4)))
+
+    assert server.most == 4
+    assert server.connections <= 12  # kept alive, one opened while others were busy at most
+
+
+async def test_waiting_for_a_free_place_is_not_the_servers_time(server: StandIn, engine: HttpEngine) -> None:
+    async def slow(request: Request, _: Connection) -> bytes:
+        await asyncio.sleep(TIMEOUT_S / 2)
+        return await server.answered(request)
+
+    server.behaviours[COMPLETIONS] = slow
+
+    scores = await engine.log_probs(PROMPT, [REPLY] * 12)  # three rounds of half the time
+
+    assert scores.shape == (12,)
+
+
+async def test_a_cancelled_call_closes_its_connections(server: StandIn, engine: HttpEngine) -> None:
+    """So that the server stops working on it."""
+    left = asyncio.Event()
+    asked = asyncio.Semaphore(0)
+    gone = 0
+
+    async def wait_for_the_end(_: Request, connection: Connection) -> None:
+        nonlocal gone
+        asked.release()
+        await connection.closed_by_client()
+        gone += 1
+        if gone == 3:
+            left.set()
+
+    server.behaviours[COMPLETIONS] = wait_for_the_end
+    call = asyncio.create_task(engine.sample(PROMPT, seeds=[1, 2, 3], max_tokens=5))
+    for _ in range(3):
+        await asked.acquire()
+
+    call.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.wait_for(left.wait(), BOUND_S)
+    # and the places are free again
+    del server.behaviours[COMPLETIONS]
+    assert len(await engine.sample(PROMPT, seeds=range(1, 9), max_tokens=5)) == 8
+
+
+async def test_the_first_error_ends_the_others_of_the_call(server: StandIn, engine: HttpEngine) -> None:
+    left = asyncio.Event()
+
+    async def behave(request: Request, connection: Connection) -> bytes | None:
+        if MARK in request.body["prompt"]:
+            return refusal(400, "no")
+        await connection.closed_by_client()
+        left.set()
+        return None
+
+    server.behaviours[COMPLETIONS] = behave
+
+    with pytest.raises(EngineRejected):
+        await engine.log_probs(PROMPT, [REPLY, MARKED])
+    await asyncio.wait_for(left.wait(), BOUND_S)

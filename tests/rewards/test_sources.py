@@ -1,0 +1,423 @@
+"""Rewards by source: what each is made of, that nobody's depend on another, and that a failure is its owner's alone."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from schemas.auction import Bidder, CandidatesGenerated, CandidatesScored
+from schemas.envelope import Event
+from schemas.reasons import AbstentionReason
+from tests.builders import make_bidder, make_generated, make_scored
+from tests.rewards.models import Fake, Shelf, on_shelf
+from tests.workers.fakes import Clock
+from workers.engines.base import Prompt, Reply
+from workers.engines.options import EngineOptions
+from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
+from workers.prompts import reference_turn
+from workers.rewards.base import Candidates
+from workers.rewards.chosen import ByAdvertiser, origin_of
+from workers.rewards.isolated import PAUSE_S, Isolated
+from workers.rewards.opening import Known, Sources, open_sources
+from workers.scoring import Scoring, Terms
+
+TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")
+QUESTION = "How do I plant beans in week 0?"
+WEIGHTS = np.linspace(-1.0, 1.0, 16)
+BIAS = 0.5
+
+#: One advertiser for each source; the first two share an embedder.
+CHOICES: dict[str, dict[str, Any]] = {
+    "advertiser-00": {"source": "linear_probe", "engine": "vectors", "weights_file": "w.json"},
+    "advertiser-01": {"source": "linear_probe", "engine": "vectors", "weights_file": "w.json"},
+    "advertiser-02": {"source": "model", "engine": "own"},
+    "advertiser-03": {"source": "lora", "adapter": "trained"},
+    "advertiser-04": {"source": "prompt"},
+    "advertiser-06": {"source": "linear_probe", "weights_file": "w.json"},
+}
+BIDDERS = [make_bidder(index) for index in range(7)]  # 05 is in no file
+
+
+@dataclass
+class World:
+    """Engines on a shelf, and the sources of a file opened on them."""
+
+    reference: Fake
+    shelf: Shelf
+    sources: Sources
+
+    async def score(
+        self, bidders: Sequence[Bidder] = BIDDERS, event: Event[CandidatesGenerated] | None = None
+    ) -> CandidatesScored:
+        rewards = self.sources.rewards
+        worker = Scoring(self.reference, rewards, TERMS, Clock(), rewards.origin)
+        (scored,) = await worker.handle(event or make_generated(candidates=5, advertisers=bidders))
+        assert CandidatesScored.decode(scored.value) == scored.data  # what was published can be read
+        return scored.data
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, choices: Mapping[str, Any] = CHOICES, *, down: Sequence[str] = ()
+) -> AsyncIterator[World]:
+    (folder / "w.json").write_text(json.dumps({"w": WEIGHTS.tolist(), "b": BIAS}))
+    file = folder / "rewards.json"
+    file.write_text(json.dumps({"advertisers": choices}))
+    reference = Fake("reference", adapters=["trained"])
+    with on_shelf(Fake("own"), Fake("vectors")) as shelf:
+        shelf.down |= set(down)
+        async with AsyncExitStack() as stack:
+            known = Known(reference, {"reference": reference}, EngineOptions())
+            yield World(reference, shelf, await open_sources(file, known, stack))
+
+
+def replies() -> list[Reply]:
+    candidates = make_generated(candidates=5, advertisers=1).data.candidates
+    return [Reply(one.token_ids, one.text, one.log_q, one.finished) for one in candidates]
+
+
+async def nats(engine: Fake) -> NDArray[np.float64]:
+    """[M] the log-probabilities of the candidates behind the question alone."""
+    return await engine.log_probs(engine.encode(reference_turn(QUESTION)), replies())
+
+
+async def test_each_source_gives_its_own_numbers(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        scored = await here.score()
+        vectors = Fake("vectors")
+        embedded = await vectors.embed(vectors.encode(QUESTION), replies())
+        log_ref = await nats(here.reference)
+
+        expected = {
+            "advertiser-00": 500 * (embedded @ WEIGHTS + BIAS),
+            "advertiser-01": 600 * (embedded @ WEIGHTS + BIAS),
+            "advertiser-02": 700 * (await nats(Fake("own")) - log_ref),
+            "advertiser-03": 800 * (await nats(Fake("trained")) - log_ref),
+        }
+    for id_, rewards in expected.items():
+        assert scored.rewards_micros[id_] == tuple(rewards.tolist()), id_
+    assert list(scored.rewards_micros) == [bidder.advertiser_id for bidder in BIDDERS]
+    assert not scored.abstentions
+
+
+async def test_no_model_but_the_reference_is_told_of_anybody(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.score()
+
+        assert set(here.shelf.engines["own"].turns) == {QUESTION}
+        assert set(here.shelf.engines["vectors"].turns) == {QUESTION}
+        named = [turn for turn in here.reference.turns if "Brand" in turn]
+    assert sorted(turn.split()[4] for turn in named) == ["Brand04,", "Brand05,"]  # those with prompts
+
+
+async def test_probes_on_one_embedder_share_one_pass(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.score()
+        await here.score()
+
+        assert here.shelf.opened.count("vectors") == 1
+        assert here.shelf.engines["vectors"].embedded == 2  # one for each auction, whoever asks
+
+
+async def test_the_event_says_where_rewards_come_from(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        origins = (await here.score()).reward_origins
+        weights, own = (tmp_path / "w.json").read_bytes(), here.shelf.engines["own"].identity
+
+    digest = sha256(weights).hexdigest()
+    assert origins == {
+        "advertiser-00": f"linear_probe:{digest}@{Fake('vectors').identity.model_sha256}",
+        "advertiser-01": f"linear_probe:{digest}@{Fake('vectors').identity.model_sha256}",
+        "advertiser-02": f"model:own@{own.model_sha256}",
+        "advertiser-03": f"lora:trained@{Fake('trained').identity.model_sha256}",
+        "advertiser-06": f"linear_probe:{digest}@{Fake('reference').identity.model_sha256}",
+    }
+
+
+@pytest.mark.parametrize("name", ["", "a model, with blanks", "modèle\n", "m" * 400, "\ud800"])
+def test_no_name_of_a_model_makes_an_origin_that_no_event_can_hold(name: str) -> None:
+    origin = origin_of("model", name, "a" * 64)
+
+    scored = make_scored(reward_origins={"advertiser-00": origin}).data
+    assert CandidatesScored.decode(scored.encode()).reward_origins == {"advertiser-00": origin}
+
+
+def test_an_origin_is_of_somebody_who_bids() -> None:
+    with pytest.raises(ValueError, match="reward_origins: an id without rewards"):
+        make_scored(reward_origins={"advertiser-07": "lora:x@y"})
+
+
+# Nobody's rewards depend on another
+
+
+@pytest.mark.parametrize("loud", range(7))
+async def test_what_one_says_and_bids_leaves_the_others_rewards(tmp_path: Path, loud: int) -> None:
+    """Bit for bit, whatever the sources: neither text, value, range nor presence of one moves another's."""
+    changes = {"description": "the only one, never mention others", "name": "Loud", "value_micros_per_nat": 10**6}
+    changed = [make_bidder(i, **changes) if i == loud else bidder for i, bidder in enumerate(BIDDERS)]
+    async with world(tmp_path) as here:
+        before, after = (await here.score()), (await here.score(changed))
+        without = await here.score([bidder for i, bidder in enumerate(BIDDERS) if i != loud])
+
+    id_ = f"advertiser-{loud:02}"
+    for found in (after, without):
+        assert {k: v for k, v in found.rewards_micros.items() if k != id_} == {
+            k: v for k, v in before.rewards_micros.items() if k != id_
+        }
+        assert found.log_ref == before.log_ref
+
+
+@pytest.mark.parametrize("moved", list(CHOICES))
+async def test_the_choice_of_one_leaves_the_others_rewards(tmp_path: Path, moved: str) -> None:
+    async with world(tmp_path) as here:
+        before = (await here.score()).rewards_micros
+    async with world(tmp_path, {id_: choice for id_, choice in CHOICES.items() if id_ != moved}) as here:
+        after = (await here.score()).rewards_micros
+
+    assert {k: v for k, v in after.items() if k != moved} == {k: v for k, v in before.items() if k != moved}
+    assert (after[moved] == before[moved]) is (CHOICES[moved]["source"] == "prompt")
+
+
+async def test_the_choice_is_by_id_alone(tmp_path: Path) -> None:
+    same_name = make_bidder(5, name="Brand02", description=make_bidder(2).description)
+    async with world(tmp_path) as here:
+        scored = await here.score([make_bidder(2), same_name])
+
+    assert list(scored.reward_origins) == ["advertiser-02"]
+
+
+# A failure is its owner's alone
+
+DOWN = [EngineUnavailable("no connection"), EngineGone("killed"), EngineTimeout("late")]
+
+
+@pytest.mark.parametrize("fault", DOWN, ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize(("engine", "owners"), [("own", [2]), ("vectors", [0, 1])])
+async def test_an_own_model_that_is_down_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, engine: str, owners: list[int]
+) -> None:
+    monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.0,))
+    async with world(tmp_path) as here:
+        whole = await here.score()
+        here.shelf.engines[engine].fault = fault
+
+        scored = await here.score()
+
+    ids = [f"advertiser-{owner:02}" for owner in owners]
+    assert [(one.advertiser_id, one.reason) for one in scored.abstentions] == [
+        (id_, AbstentionReason.OWN_MODEL_DOWN) for id_ in ids
+    ]
+    assert scored.rewards_micros == {k: v for k, v in whole.rewards_micros.items() if k not in ids}
+    assert not set(scored.reward_origins) & set(ids)
+
+
+@pytest.mark.parametrize("fault", [EngineUnavailable("down"), EngineGone("gone")])
+async def test_for_the_reference_engine_everybody_waits(tmp_path: Path, fault: Exception) -> None:
+    """Also where one advertiser's embeddings alone need it."""
+    async with world(tmp_path) as here:
+        rewards = here.sources.rewards.chosen["advertiser-06"]
+        here.reference.fault = fault
+        with pytest.raises(type(fault)):
+            await rewards.rewards(Candidates(QUESTION, replies(), np.zeros(5)), BIDDERS[6])
+
+
+async def test_what_an_own_model_rejects_is_its_advertisers_abstention(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.shelf.engines["own"].fault = EngineRejected("too long")
+        scored = await here.score()
+
+    assert [one.reason for one in scored.abstentions] == [AbstentionReason.PROMPT_REJECTED]
+
+
+async def test_a_probe_beyond_what_a_float_holds_is_its_advertisers_abstention(tmp_path: Path) -> None:
+    choice = {"source": "linear_probe", "weights_file": "huge.json"}
+    (tmp_path / "huge.json").write_text(json.dumps({"w": [1.7e308, -1.7e308] * 8, "b": 1.7e308}))
+    async with world(tmp_path, {"advertiser-00": choice}) as here:
+        scored = await here.score(BIDDERS[:2])
+
+    assert [(one.advertiser_id, one.reason) for one in scored.abstentions] == [
+        ("advertiser-00", AbstentionReason.REWARD_NOT_FINITE)
+    ]
+    assert list(scored.rewards_micros) == ["advertiser-01"]
+
+
+async def test_a_server_that_is_down_at_the_start_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.rewards.isolated.PAUSE_S", 0.0)
+    async with world(tmp_path, down=["own", "vectors"]) as here:
+        # Given two servers that did not answer: the start says so and goes on
+        first, second = here.sources.unreached
+        assert f"{tmp_path / 'rewards.json'}: advertisers.advertiser-00.engine: vectors does not answer" in first
+        assert "advertisers.advertiser-02.engine: own does not answer" in second
+        down = await here.score()
+        # When one is back
+        here.shelf.down.discard("own")
+        back = await here.score()
+
+    # Then its advertiser bids again, and the process was not started again
+    assert [one.advertiser_id[-2:] for one in down.abstentions] == ["00", "01", "02"]
+    assert [one.advertiser_id[-2:] for one in back.abstentions] == ["00", "01"]
+    assert back.reward_origins["advertiser-02"].startswith("model:own@")
+
+
+async def test_a_server_that_comes_back_as_another_model_only_abstains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.rewards.isolated.PAUSE_S", 0.0)
+    async with world(tmp_path, down=["own", "vectors"]) as here:
+        here.shelf.down.clear()
+        stranger = here.shelf.engines["own"] = Fake("own", tokenizer="another")
+        here.shelf.engines["vectors"].dimensions = 8
+        scored = await here.score()
+
+    assert [(one.advertiser_id, one.reason) for one in scored.abstentions] == [
+        ("advertiser-00", AbstentionReason.ENGINE_FAILED),
+        ("advertiser-01", AbstentionReason.ENGINE_FAILED),
+        ("advertiser-02", AbstentionReason.OWN_MODEL_DOWN),
+    ]
+    assert stranger.closed == 1
+
+
+class Slow:
+    """A source that never answers."""
+
+    origin = None
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
+        self.asked += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_model_that_never_answers_costs_one_auction_its_time_and_not_each() -> None:
+    now, slow = [0.0], Slow()
+    source = ByAdvertiser(Fixed(), {"advertiser-00": Isolated(slow, 0.02, lambda: now[0])})
+    scoring = Scoring(Fake("reference"), source, TERMS, Clock())
+
+    async def reasons() -> list[AbstentionReason]:
+        (scored,) = await scoring.handle(make_generated())
+        assert list(scored.data.rewards_micros) == ["advertiser-01"]
+        return [one.reason for one in scored.data.abstentions]
+
+    assert [await reasons(), await reasons(), await reasons()] == [[AbstentionReason.OWN_MODEL_DOWN]] * 3
+    assert slow.asked == 1
+    now[0] = PAUSE_S
+    await reasons()
+    assert slow.asked == 2
+
+
+class Fixed:
+    """A reward source that needs no model."""
+
+    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
+        return np.zeros(len(candidates.replies))
+
+
+class Waiting(Fake):
+    """Embeds when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("vectors")
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        self.begun.set()
+        await self.go_on.wait()
+        return await super().embed(prompt, replies)
+
+
+async def test_who_stops_waiting_for_embeddings_does_not_end_the_pass_for_others(tmp_path: Path) -> None:
+    choices = {
+        "advertiser-00": CHOICES["advertiser-00"] | {"timeout_s": 0.01},
+        "advertiser-01": CHOICES["advertiser-01"],
+    }
+    async with world(tmp_path, choices, down=["vectors"]) as here:
+        here.shelf.down.clear()
+        embedder = here.shelf.engines["vectors"] = waiting = Waiting()
+        candidates = Candidates(QUESTION, replies(), np.zeros(5))
+        chosen = here.sources.rewards.chosen
+        impatient, patient = (
+            asyncio.ensure_future(chosen[bidder.advertiser_id].rewards(candidates, bidder)) for bidder in BIDDERS[:2]
+        )
+        await waiting.begun.wait()
+        await asyncio.wait([impatient])
+        waiting.go_on.set()
+
+        assert (await patient).shape == (5,)
+        assert impatient.exception() is not None
+        assert embedder.embedded == 1
+
+
+# What is wrong is said at the start
+
+
+START_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown adapter": ({"source": "lora", "adapter": "other"}, "a.adapter: no adapter 'other'; there are: trained"),
+    "an unknown engine": ({"source": "model", "engine": "nothing"}, "a.engine: no engine is called 'nothing'"),
+    "an unknown embedder": (
+        {"source": "linear_probe", "engine": "embedded", "weights_file": "w.json"},
+        "a.engine: no engine called 'embedded' gives embeddings",
+    ),
+    "no weights": (
+        {"source": "linear_probe", "weights_file": "missing.npz"},
+        "a.weights_file: .*missing.npz cannot be read: No such file",
+    ),
+    "weights for another model": (
+        {"source": "linear_probe", "weights_file": "short.json"},
+        "a.weights_file: 2 weights for embeddings of 16 dimensions",
+    ),
+    "another tokenizer": ({"source": "model", "engine": "foreign"}, "a.engine: foreign has the tokenizer"),
+    "another tokenizer of the embedder": (
+        {"source": "linear_probe", "engine": "foreign", "weights_file": "w.json"},
+        "a.engine: foreign has the tokenizer",
+    ),
+    "a smaller vocabulary": ({"source": "model", "engine": "small"}, "a.engine: small knows 100 token ids"),
+    "a key that is not there": (
+        {"source": "model", "engine": "foreign", "api_key_file": "key"},
+        "a.api_key_file: .*key cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize(("choice", "says"), START_FAULTS.values(), ids=START_FAULTS)
+async def test_a_choice_that_cannot_be_is_refused_at_the_start(tmp_path: Path, choice: Any, says: str) -> None:
+    foreign, small = Fake("foreign", tokenizer="other"), Fake("small", vocabulary=100)
+    (tmp_path / "short.json").write_text('{"w": [1, 2], "b": 0}')
+    with on_shelf(foreign, small) as shelf:
+        with pytest.raises(SettingsError, match=f"^{tmp_path / 'rewards.json'}: advertisers.{says}"):
+            async with world(tmp_path, {"a": choice}):
+                pass
+
+        assert [shelf.engines[name].closed for name in shelf.opened] == [1] * len(shelf.opened)
+
+
+async def test_the_reference_servers_key_and_adapters_stay_its_own(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("theirs\n")
+    choices = {"a": CHOICES["advertiser-02"], "b": CHOICES["advertiser-00"] | {"api_key_file": "key"}}
+    async with world(tmp_path, choices) as here:
+        options = here.shelf.options
+
+    assert (options["own"].http.api_key, options["vectors"].http.api_key) == ("", "theirs")
+
+
+async def test_an_engine_is_closed_once_however_many_name_it(tmp_path: Path) -> None:
+    choices = {f"a{index}": CHOICES["advertiser-02"] for index in range(5)} | {
+        "b": {"source": "model", "engine": "reference"}
+    }
+    async with world(tmp_path, choices) as here:
+        assert here.shelf.opened == ["own"]
+
+    assert here.shelf.engines["own"].closed == 1
+    assert here.reference.closed == 0  # by whoever opened it

@@ -1,0 +1,63 @@
+"""Random LoRA adapters of the bundled model, written as PEFT writes them, and the same weights merged into a model."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from tests.engines.bundled import FOLDER
+
+RANK, ALPHA = 8, 16
+WIDTH, VOCABULARY, LAYERS = 160, 2_048, 4
+PREFIX = "base_model.model."
+ATTENTION = tuple(f"model.layers.{layer}.self_attn.{name}" for layer in range(LAYERS) for name in ("q_proj", "v_proj"))
+SHAPES = {"lm_head": (VOCABULARY, WIDTH), "embed_tokens": (VOCABULARY, WIDTH)}
+
+
+def write_adapter(folder: Path, seed: int, modules: tuple[str, ...] = ATTENTION, size: float = 0.2) -> Path:
+    """An adapter of `modules`; `size` is the spread of its weights."""
+    random = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for module in modules:
+        rows, columns = SHAPES.get(module.rpartition(".")[2], (WIDTH, WIDTH))
+        tensors[f"{PREFIX}{module}.lora_A.weight"] = size * torch.randn(RANK, columns, generator=random)
+        tensors[f"{PREFIX}{module}.lora_B.weight"] = size * torch.randn(rows, RANK, generator=random)
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors")
+    write_config(folder, sorted({module.rpartition(".")[2] for module in modules}))
+    return folder
+
+
+def write_config(folder: Path, modules: list[str]) -> None:
+    config = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "target_modules": modules, "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+
+
+def plain_model() -> LlamaForCausalLM:
+    """The bundled model in Transformers, float32."""
+    return LlamaForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).eval()
+
+
+def merged_model(adapter: Path) -> LlamaForCausalLM:
+    """The bundled model with the adapter's product added to its weights."""
+    model, tensors = plain_model(), load_file(adapter / "adapter_model.safetensors")
+    with torch.no_grad():
+        for name in [name for name in tensors if ".lora_A." in name]:
+            module = model.get_submodule(name.removeprefix(PREFIX).partition(".lora_A.")[0])
+            module.weight += ALPHA / RANK * tensors[name.replace("lora_A", "lora_B")] @ tensors[name]
+    return model
+
+
+def log_probability(model: LlamaForCausalLM, prompt: tuple[int, ...], reply: tuple[int, ...]) -> float:
+    """Of the reply behind the prompt, nats: one forward pass, summed in float64."""
+    with torch.no_grad():
+        logits = model(torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -1]
+    rows = torch.log_softmax(logits.double(), dim=-1)
+    return float(rows[torch.arange(len(reply)), list(reply)].sum())
+
+
+def folders(adapters: Mapping[str, Path]) -> dict[str, str]:
+    return {name: str(folder) for name, folder in adapters.items()}

@@ -1,0 +1,70 @@
+"""A model that is not there, or that vLLM cannot run, is a settings error that says what to do."""
+
+import shutil
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.engines import bundled
+from workers.engines.base import Engine
+from workers.engines.catalogue import open_engine
+from workers.errors import SettingsError
+
+pytestmark = pytest.mark.vllm
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The bundled model in a folder that a test may spoil."""
+    return Path(shutil.copytree(bundled.FOLDER, tmp_path / "model"))
+
+
+async def test_no_model_is_named() -> None:
+    with pytest.raises(SettingsError, match="vllm:FOLDER"):
+        await open_engine("vllm:", bundled.OPTIONS)
+
+
+async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no folder"):
+        await open_engine(f"vllm:{tmp_path / 'absent'}", bundled.OPTIONS)
+
+
+async def test_a_name_that_the_hub_does_not_give() -> None:
+    """The tests have no hub: HF_HUB_OFFLINE is set."""
+    with pytest.raises(SettingsError, match="neither a folder here nor a model"):
+        await open_engine("vllm:tessera/absent", bundled.OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("config.json", "is not a model: it has no config.json"),
+        ("model.safetensors", "is not a model: it has no weights"),
+        ("tokenizer.json", "a tokenizer folder has tokenizer.json"),
+        ("chat_template.jinja", "has no chat template"),
+    ],
+)
+async def test_a_missing_file_is_named_before_vllm_starts(copied: Path, file: str, said: str) -> None:
+    (copied / file).unlink()
+
+    with pytest.raises(SettingsError, match=said):
+        await open_engine(f"vllm:{copied}", bundled.OPTIONS)
+
+
+async def test_what_vllm_refuses_is_said_with_its_words() -> None:
+    too_long = replace(bundled.OPTIONS, vllm=replace(bundled.OPTIONS.vllm, max_model_len=100_000))
+
+    with pytest.raises(SettingsError, match=r"hf with these settings: .*max_model_len \(100000\) is greater"):
+        await open_engine(bundled.VLLM, too_long)
+
+
+def test_the_digest_is_that_of_the_weights(vllm_engine: Engine) -> None:
+    """As `sha256sum *.safetensors | sha256sum` in the model's folder."""
+    weights = sha256((bundled.FOLDER / "model.safetensors").read_bytes()).hexdigest()
+
+    listing = f"{weights}  model.safetensors\n"
+    assert vllm_engine.identity.model_sha256 == sha256(listing.encode()).hexdigest()
+    assert vllm_engine.identity.tokenizer_sha256 == sha256((bundled.FOLDER / "tokenizer.json").read_bytes()).hexdigest()
+    assert vllm_engine.identity.version.startswith("vllm 0.")

@@ -1,0 +1,93 @@
+"""A tokenizer folder as models come with it: a user's turn becomes token ids, and ids become text."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from workers.engines.base import Prompt
+from workers.errors import SettingsError
+
+FILE = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
+MARK = "\u2045turn\u2046"  # stands for the turn while the template is rendered; no template has it
+
+
+class Framing:
+    """The tokenizer and chat template in `folder`.
+
+    What the template puts around a turn is encoded once. The turn is encoded by itself, with every special token in it
+    as plain text, so that a stranger's words cannot end their turn. `frame` has what is put around it, text to ids.
+    SettingsError: a file is missing or does not fit.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        content = _read(folder / FILE)
+        self.sha256 = sha256(content).hexdigest()
+        self._tokenizer = Tokenizer.from_str(content.decode())
+        before, found, after = _rendered(folder).partition(MARK)
+        if not found or MARK in after:
+            raise SettingsError(f"the chat template in {folder} does not show a user's turn exactly once, unchanged")
+        self._before, self._after = self.plain(before), self.plain(after)  # special tokens are meant as such
+        self.frame = {before: self._before, after: self._after}
+        self._tokenizer.encode_special_tokens = True
+
+    @property
+    def vocabulary(self) -> int:
+        """How many ids the tokenizer knows; the model may have more."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def encode(self, turn: str) -> Prompt:
+        return (*self._before, *self.plain(turn), *self._after)
+
+    def plain(self, text: str) -> Prompt:
+        """The text's ids without a frame."""
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, token_ids: tuple[int, ...]) -> str:
+        """Without special tokens, and without blanks at the ends."""
+        return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True)).strip()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; a tokenizer folder has {FILE}") from None
+
+
+def _rendered(folder: Path) -> str:
+    """The template around one user's turn, up to where the model goes on. Sandboxed: it came with a model."""
+    config = json.loads(_read(folder / CONFIG)) if (folder / CONFIG).exists() else {}
+    template = _template(folder, config)
+    names = {name: _text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = _refuse
+    try:
+        turn = {"role": "user", "content": MARK}
+        return environment.from_string(template).render(messages=[turn], add_generation_prompt=True, **names)
+    except TemplateError as error:
+        raise SettingsError(f"the chat template in {folder} cannot be rendered: {error}") from None
+
+
+def _template(folder: Path, config: dict[str, Any]) -> str:
+    if (folder / TEMPLATE).exists():
+        return _read(folder / TEMPLATE).decode()
+    template = config.get("chat_template")
+    if not isinstance(template, str):
+        raise SettingsError(f"{folder} has no chat template, neither {TEMPLATE} nor one in {CONFIG}: a base model?")
+    return template
+
+
+def _text(token: object) -> str:
+    """A special token is named as text, or as an object around it."""
+    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)

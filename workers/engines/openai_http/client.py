@@ -1,0 +1,179 @@
+"""Requests to one server: pooled, timed, bounded in number and size, repeated for what passes, each failure typed."""
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+from workers.engines.deadline import within
+from workers.engines.openai_http.breaker import Breaker, Silent
+from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable
+
+T = TypeVar("T")
+Read = Callable[[Any], T]  # what is wanted from a JSON document; raises Unusable
+
+PAUSES_S = (0.2, 1.0)  # the longest before each repetition; the pause is drawn from 0 on (full jitter)
+LONGEST_RETRY_AFTER_S = 10.0
+CONNECT_S = 5.0  # a host that takes longer is not there
+KEEP_ALIVE_S = 3.0  # vLLM closes an idle connection after 5 s; a request must not meet that
+MAX_ANSWER_BYTES = 64 << 20  # a scored prompt has about 70 bytes for each token
+MAX_SHOWN = 300  # characters of an answer in a message
+
+INPUT_AT_FAULT = {400, 404, 413, 422}
+BUSY = {408, 429}
+NO_SERVER_BEHIND = {502, 503, 504}
+
+
+class Busy(EngineUnavailable):
+    """The server has too much to do. `retry_after_s` is its own wish, bounded."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unusable(EngineUnavailable):
+    """The server answered, but not with what was asked for."""
+
+
+class Failing(Unusable):
+    """The server answered that it cannot: a status of 500 and more."""
+
+
+class Misdirected(EngineUnavailable):
+    """Another URL, key or certificate is needed; repeating does not help."""
+
+
+class Client:
+    """The server at `url`; at most `concurrency` requests at once, each with all its attempts inside `timeout_s`."""
+
+    def __init__(self, url: str, *, api_key: str, concurrency: int, timeout_s: float) -> None:
+        self.url, self._timeout_s = url, timeout_s
+        self._breaker = Breaker()
+        self._slots = asyncio.Semaphore(concurrency)  # before the pool: httpx's own queue grows slow when it is long
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {}),
+            timeout=httpx.Timeout(connect=min(CONNECT_S, timeout_s), read=timeout_s, write=timeout_s, pool=timeout_s),
+            limits=httpx.Limits(
+                max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=KEEP_ALIVE_S
+            ),
+            verify=ssl.create_default_context(),  # the machine's own authorities, so that a company's may be added
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def get(self, path: str, read: Read[T]) -> T:
+        """What `read` makes of the JSON there. Raises as `post` does."""
+        return await self._asked("GET", path, None, read)
+
+    async def post(self, path: str, body: dict[str, Any], read: Read[T]) -> T:
+        """What `read` makes of the answer.
+
+        EngineRejected: the input is at fault. EngineTimeout: no answer in time. EngineUnavailable: the server is down,
+        busy or misdirected; or, as Unusable, it answers with something else.
+        """
+        return await self._asked("POST", path, json.dumps(body, separators=(",", ":")).encode(), read)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _asked(self, method: str, path: str, body: bytes | None, read: Read[T]) -> T:
+        clock = asyncio.get_running_loop().time
+        async with self._slots:
+            end_s = clock() + self._timeout_s
+            for pause_s in (*PAUSES_S, None):
+                asked_s = clock()
+                try:
+                    async with self._breaker.guard():
+                        end_s += clock() - asked_s  # waiting for another's probe is not the server's time
+                        async with within(timedelta(seconds=end_s - clock())):
+                            return read(_document(await self._exchanged(method, path, body)))
+                except (Silent, Busy, Unusable) as failure:
+                    wait_s = _wait_s(failure, pause_s)
+                    if wait_s is None or clock() + wait_s >= end_s:
+                        raise
+                await asyncio.sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _exchanged(self, method: str, path: str, body: bytes | None) -> bytes:
+        """The body of the answer with status 200."""
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            async with self._http.stream(method, path, content=body, headers=headers) as response:
+                content = await _content(response)
+        except httpx.ConnectTimeout:
+            raise Silent(f"{self.url}: no connection within {min(CONNECT_S, self._timeout_s):g} s") from None
+        except httpx.TimeoutException as error:
+            raise EngineTimeout(f"{self.url}: no answer within {self._timeout_s:g} s") from error
+        except httpx.HTTPError as error:
+            raise _broken(self.url, error) from error
+        if response.status_code != httpx.codes.OK:
+            raise _refusal(f"{self.url}{path}", response, content)
+        return content
+
+
+def _wait_s(failure: EngineUnavailable, pause_s: float | None) -> float | None:
+    """How long until the next attempt; None: there is none."""
+    if pause_s is None:
+        return None
+    asked_s = failure.retry_after_s if isinstance(failure, Busy) else 0.0
+    return asked_s + random.uniform(0, pause_s)  # noqa: S311  # jitter
+
+
+async def _content(response: httpx.Response) -> bytes:
+    """All of it, as sent. Unusable: it has more than MAX_ANSWER_BYTES."""
+    content = bytearray()
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > MAX_ANSWER_BYTES:
+            raise Unusable(f"an answer has more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(content)
+
+
+def _document(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise Unusable(f"an answer is not JSON: {_shown(content)}") from None
+
+
+def _broken(url: str, error: httpx.HTTPError) -> EngineUnavailable:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Misdirected(f"{url}: the certificate cannot be trusted: {error}")
+    return Silent(f"{url}: {str(error) or type(error).__name__}")
+
+
+def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineRejected | EngineUnavailable:
+    """What a status other than 200 means."""
+    status = response.status_code
+    message = f"{where} answers {status}: {_shown(content)}"
+    if status in INPUT_AT_FAULT:
+        return EngineRejected(message)
+    if status in BUSY:
+        return Busy(message, _retry_after_s(response.headers.get("Retry-After", "")))
+    if status in NO_SERVER_BEHIND:
+        return Silent(message)
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return Failing(message)
+    return Misdirected(f"{message}; is the URL right, and TESSERA_ENGINE_API_KEY?")
+
+
+def _retry_after_s(header: str) -> float:
+    """The seconds it names, bounded; a date is not read."""
+    return min(float(header), LONGEST_RETRY_AFTER_S) if header.isascii() and header.isdigit() else 0.0
+
+
+def _shown(content: bytes) -> str:
+    """The message of an error as vLLM writes it, or the beginning of what is there, on one line."""
+    try:
+        text = json.loads(content)["error"]["message"]
+    except (ValueError, RecursionError, TypeError, LookupError):
+        text = content[: 4 * MAX_SHOWN].decode(errors="replace")
+    line = " ".join(str(text).split())
+    return "".join(one if one.isprintable() else "?" for one in line)[:MAX_SHOWN] or "(nothing)"

@@ -1,0 +1,79 @@
+"""The models of a server as its `/v1/models` lists them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any
+
+from workers.engines.base import Identity, Limits
+from workers.engines.framing import Framing
+from workers.engines.openai_http.client import Unusable
+from workers.engines.openai_http.engine import Served
+from workers.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the server says of a model. `parent` is the model that an adapter rests on."""
+
+    id: str
+    root: str | None
+    parent: str | None
+    max_model_len: int | None
+
+
+def read_version(document: Any) -> str:
+    version = document.get("version") if isinstance(document, dict) else None
+    if not isinstance(version, str) or not version:
+        raise Unusable("/version does not name a version")
+    return version
+
+
+def read_cards(document: Any) -> dict[str, Card]:
+    """By id. Unusable: this is no list of models."""
+    try:
+        cards = [_card(one) for one in document["data"]]
+    except (LookupError, TypeError, ValueError):
+        raise Unusable("/v1/models does not list models") from None
+    return {card.id: card for card in cards}
+
+
+def _card(entry: Mapping[str, Any]) -> Card:
+    card = Card(entry["id"], entry.get("root"), entry.get("parent"), entry.get("max_model_len"))
+    texts = isinstance(card.id, str) and all(one is None or isinstance(one, str) for one in (card.root, card.parent))
+    if not texts or not (card.max_model_len is None or type(card.max_model_len) is int):
+        raise ValueError(entry)
+    return card
+
+
+def chosen(cards: Mapping[str, Card], url: str, model: str) -> Card:
+    """The card of the model. SettingsError: the server has none of that name, or does not say how much it takes."""
+    if model not in cards:
+        names = ", ".join(sorted(cards)) or "none"
+        missing = f"has no model {model!r}" if model else "is named without a model (#MODEL)"
+        raise SettingsError(f"the engine at {url} {missing}; the server's models: {names}")
+    if _context(cards, cards[model]) < 1:
+        raise SettingsError(f"{url} does not say how many tokens {model!r} takes (max_model_len in /v1/models)")
+    return cards[model]
+
+
+def adapters_of(cards: Mapping[str, Card], base: Card) -> list[Card]:
+    return [card for card in cards.values() if card.parent == base.id]
+
+
+def served(cards: Mapping[str, Card], card: Card, version: str, framing: Framing) -> Served:
+    """Who the model is: `model_sha256` is of what the server says that it is, for its weights are not to be seen.
+
+    That is the JSON of id, root, parent and max_model_len of its card and the server's version, keys sorted. The server
+    says no size of the vocabulary either, so the tokenizer's counts. One token of max_model_len is always generated.
+    """
+    text = json.dumps(asdict(card) | {"version": version}, sort_keys=True, separators=(",", ":"))
+    identity = Identity("http", f"vllm {version}", sha256(text.encode()).hexdigest(), framing.sha256)
+    return Served(card.id, identity, Limits(framing.vocabulary, _context(cards, card) - 1))
+
+
+def _context(cards: Mapping[str, Card], card: Card) -> int:
+    """Tokens of prompt and reply together; an adapter takes what its base does. 0: the server does not say."""
+    base = cards.get(card.parent or "")
+    return card.max_model_len or (base.max_model_len if base else None) or 0

@@ -1,0 +1,125 @@
+"""What a server must show before it is an engine; what it cannot promise is refused, with the reason."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workers.engines.all_of import all_of
+from workers.engines.base import Prompt, Reply, Scorer
+from workers.engines.framing import Framing
+from workers.engines.openai_http.address import Address, parse_address
+from workers.engines.openai_http.client import Client, Failing, Misdirected, Unusable
+from workers.engines.openai_http.engine import HttpEngine, Known
+from workers.engines.openai_http.models import adapters_of, chosen, read_cards, read_version, served
+from workers.engines.options import EngineOptions
+from workers.errors import EngineRejected, SettingsError
+
+#: Texts on which tokenizers differ: blanks, digits, quotes, accents spelled twice, scripts, emoji, control characters.
+AWKWARD = (
+    "How do I bake cookies?",
+    "  two  blanks\tand\n\n\nlines ",
+    "1234567890 3.14159 1,000,000 0x1F",
+    "don’t “quote” 'it' — or…",
+    "café cafe\u0301 Zürich ﬁ ½ Å",
+    "日本語 한국어 العربية עברית हिन्दी ไทย",
+    "🌱👩‍👩‍👧‍👦🇨🇭 \x00\x7f\u200b\ufeff",
+    "def f(x):\n    return x**2  # {}[]<>|\\",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+)
+QUESTION = "What can I do with a free afternoon?"
+ANSWER = "Read a book, bake bread, or go for a walk."
+REPLIES, TOKENS = 8, 32  # that are drawn and scored, to see whether the numbers agree
+MEAN_NATS = 5e-3  # per token over all of them: 16-bit arithmetic errs to both sides, another temperature to one
+REPLY_NATS = 0.02  # per token of one reply
+
+
+async def open_http(name: str, options: EngineOptions) -> HttpEngine:
+    """The engine named `http://HOST:PORT#MODEL`.
+
+    SettingsError: the server cannot be what an engine must be. EngineUnavailable, EngineTimeout: it does not answer.
+    """
+    address = parse_address(name)
+    http = options.http
+    client = Client(address.url, api_key=http.api_key, concurrency=http.concurrency, timeout_s=options.timeout_s)
+    try:
+        return await _opened(client, address, http.tokenizer)
+    except BaseException as error:
+        await client.close()
+        if isinstance(error, EngineRejected | Unusable | Misdirected) and not isinstance(error, Failing):
+            raise SettingsError(f"{address.url} cannot be used as an engine: {error}") from error
+        raise
+
+
+async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngine:
+    version = await client.get("/version", read_version)
+    cards = await client.get("/v1/models", read_cards)
+    card = chosen(cards, address.url, address.model)
+    framing = framing_of(tokenizer)
+    await check_tokenizer(client, card.id, framing)
+    model = served(cards, card, version, framing)
+    adapters = {one.id: served(cards, one, version, framing) for one in adapters_of(cards, card)}
+    bare = HttpEngine(client, model, framing, None, adapters)
+    known = framing.encode(QUESTION), Reply(framing.plain(ANSWER), "", 0.0, False)
+    await _check_numbers(bare, known)
+    await _check_separation(bare, list(adapters), known)
+    return HttpEngine(client, model, framing, known, adapters)
+
+
+def framing_of(folder: str) -> Framing:
+    """The tokenizer in TESSERA_ENGINE_TOKENIZER. SettingsError: there is none."""
+    if not folder:
+        raise SettingsError(
+            "TESSERA_ENGINE_TOKENIZER is not set: an engine over HTTP needs the folder with its model's "
+            "tokenizer.json and chat template on this machine"
+        )
+    return Framing(Path(folder).expanduser())
+
+
+async def check_tokenizer(client: Client, model: str, framing: Framing) -> None:
+    """SettingsError: the server makes other tokens of a text than the tokenizer here."""
+    expected = {text: framing.plain(text) for text in AWKWARD} | framing.frame
+    for text, ids in expected.items():
+        body = {"model": model, "prompt": text, "add_special_tokens": False}
+        if text and await client.post("/tokenize", body, _tokens) != ids:
+            raise SettingsError(
+                f"TESSERA_ENGINE_TOKENIZER is not the tokenizer of {model!r} at {client.url}: they differ on {text!r}. "
+                "Use the tokenizer.json and chat template that the server's model came with"
+            )
+
+
+def _tokens(document: Any) -> Prompt:
+    tokens = document.get("tokens") if isinstance(document, dict) else None
+    if not isinstance(tokens, list):
+        raise Unusable("/tokenize does not return tokens")
+    return tuple(tokens)
+
+
+async def _check_numbers(engine: HttpEngine, known: Known) -> None:
+    """SettingsError: what tokens are drawn with is not what the model gives them."""
+    prompt, last = known[0], engine.limits.vocabulary - 1
+    replies = await engine.sample(prompt, seeds=range(1, REPLIES + 1), max_tokens=TOKENS)
+    await engine.log_probs(prompt, [known[1], Reply((last,), "", 0.0, False)])  # rejected: the model knows fewer tokens
+    gaps = np.array([reply.log_q for reply in replies]) - await engine.log_probs(prompt, replies)
+    lengths = np.array([len(reply.token_ids) for reply in replies])
+    if abs(gaps.sum()) > MEAN_NATS * lengths.sum() or (np.abs(gaps) > REPLY_NATS * lengths).any():
+        raise SettingsError(
+            f"the server draws tokens with other log-probabilities than its model gives them: {gaps.sum():.4g} nats "
+            f"apart over {lengths.sum()} tokens. Start it with --logprobs-mode processed_logprobs "
+            "--generation-config vllm, and without anything that changes logits"
+        )
+
+
+async def _check_separation(engine: HttpEngine, adapters: Sequence[str], known: Known) -> None:
+    """SettingsError: scored together, replies get another adapter's log-probability (vLLM's CPU build can do that)."""
+    prompt, replies = known[0], [known[1]]
+    scorers: list[Scorer] = [engine, *(engine.adapter(name) for name in adapters)] if adapters else []
+    alone = np.array([(await scorer.log_probs(prompt, replies))[0] for scorer in scorers])
+    together = await all_of(scorer.log_probs(prompt, replies) for scorer in scorers * 2)
+    gaps = np.abs(np.ravel(together) - np.tile(alone, 2))
+    if (gaps > REPLY_NATS * len(known[1].token_ids)).any():
+        raise SettingsError(
+            f"the server mixes up LoRA adapters: a reply's log-probability is off by {gaps.max():.3g} nats when others "
+            "are scored beside it. Start it with --max-loras above the number of adapters, or serve them apart"
+        )

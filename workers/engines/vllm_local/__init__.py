@@ -1,0 +1,27 @@
+"""vLLM in this process: its engine core is a child process, its front end shares our event loop."""
+
+import asyncio
+import importlib
+from importlib.util import find_spec
+
+from workers.engines.base import Engine
+from workers.engines.options import EngineOptions
+from workers.engines.vllm_local.model import find_model
+from workers.errors import MissingProgram
+
+
+async def open_vllm(model: str, options: EngineOptions) -> Engine:
+    """The engine for `model`, a folder or a name on the Hugging Face hub.
+
+    SettingsError: it is not there, or vLLM cannot run it as the options say. MissingProgram: vLLM is not installed.
+    """
+    found = find_spec("vllm")
+    if found is None or found.origin is None:  # a mere folder of that name has no origin
+        raise MissingProgram(
+            "vLLM is not installed in this environment. For GPUs: pip install 'tessera-auction[vllm]'; "
+            "for CPUs, in an environment of its own: python3 infra/bootstrap.py vllm"
+        )
+    await asyncio.to_thread(find_model, model)  # a wrong name is said before the seconds that the import takes
+    opening = await asyncio.to_thread(importlib.import_module, f"{__name__}.opening")
+    engine: Engine = await opening.open_engine(model, options)
+    return engine

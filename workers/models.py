@@ -1,0 +1,97 @@
+"""The language models of a process, opened as its settings say."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.engines.base import Engine
+from workers.engines.catalogue import open_engine
+from workers.engines.compatible import insist_same_vocabulary, open_checked
+from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
+from workers.errors import SettingsError
+from workers.rewards.opening import Known, Sources, open_sources
+from workers.settings import Settings, switch_vllm
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The reference engine, and what is not the reference engine's where a process needs it."""
+
+    reference: Engine
+    context_aware: Engine | None = None
+    sources: Sources | None = None
+
+
+@asynccontextmanager
+async def open_models(settings: Settings, *, proposal: bool, rewards: bool) -> AsyncIterator[Models]:
+    """What a process that draws candidates (`proposal`) or scores them (`rewards`) needs; all closed in the end.
+
+    SettingsError names what cannot be opened, or does not fit the reference engine. EngineUnavailable: the reference
+    engine or that of the proposal does not answer.
+    """
+    options = engine_options(settings)
+    async with AsyncExitStack() as stack:
+        reference = await open_reference(settings)
+        stack.push_async_callback(reference.close)
+        known = {settings.engine: reference}
+        context_aware = await _proposal(settings, reference, stack) if proposal else None
+        if context_aware is not None:
+            known[settings.proposal_engine] = context_aware
+        sources = None
+        if rewards and settings.rewards_file:
+            sources = await open_sources(Path(settings.rewards_file), Known(reference, known, options), stack)
+        yield Models(reference, context_aware, sources)
+
+
+async def open_reference(settings: Settings) -> Engine:
+    """The engine that replies without adverts come from, and every reward is measured against."""
+    switch_vllm()
+    return await open_engine(settings.engine, engine_options(settings))
+
+
+async def _proposal(settings: Settings, reference: Engine, stack: AsyncExitStack) -> Engine | None:
+    """The engine that candidates are drawn from, where it is another one; its adapters would be nobody's."""
+    name = settings.proposal_engine
+    if name in ("", settings.engine):
+        return None
+    if settings.proposal == "reference":
+        raise SettingsError(
+            f"TESSERA_PROPOSAL_ENGINE is {name}, but with TESSERA_PROPOSAL=reference candidates are drawn from the "
+            "reference engine: unset one of the two"
+        )
+    opening = open_engine(name, engine_options(settings).without_adapters())
+    engine = await open_checked(opening, lambda one: insist_same_vocabulary(one, reference), "TESSERA_PROPOSAL_ENGINE")
+    stack.push_async_callback(engine.close)
+    return engine
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """What any engine of this process is opened with. SettingsError: TESSERA_VLLM_ADAPTERS cannot be read."""
+    vllm = VllmOptions(
+        dtype=settings.vllm_dtype,
+        quantization=settings.vllm_quantization,
+        tensor_parallel=settings.vllm_tensor_parallel,
+        gpu_memory_utilization=settings.vllm_gpu_memory_utilization,
+        max_model_len=settings.vllm_max_model_len,
+        max_num_seqs=settings.vllm_max_num_seqs,
+        max_num_batched_tokens=settings.vllm_max_num_batched_tokens,
+        prefix_caching=settings.vllm_prefix_caching,
+        adapters=_adapters(settings.vllm_adapters),
+    )
+    http = HttpOptions(
+        api_key=settings.engine_api_key.get_secret_value(),
+        concurrency=settings.engine_concurrency,
+        tokenizer=settings.engine_tokenizer,
+    )
+    return EngineOptions(settings.engine_threads, settings.engine_timeout_s, vllm, http)
+
+
+def _adapters(text: str) -> dict[str, str]:
+    """`NAME=FOLDER,NAME=FOLDER`."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    if not all(name and folder for name, _, folder in pairs):
+        raise SettingsError(f"TESSERA_VLLM_ADAPTERS: {text!r} is not NAME=FOLDER[,NAME=FOLDER...]")
+    if len({name for name, _, _ in pairs}) < len(pairs):
+        raise SettingsError(f"TESSERA_VLLM_ADAPTERS: {text!r} names an adapter twice")
+    return {name: folder for name, _, folder in pairs}

@@ -1,0 +1,28 @@
+"""The log-ratio of LoRA weights over the reference model: what the advertiser trained, asked the question alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.auction import Bidder
+from workers.engines.base import Scorer
+from workers.prompts import reference_turn
+from workers.rewards.base import Candidates
+from workers.rewards.chosen import origin_of
+from workers.rewards.log_ratio import log_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """`scorer` is the reference engine's adapter `name`."""
+
+    name: str
+    scorer: Scorer
+
+    @property
+    def origin(self) -> str:
+        return origin_of("lora", self.name, self.scorer.identity.model_sha256)
+
+    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
+        return await log_ratio(self.scorer, reference_turn(candidates.question), candidates, advertiser)

@@ -1,0 +1,130 @@
+"""The reward sources that a file of choices names, opened: each engine once, whoever it belongs to."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workers.engines.base import Embedder, Engine
+from workers.engines.late import Late
+from workers.engines.options import EngineOptions
+from workers.engines.retrying import embedder_of
+from workers.errors import SettingsError
+from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
+from workers.rewards.chosen import ByAdvertiser, Chosen
+from workers.rewards.isolated import Isolated
+from workers.rewards.linear_probe import Embeddings, LinearProbe
+from workers.rewards.log_ratio import LogRatio
+from workers.rewards.lora import Lora
+from workers.rewards.own_engines import OwnEngines
+from workers.rewards.own_model import OwnModel
+from workers.rewards.reading import read_bounded
+from workers.rewards.weights import read_weights
+
+MAX_KEY_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The rewards of everybody; `unreached`: one sentence for each model that does not answer yet."""
+
+    rewards: ByAdvertiser
+    unreached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Engines that are open already, by name; they are closed by whoever opened them."""
+
+    reference: Engine
+    by_name: Mapping[str, Engine]
+    options: EngineOptions  # that all were opened with
+
+
+async def open_sources(file: Path, known: Known, stack: AsyncExitStack) -> Sources:
+    """What is opened is closed by `stack`. SettingsError names the file, the advertiser and the field.
+
+    A server that does not answer is no error: its advertiser abstains until it does.
+    """
+    engines = OwnEngines(known.by_name, known.reference, known.options)
+    stack.push_async_callback(engines.close)
+    opener = _Opener(file, known, engines)
+    choices = read_choices(file).items()
+    chosen = {id_: opener.source(id_, choice) for id_, choice in choices if not isinstance(choice, Prompted)}
+    unreached = await engines.reach()
+    for probe, where in opener.probes:
+        _insist_dimensions(probe, where)
+    return Sources(ByAdvertiser(LogRatio(known.reference), chosen), unreached)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """From one advertiser's choice to its source."""
+
+    file: Path
+    known: Known
+    engines: OwnEngines
+    shared: dict[Late[Embedder] | None, Embeddings] = field(default_factory=dict)
+    probes: list[tuple[LinearProbe, str]] = field(default_factory=list)
+
+    def source(self, advertiser_id: str, choice: Adapted | Owned | Probed) -> Chosen:
+        where = f"{self.file}: advertisers.{advertiser_id}"
+        if isinstance(choice, Adapted):
+            return self._lora(choice, where)
+        return self._owned(choice, where) if isinstance(choice, Owned) else self._probed(choice, where)
+
+    def _lora(self, choice: Adapted, where: str) -> Chosen:
+        try:
+            return Lora(choice.adapter, self.known.reference.adapter(choice.adapter))
+        except SettingsError as error:
+            raise SettingsError(f"{where}.adapter: {error}") from None
+
+    def _owned(self, choice: Owned, where: str) -> Chosen:
+        model = self.engines.model(choice.engine, self._key(choice, where), f"{where}.engine")
+        source = OwnModel(model)
+        return source if model.model is self.known.reference else Isolated(source, choice.timeout_s)
+
+    def _probed(self, choice: Probed, where: str) -> Chosen:
+        weights = read_weights(self.file.parent / choice.weights_file, f"{where}.weights_file")
+        probe = LinearProbe(self._embeddings(choice, where), weights)
+        self.probes.append((probe, where))
+        return Isolated(probe, choice.timeout_s) if choice.engine else probe
+
+    def _embeddings(self, choice: Probed, where: str) -> Embeddings:
+        """Those of the reference engine where the choice names no other: it is everybody's."""
+        late = None
+        if choice.engine:
+            late = self.engines.embedder(choice.engine, self._key(choice, where), f"{where}.engine")
+        if late not in self.shared:
+            self.shared[late] = Embeddings(late or self._of_reference(where))
+        return self.shared[late]
+
+    def _of_reference(self, where: str) -> Late[Embedder]:
+        embedder = embedder_of(self.known.reference)
+        if embedder is None:
+            raise SettingsError(
+                f"{where}.engine: {self.known.reference.identity.name} gives no embeddings; name a server that does: "
+                "http://HOST:PORT#MODEL"
+            )
+        return Late.of(embedder)
+
+    def _key(self, choice: Owned | Probed, where: str) -> str:
+        """Never the reference server's key: an advertiser's server must not get to know it."""
+        if choice.api_key_file is None:
+            return ""
+        named_by = f"{where}.api_key_file"
+        path = self.file.parent / choice.api_key_file
+        key = read_bounded(path, MAX_KEY_BYTES, named_by).strip()
+        if not key.isascii() or not key.decode("ascii", "replace").isprintable():
+            raise SettingsError(f"{named_by}: {path} holds no key: not one line of printable ASCII")
+        return key.decode("ascii")
+
+
+def _insist_dimensions(probe: LinearProbe, where: str) -> None:
+    """As far as the model answers; where it does so later, its advertisers abstain if it does not fit."""
+    model, weights = probe.embeddings.embedder.model, probe.weights
+    if model is not None and model.dimensions != len(weights.w):
+        raise SettingsError(
+            f"{where}.weights_file: {len(weights.w)} weights for embeddings of {model.dimensions} dimensions; fit them "
+            f"to embeddings of {model.identity.name}"
+        )
