@@ -146,7 +146,8 @@ def _document(content: bytes) -> Any:
 def _broken(url: str, error: httpx.HTTPError) -> EngineUnavailable:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return Misdirected(f"{url}: the certificate cannot be trusted: {error}")
-    return Silent(f"{url}: {str(error) or type(error).__name__}")
+    asking = "; is its server running, and is this its address?" if isinstance(error, httpx.ConnectError) else ""
+    return Silent(f"{url}: {str(error) or type(error).__name__}{asking}")
 
 
 def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineRejected | EngineUnavailable:
