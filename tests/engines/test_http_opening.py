@@ -76,7 +76,18 @@ def test_a_name_is_the_servers_address_and_its_model(name: str, url: str, model:
 
 @pytest.mark.parametrize(
     "name",
-    ["http:", "http://", "http:8000#m", "http://h:port#m", "http://h:99999#m", "http://[::1#m", "http://h?k=v#m"],
+    [
+        "http:",
+        "http://",
+        "http:8000#m",
+        "http://h:port#m",
+        "http://h:99999#m",
+        "http://[::1#m",
+        "http://h?k=v#m",
+        "http://a b#m",
+        "http://h\x00#m",
+        "http://xn--a#m\n",
+    ],
 )
 async def test_a_name_that_is_no_address_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=r"http\[s\]://HOST\[:PORT\]"):
@@ -151,6 +162,13 @@ async def test_the_key_is_sent_and_only_then(server: StandIn) -> None:
 
     sent = [request.headers.get("authorization") for request in server.requests]
     assert sent == ["Bearer s3cret"] * (len(sent) // 2) + [None] * (len(sent) // 2)
+
+
+@pytest.mark.parametrize("key", ["s3cret\n", "s3crét", "s3\x00cret"])
+async def test_a_key_that_no_header_can_have_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(SettingsError, match="TESSERA_ENGINE_API_KEY") as caught:
+        await opened("http://127.0.0.1:1#base", api_key=key)
+    assert "s3" not in str(caught.value)
 
 
 async def test_a_wrong_key_is_refused(server: StandIn) -> None:
