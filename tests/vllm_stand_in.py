@@ -13,6 +13,7 @@ from workers.engines.framing import Framing
 
 TOKENIZER = MODEL / "hf"
 CONTEXT = 512
+FRAMING = Framing(TOKENIZER)
 
 Json = dict[str, Any]
 
@@ -66,7 +67,7 @@ class StandIn:
     """
 
     def __init__(self) -> None:
-        self.framing = Framing(TOKENIZER)
+        self.framing = FRAMING
         self.cards: list[Json] = [{"id": "base", "root": "/models/tiny", "parent": None, "max_model_len": CONTEXT}]
         self.adapters: dict[str, float] = {}
         self.behaviours: dict[str, Behaviour] = {}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.engines.bundled import vllm_is_installed
 from tests.worker_process import tessera
 from workers.diagnosis import State
 from workers.engine_check import CHECKS, inspect_engine, surroundings
@@ -169,3 +170,19 @@ async def test_gpus_are_listed_with_their_memory(tmp_path: Path, monkeypatch: py
     assert "NVIDIA H100 80GB HBM3 with 79.6 GiB" in (await surroundings.devices(settings()))[1]
     more = await surroundings.devices(settings(engine="vllm:a-model", vllm_tensor_parallel=2))
     assert more[0] is State.FAILED and "asks for 2 GPUs" in more[2]
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("nosuch", b"there are: embedded"),
+        ("vllm:/no/such/folder", b"/no/such/folder" if vllm_is_installed() else b"python3 infra/bootstrap.py vllm"),
+        (f"http://127.0.0.1:{free_port()}#base", b"is its server running"),
+        ("http:base", b"http[s]://HOST"),
+    ],
+)
+def test_a_demo_on_an_engine_that_is_not_there_is_one_line_that_says_what_to_do(engine: str, said: bytes) -> None:
+    done = tessera("demo", "--limit", "1", "--engine", engine)
+
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert said in done.stderr

@@ -21,7 +21,8 @@ from workers.engines.openai_http.address import parse_address
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import EngineError, EngineTimeout, EngineUnavailable, SettingsError
 
-BOUND_S = 5.0
+TIMEOUT_S = 3.0  # more than any sound answer takes on a busy machine
+BOUND_S = 20.0
 COMPLETIONS = "/v1/completions"
 
 
@@ -35,10 +36,10 @@ async def server() -> StandIn:
     return StandIn()
 
 
-async def opened(name: str, **http: Any) -> Engine:
+async def opened(name: str, timeout_s: float = TIMEOUT_S, **http: Any) -> Engine:
     options = HttpOptions(**{"tokenizer": str(TOKENIZER)} | http)
     async with asyncio.timeout(BOUND_S):
-        return await open_engine(name, EngineOptions(timeout_s=1.0, http=options))
+        return await open_engine(name, EngineOptions(timeout_s=timeout_s, http=options))
 
 
 async def refused(server: StandIn, model: str = "#base", **http: Any) -> str:
@@ -76,7 +77,17 @@ def test_a_name_is_the_servers_address_and_its_model(name: str, url: str, model:
 
 @pytest.mark.parametrize(
     "name",
-    ["http:", "http://", "http:8000#m", "http://h:port#m", "http://h:99999#m", "http://[::1#m", "http://h?k=v#m"],
+    [
+        "http:",
+        "http://",
+        "http:8000#m",
+        "http://h:port#m",
+        "http://h:99999#m",
+        "http://[::1#m",
+        "http://h?k=v#m",
+        "http://h\x00#m",
+        "http://xn--a#m\n",
+    ],
 )
 async def test_a_name_that_is_no_address_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=r"http\[s\]://HOST\[:PORT\]"):
@@ -151,6 +162,13 @@ async def test_the_key_is_sent_and_only_then(server: StandIn) -> None:
 
     sent = [request.headers.get("authorization") for request in server.requests]
     assert sent == ["Bearer s3cret"] * (len(sent) // 2) + [None] * (len(sent) // 2)
+
+
+@pytest.mark.parametrize("key", ["s3cret\n", "s3crét", "s3\x00cret"])
+async def test_a_key_that_no_header_can_have_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(SettingsError, match="TESSERA_ENGINE_API_KEY") as caught:
+        await opened("http://127.0.0.1:1#base", api_key=key)
+    assert "s3" not in str(caught.value)
 
 
 async def test_a_wrong_key_is_refused(server: StandIn) -> None:
@@ -320,21 +338,21 @@ async def half_open(_: Request, connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "error"),
+    ("behaviour", "timeout_s", "error"),
     [
-        (always(answer(503, b"starting")), EngineUnavailable),
-        (always(refusal(500, "EngineDeadError")), EngineUnavailable),
-        (half_open, EngineTimeout),
+        (always(answer(503, b"starting")), TIMEOUT_S, EngineUnavailable),
+        (always(refusal(500, "EngineDeadError")), TIMEOUT_S, EngineUnavailable),
+        (half_open, 1.0, EngineTimeout),
     ],
 )
 @pytest.mark.parametrize("path", ["/version", "/v1/models", "/tokenize", COMPLETIONS])
 async def test_a_server_that_is_not_ready_is_no_setting_that_is_wrong(
-    server: StandIn, path: str, behaviour: Behaviour, error: type[EngineError]
+    server: StandIn, path: str, behaviour: Behaviour, timeout_s: float, error: type[EngineError]
 ) -> None:
     server.behaviours[path] = behaviour
     async with standing_in(server) as url:
         with pytest.raises(error):
-            await opened(f"{url}#base")
+            await opened(f"{url}#base", timeout_s)
 
 
 @pytest.fixture(scope="module")

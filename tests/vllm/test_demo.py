@@ -1,5 +1,6 @@
 """`tessera demo` and `tessera doctor` on vLLM, and Ctrl-C while the model loads."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from tests.engines import bundled
+from tests.vllm_server import VllmServer
 from tests.worker_process import environment, tessera
 
 pytestmark = pytest.mark.vllm
@@ -37,6 +39,17 @@ def test_the_doctor_finds_nothing_wrong() -> None:
     found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert "vllm" in found["software"]["said"] and "model runner" in found["calls"]["said"]
     assert found["log-probabilities"]["state"] == "ok"
+
+
+def test_demo_and_doctor_on_a_server(vllm_server: VllmServer) -> None:
+    given = {"engine_tokenizer": bundled.FOLDER, "timeout_s": LOADS_WITHIN_S}
+    demo = tessera("demo", "--engine", vllm_server.name, "--limit", "2", "--candidates", "4", **given)
+    doctor = tessera("doctor", "--engine", vllm_server.name, "--json", **given)
+
+    assert demo.returncode == 0 and b"2 queries: 2 sold" in demo.stdout, demo.stderr.decode()
+    assert doctor.returncode == 0, doctor.stdout.decode() + doctor.stderr.decode()
+    found = {row["check"]: row for row in map(json.loads, doctor.stdout.splitlines())}
+    assert "/v1/completions" in found["calls"]["said"] and found["log-probabilities"]["state"] == "ok"
 
 
 def test_a_wrong_folder_is_one_line_soon() -> None:
@@ -73,7 +86,8 @@ def _until_engine_core(pid: int) -> list[psutil.Process]:
     deadline = time.monotonic() + LOADS_WITHIN_S
     while True:
         started = psutil.Process(pid).children(recursive=True)
-        if any("spawn_main" in " ".join(process.cmdline()) for process in started):
-            return started
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("spawn_main" in " ".join(process.cmdline()) for process in started):
+                return started
         assert time.monotonic() < deadline
         time.sleep(0.1)

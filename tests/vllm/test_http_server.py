@@ -19,7 +19,8 @@ pytestmark = pytest.mark.vllm
 
 TOLERANCE_NATS = 1e-3  # per sequence
 QUESTION = "How do I bake cookies?"
-LONG = 400  # tokens
+LONG = 400  # tokens; most replies end before
+MANY = 400  # replies: seconds of work
 SOON_S = 5.0
 
 
@@ -98,7 +99,7 @@ async def test_an_unknown_model_lists_those_there_are(vllm_server: VllmServer) -
 
 async def test_a_given_up_call_frees_the_servers_requests(http_engine: Engine, vllm_server: VllmServer) -> None:
     prompt = http_engine.encode(QUESTION)
-    call = asyncio.create_task(http_engine.sample(prompt, seeds=seeds("abort", 40), max_tokens=LONG))
+    call = asyncio.create_task(http_engine.sample(prompt, seeds=seeds("abort", MANY), max_tokens=LONG))
     await until(lambda: vllm_server.at_work() > 20)
 
     call.cancel()
@@ -142,7 +143,7 @@ async def test_a_killed_server_is_unavailable_soon_and_works_when_it_is_back(
         async with opened(server) as engine:
             prompt, drawn = engine.encode(QUESTION), seeds("kill", 20)
             before = await engine.sample(prompt, seeds=drawn, max_tokens=60)
-            call = asyncio.create_task(engine.sample(prompt, seeds=drawn, max_tokens=LONG))
+            call = asyncio.create_task(engine.sample(prompt, seeds=seeds("kill", MANY), max_tokens=LONG))
             await until(lambda: server.at_work() > 5)
             # When it is killed
             server.kill()

@@ -1,13 +1,14 @@
 """From Kafka to the bill with vLLM in the workers: every query settled once, and the audit finds nothing."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from schemas.topics import CHARGED, SCORED, SETTLED
 from tests.kafka_client import DEAD_LETTERS, Reader, of, produce
-from tests.vllm.stages import on_vllm, queries
+from tests.vllm.stages import on_vllm, processes_of, queries
 from tests.worker_process import WorkerProcess, tessera
 
 pytestmark = [pytest.mark.vllm, pytest.mark.kafka]
@@ -24,6 +25,9 @@ def test_twenty_queries_on_vllm(topics: str, tmp_path: Path) -> None:
     try:
         for worker in workers:
             worker.until_ready()
+        # (A Ctrl-C in the terminal reaches vLLM's processes too: they go on until the worker is through.)
+        for process in [process for worker in workers for process in processes_of(worker)]:
+            process.send_signal(signal.SIGINT)
         with Reader(topics) as reader:
             # When queries come
             produce(topics, [(id_.encode(), query, ()) for id_, query in asked.items()])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import httpx
+
 from workers.errors import SettingsError
 
 FORM = "http[s]://HOST[:PORT][/PATH]#MODEL"
@@ -21,8 +23,8 @@ def parse_address(name: str) -> Address:
     url, _, model = name.partition("#")
     try:
         parts = urlsplit(url)
-        well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that is never closed
+        well_formed = parts.scheme in ("http", "https") and bool(httpx.URL(url).host) and parts.port != 0
+    except (ValueError, httpx.InvalidURL):  # a port that is no number, a bracket that is never closed, a blank
         well_formed = False
     if not well_formed or parts.query:
         raise SettingsError(f"{url!r} is no address of a server; an engine over HTTP is named {FORM}")

@@ -54,19 +54,12 @@ class Client:
 
     def __init__(self, url: str, *, api_key: str, concurrency: int, timeout_s: float) -> None:
         self.url, self._timeout_s = url, timeout_s
+        self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        self._authorities = ssl.create_default_context()  # the machine's own, so that a company's may be added
         self._breaker = Breaker()
-        self._slots = asyncio.Semaphore(concurrency)  # before the pool: httpx's own queue grows slow when it is long
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {}),
-            timeout=httpx.Timeout(connect=min(CONNECT_S, timeout_s), read=timeout_s, write=timeout_s, pool=timeout_s),
-            limits=httpx.Limits(
-                max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=KEEP_ALIVE_S
-            ),
-            verify=ssl.create_default_context(),  # the machine's own authorities, so that a company's may be added
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._slots = asyncio.Semaphore(concurrency)
+        self._connections: list[httpx.AsyncClient] = []  # never more than slots
+        self._idle: list[httpx.AsyncClient] = []  # of these, the last used last
 
     async def get(self, path: str, read: Read[T]) -> T:
         """What `read` makes of the JSON there. Raises as `post` does."""
@@ -81,7 +74,29 @@ class Client:
         return await self._asked("POST", path, json.dumps(body, separators=(",", ":")).encode(), read)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        for connection in self._connections:
+            await connection.aclose()
+
+    def _connection(self) -> httpx.AsyncClient:
+        """One that is idle, or a new one. Each is a pool of one: httpx looks through all of a pool, several times."""
+        if self._idle:
+            return self._idle.pop()
+        connection = httpx.AsyncClient(
+            base_url=self.url,
+            headers=self._headers,
+            timeout=httpx.Timeout(
+                connect=min(CONNECT_S, self._timeout_s),
+                read=self._timeout_s,
+                write=self._timeout_s,
+                pool=self._timeout_s,
+            ),
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
+            verify=self._authorities,
+            trust_env=False,
+            follow_redirects=False,
+        )
+        self._connections.append(connection)
+        return connection
 
     async def _asked(self, method: str, path: str, body: bytes | None, read: Read[T]) -> T:
         clock = asyncio.get_running_loop().time
@@ -104,8 +119,9 @@ class Client:
     async def _exchanged(self, method: str, path: str, body: bytes | None) -> bytes:
         """The body of the answer with status 200."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        connection = self._connection()
         try:
-            async with self._http.stream(method, path, content=body, headers=headers) as response:
+            async with connection.stream(method, path, content=body, headers=headers) as response:
                 content = await _content(response)
         except httpx.ConnectTimeout:
             raise Silent(f"{self.url}: no connection within {min(CONNECT_S, self._timeout_s):g} s") from None
@@ -113,6 +129,8 @@ class Client:
             raise EngineTimeout(f"{self.url}: no answer within {self._timeout_s:g} s") from error
         except httpx.HTTPError as error:
             raise _broken(self.url, error) from error
+        finally:
+            self._idle.append(connection)
         if response.status_code != httpx.codes.OK:
             raise _refusal(f"{self.url}{path}", response, content)
         return content
@@ -146,7 +164,8 @@ def _document(content: bytes) -> Any:
 def _broken(url: str, error: httpx.HTTPError) -> EngineUnavailable:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return Misdirected(f"{url}: the certificate cannot be trusted: {error}")
-    return Silent(f"{url}: {str(error) or type(error).__name__}")
+    asking = "; is its server running, and is this its address?" if isinstance(error, httpx.ConnectError) else ""
+    return Silent(f"{url}: {str(error) or type(error).__name__}{asking}")
 
 
 def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineRejected | EngineUnavailable:

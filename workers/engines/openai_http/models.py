@@ -12,6 +12,8 @@ from workers.engines.openai_http.client import Unusable
 from workers.engines.openai_http.engine import Served
 from workers.errors import SettingsError
 
+CALLS = "POST /v1/completions draws with log-probabilities, and scores by prompt_logprobs"
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -69,7 +71,8 @@ def served(cards: Mapping[str, Card], card: Card, version: str, framing: Framing
     says no size of the vocabulary either, so the tokenizer's counts. One token of max_model_len is always generated.
     """
     text = json.dumps(asdict(card) | {"version": version}, sort_keys=True, separators=(",", ":"))
-    identity = Identity("http", f"vllm {version}", sha256(text.encode()).hexdigest(), framing.sha256)
+    model = sha256(text.encode()).hexdigest()
+    identity = Identity("http", f"vllm {version}", model, framing.sha256, CALLS)
     return Served(card.id, identity, Limits(framing.vocabulary, _context(cards, card) - 1))
 
 

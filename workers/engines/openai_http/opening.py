@@ -42,6 +42,8 @@ async def open_http(name: str, options: EngineOptions) -> HttpEngine:
     """
     address = parse_address(name)
     http = options.http
+    if not (http.api_key.isascii() and http.api_key.isprintable()):  # a message about the header would show it
+        raise SettingsError("TESSERA_ENGINE_API_KEY has a line break or another character that no header can have")
     client = Client(address.url, api_key=http.api_key, concurrency=http.concurrency, timeout_s=options.timeout_s)
     try:
         return await _opened(client, address, http.tokenizer)
