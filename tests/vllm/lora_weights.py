@@ -11,20 +11,21 @@ from transformers import LlamaForCausalLM
 from tests.engines.bundled import FOLDER
 
 RANK, ALPHA = 8, 16
+SPREAD = 0.2  # of the weights
 WIDTH, VOCABULARY, LAYERS = 160, 2_048, 4
 PREFIX = "base_model.model."
 ATTENTION = tuple(f"model.layers.{layer}.self_attn.{name}" for layer in range(LAYERS) for name in ("q_proj", "v_proj"))
 SHAPES = {"lm_head": (VOCABULARY, WIDTH), "embed_tokens": (VOCABULARY, WIDTH)}
 
 
-def write_adapter(folder: Path, seed: int, modules: tuple[str, ...] = ATTENTION, size: float = 0.2) -> Path:
-    """An adapter of `modules`; `size` is the spread of its weights."""
+def write_adapter(folder: Path, seed: int, modules: tuple[str, ...] = ATTENTION, width: int = WIDTH) -> Path:
+    """An adapter of `modules`, for a model of this width."""
     random = torch.Generator().manual_seed(seed)
     tensors = {}
     for module in modules:
-        rows, columns = SHAPES.get(module.rpartition(".")[2], (WIDTH, WIDTH))
-        tensors[f"{PREFIX}{module}.lora_A.weight"] = size * torch.randn(RANK, columns, generator=random)
-        tensors[f"{PREFIX}{module}.lora_B.weight"] = size * torch.randn(rows, RANK, generator=random)
+        rows, columns = SHAPES.get(module.rpartition(".")[2], (width, width))
+        tensors[f"{PREFIX}{module}.lora_A.weight"] = SPREAD * torch.randn(RANK, columns, generator=random)
+        tensors[f"{PREFIX}{module}.lora_B.weight"] = SPREAD * torch.randn(rows, RANK, generator=random)
     folder.mkdir()
     save_file(tensors, folder / "adapter_model.safetensors")
     write_config(folder, sorted({module.rpartition(".")[2] for module in modules}))

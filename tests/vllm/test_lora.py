@@ -128,7 +128,7 @@ async def test_a_missing_file_is_named(tmp_path: Path, file: str) -> None:
     folder = write_adapter(tmp_path / "half", 1)
     (folder / file).unlink()
 
-    with pytest.raises(SettingsError, match=f"TESSERA_VLLM_ADAPTERS: the adapter 'half' has no .*{file}"):
+    with pytest.raises(SettingsError, match=f"the adapter 'half' has no .*{file}"):
         await open_engine(bundled.VLLM, options({"half": folder}))
 
 
@@ -136,5 +136,22 @@ async def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0not json")
     write_config(tmp_path, ["q_proj"])
 
-    with pytest.raises(SettingsError, match=r"adapter_model\.safetensors cannot be read"):
+    with pytest.raises(SettingsError, match=r"adapter_model\.safetensors that cannot be read"):
         await open_engine(bundled.VLLM, options({"broken": tmp_path}))
+
+
+async def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
+    """vLLM would take matrices that are smaller than the model's, and score with them."""
+    folder = write_adapter(tmp_path / "stranger", 1, width=96)
+
+    with pytest.raises(
+        SettingsError, match=r"'stranger' belongs to another model: .*q_proj\.lora_A\.weight is \(8, 96\)"
+    ):
+        await open_engine(bundled.VLLM, options({"stranger": folder}))
+
+
+async def test_a_layer_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
+    folder = write_adapter(tmp_path / "deeper", 1, (*ATTENTION, "model.layers.4.self_attn.q_proj"))
+
+    with pytest.raises(SettingsError, match=r"'deeper' belongs to another model: .*layers\.4\."):
+        await open_engine(bundled.VLLM, options({"deeper": folder}))

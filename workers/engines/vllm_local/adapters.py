@@ -1,7 +1,7 @@
 """LoRA adapters: what their files hold, what is refused, and the proof at start that no reply gets another's score."""
 
-import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,19 @@ import numpy as np
 from workers.engines.all_of import all_of
 from workers.engines.base import Reply
 from workers.engines.vllm_local.engine import VllmScorer
+from workers.engines.vllm_local.tensors import Tensor, read_header
 from workers.errors import EngineGone, SettingsError
 
 FILE, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-MAX_HEADER_BYTES = 100_000_000
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
 HEADS = {"lm_head", "embed_out", "embed_tokens", "wte", "wpe", "word_embeddings"}
+_TENSOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<half>[AB])\.weight")
 TURN, ANSWER = "How do I bake cookies?", "Mix flour, butter and sugar, then bake."
 TOLERANCE_NATS = {"torch.float32": 1e-3}  # per token
 TOLERANCE_16_BIT_NATS = 0.02
+
+
+Size = tuple[int, ...] | None  # [outputs, inputs] of a module; None where it is no plain matrix, and not compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,13 @@ class Adapter:
         return self.folder / FILE
 
 
-def read_adapters(folders: Mapping[str, str]) -> list[Adapter]:
-    """Each one's modules and rank. SettingsError: a file is missing, or it changes what vLLM would not score."""
-    return [_read(name, Path(folder).expanduser()) for name, folder in folders.items()]
+def read_adapters(folders: Mapping[str, str], model: Path) -> list[Adapter]:
+    """Each one's modules and rank.
+
+    SettingsError: a file is missing, it belongs to a model of other sizes, or changes what vLLM would not score.
+    """
+    sizes = _sizes(model) if folders else {}
+    return [_read(name, Path(folder).expanduser(), sizes) for name, folder in folders.items()]
 
 
 def lora_arguments(adapters: Sequence[Adapter]) -> dict[str, Any]:
@@ -73,38 +81,59 @@ async def check_separation(base: VllmScorer, adapted: Mapping[str, VllmScorer], 
         )
 
 
-def _read(name: str, folder: Path) -> Adapter:
+def _read(name: str, folder: Path, sizes: Mapping[str, Size]) -> Adapter:
     for file in (CONFIG, FILE):
         if not (folder / file).is_file():
-            raise SettingsError(
-                f"TESSERA_VLLM_ADAPTERS: the adapter {name!r} has no {folder / file}; "
-                f"an adapter's folder has {CONFIG} and {FILE}, as PEFT saves them"
+            raise _refused(
+                name, f"has no {folder / file}; an adapter's folder has {CONFIG} and {FILE}, as PEFT saves them"
             )
-    shapes = _shapes(folder / FILE)
-    modules = {tensor: _module(tensor) for tensor in shapes}
+    try:
+        tensors = read_header(folder / FILE)
+    except (OSError, ValueError) as error:
+        raise _refused(name, f"has a {folder / FILE} that cannot be read: {error}") from None
+    found = {tensor: _TENSOR.fullmatch(tensor) for tensor in tensors}
+    modules = {tensor: match["module"].rpartition(".")[2] if match else "" for tensor, match in found.items()}
     if wrong := sorted(tensor for tensor, module in modules.items() if not module or module in HEADS):
-        raise SettingsError(
-            f"TESSERA_VLLM_ADAPTERS: the adapter {name!r} changes {wrong[0]}; vLLM scores replies without that. "
-            "Train it on attention and feed-forward layers only, without modules_to_save"
+        raise _refused(
+            name,
+            f"changes {wrong[0]}; vLLM scores replies without that. Train it on attention and feed-forward layers "
+            "only, without modules_to_save",
         )
-    rank = max((shape[0] for tensor, shape in shapes.items() if ".lora_A." in tensor), default=0)
+    whole_names = [(tensor, match["half"], match["module"]) for tensor, match in found.items() if match]
+    named_alike = any(module in sizes for _, _, module in whole_names)
+    for tensor, half, module in whole_names:
+        if (named_alike and module not in sizes) or not _fits(tensors[tensor].shape, half, sizes.get(module)):
+            raise _refused(name, f"belongs to another model: {tensor} is {tensors[tensor].shape}, which does not fit")
+    rank = max((one.shape[0] for tensor, one in tensors.items() if ".lora_A." in tensor), default=0)
     if not 0 < rank <= RANKS[-1]:
-        raise SettingsError(f"TESSERA_VLLM_ADAPTERS: the adapter {name!r} has rank {rank}; 1 to {RANKS[-1]} can be")
+        raise _refused(name, f"has rank {rank}; 1 to {RANKS[-1]} can be")
     return Adapter(name, folder, frozenset(modules.values()), rank)
 
 
-def _module(tensor: str) -> str:
-    """`q_proj` of `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`; empty if it is not such a one."""
-    path, found, _ = tensor.partition(".lora_A.weight") if ".lora_A." in tensor else tensor.partition(".lora_B.weight")
-    return path.rpartition(".")[2] if found else ""
+def _fits(shape: tuple[int, ...], half: str, weight: Size) -> bool:
+    """A is [rank, inputs], B [outputs, rank], for a weight [outputs, inputs]."""
+    if len(shape) != 2:
+        return False
+    return weight is None or (shape[1] == weight[1] if half == "A" else shape[0] == weight[0])
 
 
-def _shapes(path: Path) -> dict[str, list[int]]:
-    """Of each tensor in a safetensors file, whose header is JSON behind its length."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
-        return {name: list(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(f"TESSERA_VLLM_ADAPTERS: {path} cannot be read: {error}") from None
+def _sizes(model: Path) -> dict[str, Size]:
+    """Of the model's modules. vLLM is silent when an adapter's matrices are smaller, and when a module is not there."""
+    sizes: dict[str, Size] = {}
+    for name, tensor in _tensors(model):
+        module, _, part = name.rpartition(".")
+        whole = part == "weight" and tensor.is_plain and len(tensor.shape) == 2
+        sizes[module] = tensor.shape if whole else sizes.get(module)
+    return sizes
+
+
+def _tensors(model: Path) -> Iterator[tuple[str, Tensor]]:
+    for path in model.glob("*.safetensors"):
+        try:
+            yield from read_header(path).items()
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"TESSERA_ENGINE: the model's {path} cannot be read: {error}") from None
+
+
+def _refused(name: str, why: str) -> SettingsError:
+    return SettingsError(f"TESSERA_VLLM_ADAPTERS: the adapter {name!r} {why}")

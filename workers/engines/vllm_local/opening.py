@@ -28,7 +28,7 @@ CPU_BLOCK_TOKENS = 32  # of the prefix cache; a prompt shorter than vLLM's own 1
 async def open_engine(model: str, options: EngineOptions) -> Engine:
     """vLLM, started. SettingsError: the model is not there, or vLLM cannot run it as the options say."""
     folder = await asyncio.to_thread(find_model, model)
-    framing, adapters = Framing(folder), read_adapters(options.vllm.adapters)
+    framing, adapters = Framing(folder), read_adapters(options.vllm.adapters, folder)
     digest = asyncio.get_running_loop().run_in_executor(None, weights_sha256, folder)  # while vLLM loads them
     arguments = _arguments(folder, options.vllm, adapters)
     llm, guard = await start_guarded(lambda: _started(arguments))
