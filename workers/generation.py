@@ -12,6 +12,7 @@ from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
+from workers.engines.all_of import all_of
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.deadline import within
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
@@ -111,22 +112,23 @@ class Generation:
         return plan
 
     async def _sample(self, plan: Plan, auction_id: str, deadline: datetime) -> tuple[Sequence[Reply], Reply]:
-        """The candidates and the fallback, each from a seed of its own."""
+        """The candidates and the fallback at once, each from a seed of its own."""
         key = self.policy.sampling_key
         seeds = derive_seeds(key, auction_id, "candidate", plan.candidates)
         last = derive_seeds(key, auction_id, "fallback", 1)
+        wanted = [(self.engine, plan.reference_prompt, last)]
+        if seeds:
+            wanted.append((plan.proposal_engine, plan.proposal_prompt, seeds))
         try:
             async with within(deadline - self.now()):
-                fallback = await self.engine.sample(plan.reference_prompt, seeds=last, max_tokens=plan.max_tokens)
-                replies: Sequence[Reply] = ()
-                if seeds:
-                    drawn_from, prompt = plan.proposal_engine, plan.proposal_prompt
-                    replies = await drawn_from.sample(prompt, seeds=seeds, max_tokens=plan.max_tokens)
+                fallback, *replies = await all_of(
+                    engine.sample(prompt, seeds=drawn, max_tokens=plan.max_tokens) for engine, prompt, drawn in wanted
+                )
         except EngineTimeout:
             raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
         except RetriesExhausted as error:
             raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
-        return replies, fallback[0]
+        return replies[0] if replies else (), fallback[0]
 
 
 def _problem(prompt: Prompt, max_tokens: int, engine: Engine) -> str | None:

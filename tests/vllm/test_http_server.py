@@ -112,7 +112,7 @@ async def test_a_given_up_call_frees_the_servers_requests(http_engine: Engine, v
 
 async def test_time_that_runs_out_frees_them_too(vllm_server: VllmServer) -> None:
     async with opened(vllm_server) as engine:
-        engine._engine._client._timeout_s = 0.05  # type: ignore[attr-defined]  # opening takes longer
+        engine.wrapped._client._timeout_s = 0.05  # type: ignore[attr-defined]  # opening takes longer
 
         with pytest.raises((EngineTimeout, EngineUnavailable, RetriesExhausted)):
             await engine.sample(engine.encode(QUESTION), seeds=seeds("late", 40), max_tokens=LONG)

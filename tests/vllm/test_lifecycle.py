@@ -29,7 +29,7 @@ def seeds(auction: str, count: int) -> list[int]:
 
 def unfinished(engine: Any) -> int:
     """Behind the retries: requests that vLLM holds."""
-    return int(engine._engine.unfinished)
+    return int(engine.wrapped.unfinished)
 
 
 async def until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
@@ -63,7 +63,7 @@ async def test_a_deadline_frees_scoring_too(vllm_engine: Engine) -> None:
 
 async def test_the_engines_own_time_limit(vllm_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.01,))
-    monkeypatch.setattr(vllm_engine._engine._core, "_timeout_s", 0.05)
+    monkeypatch.setattr(vllm_engine.wrapped._core, "_timeout_s", 0.05)
 
     with pytest.raises(RetriesExhausted, match=r"within 0\.05 s"):
         await vllm_engine.sample(vllm_engine.encode(QUESTION), seeds=seeds("b", 40), max_tokens=LONG)
