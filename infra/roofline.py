@@ -82,15 +82,15 @@ def plain_s(gpu: Gpu, model: Model, auction: Auction, at_once: int) -> float:
 
 
 def auction_s(gpu: Gpu, model: Model, auction: Auction, at_once: int) -> float:
-    """`at_once` auctions in step: the advert-free replies, the candidates, then each candidate scored 1 + N times.
+    """`at_once` auctions in step: all their replies are drawn together, then each candidate is scored 1 + N times.
 
-    A prompt is computed once for all that is drawn after it (prefix cache). A scored sequence is computed whole:
-    reading the cache is not exact there.
+    A prompt is computed once for all that is drawn after it (prefix cache); an auction has two. A scored sequence is
+    computed whole: reading the cache is not exact there.
     """
     scored = at_once * auction.candidates * (1 + auction.advertisers) * (auction.prompt + auction.reply)
-    prompts = step_s(gpu, model, at_once * auction.prompt, 0)
-    candidates = prompts + decode_s(gpu, model, at_once * auction.candidates, auction)
-    return plain_s(gpu, model, auction, at_once) + candidates + step_s(gpu, model, scored, 0)
+    prompts = step_s(gpu, model, 2 * at_once * auction.prompt, 0)
+    drawn = decode_s(gpu, model, at_once * (auction.candidates + 1), auction)
+    return prompts + drawn + step_s(gpu, model, scored, 0)
 
 
 def most_replies(gpu: Gpu, model: Model, auction: Auction, utilization: float = 0.9) -> int:
@@ -106,7 +106,7 @@ def rows(auction: Auction) -> Iterator[str]:
         for at_once in CONCURRENCY:
             plain, whole = plain_s(gpu, MODEL, auction, at_once), auction_s(gpu, MODEL, auction, at_once)
             shown = f"{plain:.2f} s | {whole:.2f} s | {whole / plain:.1f} | {at_once / whole:.1f}"
-            fits = at_once * auction.candidates <= fit
+            fits = at_once * (auction.candidates + 1) <= fit
             yield f"| {gpu.name} | {fit} | {at_once} | {shown if fits else '– | – | – | –'} |"
 
 
