@@ -28,11 +28,12 @@ def test_decoding_is_a_step_for_each_token_over_half_the_reply() -> None:
     assert decode_s(GPU, TOY, 1, SMALL) == pytest.approx(10 * (1_000 + 15 * 4) / 100)
 
 
-def test_an_auction_is_a_plain_reply_the_candidates_and_the_scores() -> None:
-    candidates = 10.0 + 10 * (1_000 + 4 * 15 * 4) / 100
+def test_an_auction_is_two_prompts_all_replies_at_once_and_the_scores() -> None:
+    prompts = max(1_000 / 100, 2 * 500 * (2 * SMALL.prompt) / 1_000)
+    replies = 10 * (1_000 + 5 * 15 * 4) / 100
     scores = 2 * 500 * (4 * 2 * 20) / 1_000
 
-    assert auction_s(GPU, TOY, SMALL, 1) == pytest.approx(plain_s(GPU, TOY, SMALL, 1) + candidates + scores)
+    assert auction_s(GPU, TOY, SMALL, 1) == pytest.approx(prompts + replies + scores)
 
 
 def test_what_fits_beside_the_weights() -> None:
