@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -69,6 +70,7 @@ def broker(session_broker: DevelopmentBroker) -> Iterator[DevelopmentBroker]:
 
 
 def pytest_configure() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends the tests ends their brokers and servers too
     if bundled.vllm_is_installed():
         for variable, value in bundled.QUICK_START.items():
             os.environ.setdefault(variable, value)
