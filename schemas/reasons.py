@@ -45,3 +45,4 @@ class VoidReason(IntEnum):
     REFERENCE_NOT_SCORED = 201  # the reference model could not score the candidates
     DEADLINE_PASSED = 202  # the deadline passed before the candidates were scored
     ALL_ABSTAINED = 203  # no advertiser was left after scoring
+    OTHER_TOKENIZER = 204  # the candidates are token ids of another tokenizer than the reference model's

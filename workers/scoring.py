@@ -1,6 +1,5 @@
 """Scoring: every candidate gets its log-probability under the reference model and a reward for each advertiser."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from schemas.auction import Abstention, Bidder, CandidatesGenerated, CandidatesScored, PaymentRule
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
+from workers.engines.all_of import all_of
 from workers.engines.base import Engine, Reply
 from workers.engines.deadline import within
 from workers.errors import (
@@ -90,14 +90,16 @@ class Scoring:
     async def _scores(self, generated: CandidatesGenerated) -> Scores:
         if not generated.candidates:
             return Scores()
+        if generated.engine.tokenizer_sha256 != self.engine.identity.tokenizer_sha256:
+            return Scores(void_reason=VoidReason.OTHER_TOKENIZER)
         replies = _replies(generated)
         try:
             log_ref = await self._log_ref(generated, replies)
         except AuctionVoid as void:
             return Scores(void_reason=void.reason)
         candidates = Candidates(generated.question.text, replies, log_ref)
-        results = await asyncio.gather(
-            *(self._bid(candidates, advertiser, generated.deadline) for advertiser in generated.advertisers)
+        results = await all_of(
+            self._bid(candidates, advertiser, generated.deadline) for advertiser in generated.advertisers
         )
         return _collect(generated.advertisers, results, log_ref)
 

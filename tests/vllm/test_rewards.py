@@ -13,7 +13,7 @@ from schemas.auction import CandidatesScored
 from schemas.reasons import AbstentionReason
 from tests.builders import make_bidder, make_candidate, make_generated
 from tests.vllm_server import ADAPTER, VllmServer
-from tests.workers.fakes import Clock
+from tests.workers.fakes import Clock, drawn_by
 from workers.engines.base import Engine
 from workers.engines.embedders import open_embedder
 from workers.errors import SettingsError
@@ -62,7 +62,7 @@ async def scored(engine: Engine, found: Sources) -> CandidatesScored:
     ]
     wide = (-(10**9), 10**9)
     bidders = [make_bidder(index, value_micros_per_nat=VALUE, reward_range_micros=wide) for index in range(4)]
-    event = make_generated(candidates=candidates, advertisers=bidders)
+    event = make_generated(candidates=candidates, advertisers=bidders, engine=drawn_by(engine))
     (after,) = await Scoring(engine, found.rewards, TERMS, Clock(), found.rewards.origin).handle(event)
     return after.data
 

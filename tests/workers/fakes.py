@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas import auction
 from tests.builders import SUBMITTED_AT
-from workers.engines.base import Limits, Prompt, Reply
+from workers.engines.base import Limits, Prompt, Reply, Scorer
 from workers.engines.null import NullEngine
 
 
@@ -21,6 +22,17 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.moment
+
+
+def drawn_by(engine: Scorer) -> auction.Engine:
+    """As an event names the engine that its candidates come from."""
+    known = engine.identity
+    return auction.Engine(
+        name=known.name,
+        version=known.version,
+        model_sha256=known.model_sha256,
+        tokenizer_sha256=known.tokenizer_sha256,
+    )
 
 
 class Hang:
