@@ -126,6 +126,8 @@ class Generation:
                 )
         except EngineTimeout:
             raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
+        except EngineRejected as error:
+            raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the model rejects the query: {error}") from None
         except RetriesExhausted as error:
             raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
         return replies[0] if replies else (), fallback[0]

@@ -15,7 +15,7 @@ from schemas.reasons import AbstentionReason, DeadLetterReason
 from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query
 from tests.workers.fakes import Clock, FaultyEngine, Hang
 from workers.engines.base import Engine, derive_seed
-from workers.errors import EngineUnavailable, Refused
+from workers.errors import EngineRejected, EngineUnavailable, Refused
 from workers.generation import Generation, Policy
 from workers.prompts import context_aware_turn
 
@@ -271,6 +271,15 @@ async def test_a_model_that_does_not_answer_in_time(word: str) -> None:
         await generate(query, FaultyEngine({word: Hang()}))
 
     assert caught.value.reason is DeadLetterReason.EXPIRED
+
+
+@pytest.mark.parametrize("word", ["Answer the query", "How do I plant"])
+async def test_a_query_that_the_model_rejects_is_refused(word: str) -> None:
+    """Also where our own count of tokens let it pass: the worker goes on with the next query."""
+    with pytest.raises(Refused, match="too long") as caught:
+        await generate(make_query(), FaultyEngine({word: EngineRejected("too long")}))
+
+    assert caught.value.reason is DeadLetterReason.ENGINE_REJECTED
 
 
 async def test_a_model_that_is_gone_is_not_the_querys_fault() -> None:
