@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,17 @@ from numpy.typing import NDArray
 from schemas.auction import Bidder, CandidatesGenerated, CandidatesScored
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason
-from tests.builders import make_bidder, make_generated, make_scored
+from tests import builders
+from tests.builders import make_bidder, make_scored
 from tests.rewards.models import Fake, Shelf, on_shelf
-from tests.workers.fakes import Clock
+from tests.workers.fakes import Clock, drawn_by
 from workers.engines.base import Prompt, Reply
 from workers.engines.options import EngineOptions
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
 from workers.rewards.chosen import ByAdvertiser, origin_of
-from workers.rewards.isolated import PAUSE_S, Isolated
+from workers.rewards.isolated import PATIENCE_S, PAUSE_S, Isolated
 from workers.rewards.opening import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
@@ -44,6 +46,11 @@ CHOICES: dict[str, dict[str, Any]] = {
     "advertiser-06": {"source": "linear_probe", "weights_file": "w.json"},
 }
 BIDDERS = [make_bidder(index) for index in range(7)]  # 05 is in no file
+
+
+def make_generated(**changes: Any) -> Event[CandidatesGenerated]:
+    """Candidates of the fakes' tokens."""
+    return builders.make_generated(**{"engine": drawn_by(Fake("reference")), **changes})
 
 
 @dataclass
@@ -292,11 +299,12 @@ class Slow:
 
     origin = None
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, takes: Callable[[], None] = lambda: None) -> None:
+        self.asked, self._takes = 0, takes
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
         self.asked += 1
+        self._takes()
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -316,6 +324,28 @@ async def test_a_model_that_never_answers_costs_one_auction_its_time_and_not_eac
     now[0] = PAUSE_S
     await reasons()
     assert slow.asked == 2
+
+
+@pytest.mark.parametrize(("waited_s", "asked"), [(PATIENCE_S, 1), (0.9 * PATIENCE_S, 2)])
+async def test_a_deadline_before_the_time_out_is_a_failure_too_if_there_was_time(waited_s: float, asked: int) -> None:
+    # Given a model that may take longer than the auctions have
+    now = [0.0]
+    slow = Slow(lambda: now.append(now.pop() + waited_s))
+    source = ByAdvertiser(Fixed(), {"advertiser-00": Isolated(slow, 600.0, lambda: now[0])})
+    scoring = Scoring(Fake("reference"), source, TERMS, Clock())
+    deadline = Clock().moment + timedelta(milliseconds=20)
+
+    async def reasons() -> list[AbstentionReason]:
+        (scored,) = await scoring.handle(make_generated(deadline=deadline))
+        assert list(scored.data.rewards_micros) == ["advertiser-01"]
+        return [one.reason for one in scored.data.abstentions]
+
+    # When it gives no answer to the first, then the second does not wait for it
+    first, second = await reasons(), await reasons()
+
+    assert first == [AbstentionReason.DEADLINE_PASSED]
+    assert second == [AbstentionReason.OWN_MODEL_DOWN if asked == 1 else AbstentionReason.DEADLINE_PASSED]
+    assert slow.asked == asked
 
 
 class Fixed:
