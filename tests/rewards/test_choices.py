@@ -9,6 +9,7 @@ import pytest
 
 from workers.errors import SettingsError
 from workers.rewards.choices import MAX_ADVERTISERS, MAX_BYTES, Adapted, Owned, Probed, Prompted, read_choices
+from workers.rewards.weights import read_weights
 
 LORA = {"source": "lora", "adapter": "ovennest"}
 MODEL = {"source": "model", "engine": "http://127.0.0.1:8000#own"}
@@ -103,3 +104,14 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "missing.json")
     assert "not a regular file" in refusal(tmp_path)
     assert "not a regular file" in refusal(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800.json", "n" * 256], ids=["NUL", "half a character", "256 bytes"])
+def test_what_can_be_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    """As the file itself, and as one that it names: JSON can write either."""
+    message = refusal(tmp_path / name)
+
+    assert message.startswith("TESSERA_REWARDS_FILE: ")
+    message.encode()  # can be printed
+    with pytest.raises(SettingsError, match=r"^here\.weights_file: "):
+        read_weights(tmp_path / name, "here.weights_file")
