@@ -10,13 +10,22 @@ import click
 
 from workers.cli import options
 from workers.cli.session import Session, monitor_of, stages_running
-from workers.errors import AccessDenied, OffsetLost, TesseraError
+from workers.errors import (
+    AccessDenied,
+    EngineGone,
+    EngineTimeout,
+    EngineUnavailable,
+    OffsetLost,
+    RetriesExhausted,
+    TesseraError,
+)
 from workers.health import MonitoringServer, keep_beating
 from workers.pipeline import STAGES
 from workers.settings import Settings, settings_table
 from workers.stream.security import connection
 
 EXIT_FAILED, EXIT_INTERRUPTED = 70, 130
+PASSES = (EngineUnavailable, EngineTimeout, RetriesExhausted, EngineGone)  # also before the stages begin
 SETTINGS_HELP = "\b\nSettings (environment):\n" + "\n".join(
     f"  {row.variable}  [{row.default}]\n      {row.description}" for row in settings_table()
 )
@@ -58,7 +67,7 @@ def run(stages: tuple[str, ...], **given: object) -> None:
 
 
 async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
-    """Monitoring first: a probe is answered while the model loads. Returns what ended the stages at their work."""
+    """Monitoring first: a probe is answered while the model loads. Returns what another start may mend."""
     monitor = monitor_of(stages, settings)
     beating = asyncio.create_task(keep_beating(monitor.health, monitor))
     try:
@@ -74,7 +83,7 @@ async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
             except (OffsetLost, AccessDenied):
                 raise
             except Exception as failure:
-                if session is None:  # not even begun
+                if session is None and not isinstance(failure, PASSES):  # not even begun: a setting, most likely
                     raise
                 return failure
     finally:

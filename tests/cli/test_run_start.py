@@ -1,0 +1,77 @@
+"""How `tessera run` ends where its stages never began: what may pass by itself is for a supervisor to try again."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.rewards.models import Fake
+from tests.worker_process import tessera
+from workers.cli import cli
+from workers.engines import catalogue
+from workers.engines.base import Prompt, Reply
+from workers.engines.options import EngineOptions
+from workers.errors import EngineGone, EngineTimeout, EngineUnavailable, SettingsError, TesseraError
+from workers.stream.broker.ports import free_port
+
+PASSING = [EngineUnavailable("no connection"), EngineTimeout("late"), EngineGone("killed")]
+
+
+class Mute(Fake):
+    """Loads, and fails when it is asked for the first reply."""
+
+    async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
+        assert self.fault
+        raise self.fault
+
+
+def run(engine: Callable[[], Awaitable[Fake]]) -> Result:
+    async def open_fake(_: str, options: EngineOptions) -> Fake:
+        return await engine()
+
+    environment = {"TESSERA_ALLOW_PLAINTEXT": "true", "TESSERA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.engines.retrying.PAUSES_S", (0.0,))
+        patch.setitem(catalogue.ENGINES, "fake", open_fake)
+        command = ["run", "generation", "--engine", "fake", "--metrics-port", "0"]
+        return CliRunner().invoke(cli, command, env=environment)
+
+
+@pytest.mark.parametrize("failure", PASSING, ids=lambda failure: type(failure).__name__)
+def test_an_engine_that_does_not_answer_at_the_start_is_tried_again(failure: TesseraError) -> None:
+    async def fails() -> Fake:
+        raise failure
+
+    done = run(fails)
+
+    assert done.exit_code == 70
+    assert done.output.splitlines()[-1] == f"tessera: {failure}; exit code 70: start it again"
+
+
+@pytest.mark.parametrize("failure", PASSING, ids=lambda failure: type(failure).__name__)
+def test_an_engine_that_gives_no_first_reply_is_tried_again(failure: TesseraError) -> None:
+    async def opens() -> Fake:
+        mute = Mute("mute")
+        mute.fault = failure
+        return mute
+
+    done = run(opens)
+
+    assert done.exit_code == 70
+    assert done.output.splitlines()[-1].endswith("exit code 70: start it again")
+
+
+def test_a_setting_that_is_wrong_is_not_tried_again() -> None:
+    async def refuses() -> Fake:
+        raise SettingsError("TESSERA_ENGINE: no such folder")
+
+    assert isinstance(run(refuses).exception, SettingsError)  # 2, by the entry point
+
+
+def test_a_server_that_is_down_ends_the_process_with_70() -> None:
+    name = f"http://127.0.0.1:{free_port()}#base"
+
+    done = tessera("run", "scoring", engine=name)
+
+    assert done.returncode == 70, done.stderr.decode()
+    assert b"is its server running" in done.stderr and b"Traceback" not in done.stderr
