@@ -12,12 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.engines.bundled import vllm_is_installed
+from tests.rewards.models import Fake, on_shelf
 from tests.worker_process import tessera
-from workers.diagnosis import State
+from workers.diagnosis import State, Verdict
 from workers.engine_check import CHECKS, inspect_engine, surroundings
 from workers.engine_check.auction import TOLERANCE_16_BIT_NATS, hold_auction
 from workers.engines.base import Prompt, Reply
+from workers.engines.catalogue import ENGINES
 from workers.engines.null import NullEngine
+from workers.engines.options import EngineOptions
 from workers.errors import EngineUnavailable
 from workers.settings import Settings
 from workers.stream.broker.ports import free_port
@@ -102,14 +105,84 @@ async def test_numbers_that_do_not_agree_are_found(per_token_nats: float, state:
 
 
 async def test_an_engine_that_fails_in_the_auction_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def dead(_: Settings) -> Dead:
+    async def dead(_: str, options: EngineOptions) -> Dead:
         return Dead()
 
-    monkeypatch.setattr("workers.engine_check.open_reference", dead)
-    found = {verdict.check: verdict for verdict in await inspect_engine(settings())}
+    monkeypatch.setitem(ENGINES, "null", dead)
+    found = await inspected()
 
     assert found["auction"].state is State.FAILED and "the server is gone" in found["auction"].said
     assert "log-probabilities" not in found
+
+
+async def inspected(**changed: Any) -> dict[str, Verdict]:
+    return {verdict.check: verdict for verdict in await inspect_engine(settings(**changed))}
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("CUDA out of memory"), OSError("no such library")])
+async def test_whatever_a_library_raises_while_it_loads_is_a_finding(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: str, options: EngineOptions) -> NullEngine:
+        raise failure
+
+    monkeypatch.setitem(ENGINES, "null", fails)
+    found = await inspected()
+
+    assert list(found) == ["software", "devices", "engine"]
+    assert found["engine"].state is State.FAILED and found["engine"].said == f"{type(failure).__name__}: {failure}"
+
+
+async def test_an_engine_that_fails_by_a_mistake_of_its_own_keeps_what_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Broken(Dead):
+        async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+            raise ZeroDivisionError("by zero")
+
+    async def broken(_: str, options: EngineOptions) -> Broken:
+        return Broken()
+
+    monkeypatch.setitem(ENGINES, "null", broken)
+    found = await inspected()
+
+    assert found["engine"].state is State.OK and "ZeroDivisionError" in found["auction"].said
+
+
+async def test_a_proposal_engine_that_is_not_there_is_a_finding() -> None:
+    name = f"http://127.0.0.1:{free_port()}#larger"
+
+    found = await inspected(proposal_engine=name)
+
+    assert found["engine"].state is State.FAILED and "is its server running" in found["engine"].said
+
+
+async def test_an_adapter_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    file = tmp_path / "rewards.json"
+    file.write_text(json.dumps({"advertisers": {"ovennest": {"source": "lora", "adapter": "missing"}}}))
+
+    found = await inspected(rewards_file=str(file))
+
+    assert found["engine"].state is State.FAILED and "advertisers.ovennest.adapter: " in found["engine"].said
+
+
+async def test_an_advertisers_server_that_does_not_answer_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "rewards.json"
+    own = {"source": "model", "engine": f"http://127.0.0.1:{free_port()}#own"}
+    file.write_text(json.dumps({"advertisers": {"ovennest": own}}))
+
+    found = await inspected(rewards_file=str(file))
+
+    assert found["rewards"].state is State.WARNING and "does not answer" in found["rewards"].said
+    assert found["auction"].state is State.OK
+
+
+async def test_the_auction_is_drawn_from_the_proposals_engine_and_checked_against_it() -> None:
+    with on_shelf(Fake("reference"), Fake("larger")) as shelf:
+        found = await inspected(engine="reference", proposal_engine="larger")
+
+    assert "larger" in found["proposal"].said and any("OvenNest" in turn for turn in shelf.engines["larger"].turns)
+    assert found["log-probabilities"].state is State.OK
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,12 @@ class _PublicKeys:
         return epoch_key(DEMO_DRAW_KEY.get_secret_value().encode(), epoch)
 
 
-async def hold_auction(engine: Engine, settings: Settings) -> Held:
-    """Two advertisers, M and the longest reply as set. TesseraError: the engine failed, or the auction is void."""
-    means, duration_s = Means(settings, engine, _PublicKeys()), {}
+async def hold_auction(engine: Engine, settings: Settings, context_aware: Engine | None = None) -> Held:
+    """Two advertisers, M and the longest reply as set; `context_aware`: what candidates are drawn from instead.
+
+    TesseraError: an engine failed, or the auction is void.
+    """
+    means, duration_s = Means(settings, engine, _PublicKeys(), context_aware), {}
     events: list[Event[Any]] = [_query()]
     for stage in PATH:
         worker, began = STAGES[stage].build(means), time.perf_counter()
@@ -90,7 +93,7 @@ async def hold_auction(engine: Engine, settings: Settings) -> Held:
         duration_s[stage] = time.perf_counter() - began
     _, generated, scored, settled = events
     _check_outcome(scored.data, settled.data)
-    differences, lengths = await _differences(engine, generated.data)
+    differences, lengths = await _differences(engine, context_aware or engine, generated.data)
     return Held(
         candidates=len(generated.data.candidates),
         tokens=int(lengths.sum()),
@@ -114,11 +117,13 @@ def _check_outcome(scored: CandidatesScored, settled: ReplySettled) -> None:
         raise TesseraError(f"the auction came out {settled.outcome}: {reason}")
 
 
-async def _differences(engine: Engine, generated: CandidatesGenerated) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+async def _differences(
+    reference: Engine, proposal: Engine, generated: CandidatesGenerated
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """[M] nats between log q and what each reply scores after the prompt it was drawn from; [M] the replies' tokens."""
     aware = generated.sampling.proposal == "context_aware"
     turn = context_aware_turn(QUESTION, ADVERTISERS) if aware else reference_turn(QUESTION)
-    replies = _replies(generated)
+    replies, engine = _replies(generated), proposal if aware else reference
     again = await engine.log_probs(engine.encode(turn), replies)
     return np.abs(again - [reply.log_q for reply in replies]), np.array([len(reply.token_ids) for reply in replies])
 

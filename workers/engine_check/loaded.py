@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from workers.diagnosis import State
 from workers.engines.base import Engine
+from workers.models import Models
 from workers.settings import Settings
 
 T = TypeVar("T")
@@ -21,19 +22,39 @@ async def timed(work: Awaitable[T]) -> tuple[T, float]:
     return result, time.perf_counter() - began
 
 
-def findings(engine: Engine, settings: Settings, load_s: float) -> dict[str, Findings]:
+def findings(models: Models, settings: Settings, load_s: float) -> dict[str, Findings]:
     """By check."""
-    known = engine.identity
+    engine, known = models.reference, models.reference.identity
     return {
         "engine": (State.OK, f"{settings.engine}: {known.name}, {known.version}; loaded in {load_s:.1f} s", ""),
         "calls": _calls(known.calls),
         "model": (State.OK, f"weights {known.model_sha256}, tokenizer {known.tokenizer_sha256} (SHA-256)", ""),
         "limits": _limits(engine, settings.max_tokens),
+        "proposal": _proposal(models),
+        "rewards": _rewards(models),
     }
 
 
 def _calls(said: str) -> Findings:
     return (State.OK, said, "") if said else (State.UNKNOWN, "this engine does not say", "")
+
+
+def _proposal(models: Models) -> Findings:
+    if models.context_aware is None:
+        return State.OK, "candidates are drawn from the same engine", ""
+    known = models.context_aware.identity
+    return State.OK, f"candidates are drawn from {known.name}, {known.version}; weights {known.model_sha256}", ""
+
+
+def _rewards(models: Models) -> Findings:
+    """The models that advertisers bid through."""
+    if models.sources is None:
+        return State.OK, "all advertisers bid through the same engine, told to advertise", ""
+    said = f"{len(models.sources.rewards.chosen)} advertisers bid through something of their own"
+    if models.sources.unreached:
+        unreached = "; ".join(models.sources.unreached)
+        return State.WARNING, f"{said}; {unreached}", "an advertiser whose model does not answer abstains until it does"
+    return State.OK, said, ""
 
 
 def _limits(engine: Engine, max_tokens: int) -> Findings:
