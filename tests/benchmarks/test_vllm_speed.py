@@ -153,4 +153,4 @@ async def test_the_front_ends_cpu_per_scoring(vllm_engine: Engine) -> None:
     report(
         "vllm-front-end", [{"tokens": TOKENS, "CPU ms per scoring (median)": median(spent_ms), "best": min(spent_ms)}]
     )
-    assert min(spent_ms) <= GOAL_FRONT_END_MS
+    assert median(spent_ms) <= GOAL_FRONT_END_MS
