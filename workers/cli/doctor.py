@@ -39,8 +39,8 @@ GROUPS: dict[str, Callable[[Settings], Coroutine[Any, Any, Iterable[Verdict]]]] 
     is_flag=False,
     flag_value=AS_SET,
     metavar="[NAME]",
-    help="Only what concerns the language models: this one, or TESSERA_ENGINE, and those of the proposal and of advertisers. "
-    "They are loaded and hold one auction.",
+    help="Only what concerns the language models: this one, or TESSERA_ENGINE, and those of the proposal and of "
+    "advertisers. They are loaded and hold one auction.",
 )
 @click.option("--marker-probe", is_flag=True, help="Instead: does a Kafka version lose commit markers? Takes minutes.")
 @click.option("--kafka-version", metavar="X.Y.Z", help="Of the probe's own broker. [default: the development broker's]")
