@@ -11,15 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.builders import make_bidder
 from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
 from workers.engines.base import Reply
+from workers.engines.late import Late
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.breaker import FAILURES, OPEN_S, Breaker, Silent
 from workers.engines.openai_http.engine import HttpEngine
 from workers.engines.openai_http.opening import open_http
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.engines.retrying import Retrying
-from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable
+from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
+from workers.rewards.base import Candidates
+from workers.rewards.isolated import Isolated
+from workers.rewards.own_model import OwnModel
 
 TIMEOUT_S = 5.0  # more than any sound answer takes on a busy machine
 SHORT_S = 0.6
@@ -222,18 +227,18 @@ async def test_500_for_one_input_is_that_inputs_fault(server: StandIn, engine: H
         await scored(engine, MARKED)
 
 
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@pytest.mark.parametrize("status", [400, 413, 422])
 async def test_a_refused_input_is_rejected_at_once(server: StandIn, engine: HttpEngine, status: int) -> None:
     before = server.seen(COMPLETIONS)
-    server.behaviours[COMPLETIONS] = always(refusal(status, "The model `base`\n does not\x1b[1m exist."))
+    server.behaviours[COMPLETIONS] = always(refusal(status, "The prompt\n is\x1b[1m too long."))
 
-    with pytest.raises(EngineRejected, match=r"The model `base` does not\?\[1m exist"):
+    with pytest.raises(EngineRejected, match=r"The prompt is\?\[1m too long"):
         await scored(engine)
     assert server.seen(COMPLETIONS) == before + 1
 
 
-@pytest.mark.parametrize("status", [301, 307, 401, 403])
-async def test_a_redirect_or_a_wrong_key_is_not_followed_or_repeated(
+@pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 405])
+async def test_a_redirect_a_wrong_key_or_a_missing_model_is_no_inputs_fault_and_not_repeated(
     server: StandIn, engine: HttpEngine, status: int
 ) -> None:
     before = len(server.requests)
@@ -242,6 +247,25 @@ async def test_a_redirect_or_a_wrong_key_is_not_followed_or_repeated(
     with pytest.raises(EngineUnavailable, match=f"answers {status}.*is the URL right"):
         await scored(engine)
     assert len(server.requests) == before + 1
+
+
+async def test_a_model_that_was_renamed_is_waited_for(server: StandIn, engine: HttpEngine) -> None:
+    # Given a server that was started again under another --served-model-name
+    server.cards[0]["id"] = "renamed"
+    for ask in (scored(engine), engine.sample(PROMPT, seeds=[1], max_tokens=3)):
+        with pytest.raises(EngineUnavailable, match="`base` does not exist.*--served-model-name"):
+            await ask
+    # When it has its name again, then it is asked as before
+    server.cards[0]["id"] = "base"
+    assert await scored(engine) < 0
+
+
+async def test_an_advertisers_own_model_that_was_renamed_is_down(server: StandIn, engine: HttpEngine) -> None:
+    source = Isolated(OwnModel(Late.of(engine)), TIMEOUT_S)
+    server.cards[0]["id"] = "renamed"
+
+    with pytest.raises(OwnModelDown, match="does not exist"):
+        await source.rewards(Candidates("Q?", (REPLY,), np.zeros(1)), make_bidder(0))
 
 
 def in_turn(server: StandIn, *first: Behaviour) -> Behaviour:

@@ -24,7 +24,8 @@ KEEP_ALIVE_S = 3.0  # vLLM closes an idle connection after 5 s; a request must n
 MAX_ANSWER_BYTES = 64 << 20  # a scored prompt has about 70 bytes for each token
 MAX_SHOWN = 300  # characters of an answer in a message
 
-INPUT_AT_FAULT = {400, 404, 413, 422}
+INPUT_AT_FAULT = {400, 413, 422}
+KEY_AT_FAULT = {401, 403}
 BUSY = {408, 429}
 NO_SERVER_BEHIND = {502, 503, 504}
 
@@ -46,7 +47,7 @@ class Failing(Unusable):
 
 
 class Misdirected(EngineUnavailable):
-    """Another URL, key or certificate is needed; repeating does not help."""
+    """Another URL, model name, key or certificate is needed; no input is at fault, and repeating does not help."""
 
 
 class Client:
@@ -180,7 +181,15 @@ def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineReje
         return Silent(message)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Failing(message)
-    return Misdirected(f"{message}; is the URL right, and TESSERA_ENGINE_API_KEY?")
+    return Misdirected(f"{message}; {_look_at(status)}")
+
+
+def _look_at(status: int) -> str:
+    if status in KEY_AT_FAULT:
+        return "is the URL right, and the server's key (TESSERA_ENGINE_API_KEY, or api_key_file in the rewards file)?"
+    if status == httpx.codes.NOT_FOUND:
+        return "is the URL right, and does the server still serve the model by this name (--served-model-name)?"
+    return "is the URL right, and what answers there a vLLM server?"
 
 
 def _retry_after_s(header: str) -> float:
