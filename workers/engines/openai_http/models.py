@@ -8,7 +8,7 @@ from typing import Any
 
 from workers.engines.base import Identity, Limits
 from workers.engines.framing import Framing
-from workers.engines.openai_http.client import Unusable
+from workers.engines.openai_http.answer import Unusable
 from workers.engines.openai_http.engine import Served
 from workers.errors import SettingsError
 
