@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
-from workers.engines.compatible import insist_same_vocabulary, open_checked
+from workers.engines.compatible import insist_scorable, open_checked
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
 from workers.rewards.opening import Known, Sources, open_sources
@@ -61,7 +61,7 @@ async def _proposal(settings: Settings, reference: Engine, stack: AsyncExitStack
             "reference engine: unset one of the two"
         )
     opening = open_engine(name, engine_options(settings).without_adapters())
-    engine = await open_checked(opening, lambda one: insist_same_vocabulary(one, reference), "TESSERA_PROPOSAL_ENGINE")
+    engine = await open_checked(opening, lambda one: insist_scorable(one, reference), "TESSERA_PROPOSAL_ENGINE")
     stack.push_async_callback(engine.close)
     return engine
 

@@ -65,9 +65,9 @@ async def open_embeddings(name: str, options: EngineOptions) -> HttpEmbedder:
     client = Client(address.url, api_key=http.api_key, concurrency=http.concurrency, timeout_s=options.timeout_s)
     try:
         version, cards = await listed(client)
-        card, framing = chosen(cards, address.url, address.model), framing_of(http.tokenizer)
+        card, (framing, vocabulary) = chosen(cards, address.url, address.model), framing_of(http.tokenizer)
         await check_tokenizer(client, card.id, framing)
-        model = served(cards, card, version, framing)
+        model = served(cards, card, version, framing.sha256, vocabulary)
         bare = HttpEmbedder(client, model, framing)
         return HttpEmbedder(client, model, framing, await bare.measured(framing.encode(QUESTION)))
     except BaseException as error:

@@ -14,6 +14,7 @@ from workers.engines.openai_http.answer import Unusable, most_bytes
 from workers.engines.openai_http.client import Client, Failing, Misdirected
 from workers.engines.openai_http.engine import HttpEngine, Known
 from workers.engines.openai_http.models import Card, adapters_of, chosen, read_cards, read_version, served
+from workers.engines.openai_http.vocabulary import vocabulary_of
 from workers.engines.options import EngineOptions
 from workers.errors import EngineRejected, SettingsError
 
@@ -59,10 +60,10 @@ async def open_http(name: str, options: EngineOptions) -> HttpEngine:
 async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngine:
     version, cards = await listed(client)
     card = chosen(cards, address.url, address.model)
-    framing = framing_of(tokenizer)
+    framing, vocabulary = framing_of(tokenizer)
     await check_tokenizer(client, card.id, framing)
-    model = served(cards, card, version, framing)
-    adapters = {one.id: served(cards, one, version, framing) for one in adapters_of(cards, card)}
+    model = served(cards, card, version, framing.sha256, vocabulary)
+    adapters = {one.id: served(cards, one, version, framing.sha256, vocabulary) for one in adapters_of(cards, card)}
     bare = HttpEngine(client, model, framing, None, adapters)
     known = framing.encode(QUESTION), Reply(framing.plain(ANSWER), "", 0.0, False)
     await _check_numbers(bare, known)
@@ -76,14 +77,16 @@ async def listed(client: Client) -> tuple[str, dict[str, Card]]:
     return version, await client.get("/v1/models", read_cards, MAX_CARDS_BYTES)
 
 
-def framing_of(folder: str) -> Framing:
-    """The tokenizer in TESSERA_ENGINE_TOKENIZER. SettingsError: there is none."""
+def framing_of(folder: str) -> tuple[Framing, int]:
+    """The tokenizer in TESSERA_ENGINE_TOKENIZER, and how many ids its model knows. SettingsError: there is none."""
     if not folder:
         raise SettingsError(
             "TESSERA_ENGINE_TOKENIZER is not set: an engine over HTTP needs the folder with its model's "
             "tokenizer.json and chat template on this machine"
         )
-    return Framing(Path(folder).expanduser())
+    path = Path(folder).expanduser()
+    framing = Framing(path)
+    return framing, vocabulary_of(path, framing)
 
 
 async def check_tokenizer(client: Client, model: str, framing: Framing) -> None:
