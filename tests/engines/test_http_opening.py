@@ -297,7 +297,11 @@ async def test_another_tokenizer_is_found_out(server: StandIn, tmp_path: Path) -
 
     message = await refused(server, tokenizer=str(folder))
 
-    assert "TESSERA_ENGINE_TOKENIZER is not the tokenizer of 'base'" in message and "I bake cookies" in message
+    assert (
+        "TESSERA_ENGINE_TOKENIZER" in message
+        and "is not the tokenizer of 'base'" in message
+        and "I bake cookies" in message
+    )
 
 
 async def test_special_tokens_with_other_ids_are_found_out(server: StandIn) -> None:

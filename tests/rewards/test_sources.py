@@ -383,6 +383,10 @@ START_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"source": "linear_probe", "engine": "foreign", "weights_file": "w.json"},
         "a.engine: foreign has the tokenizer",
     ),
+    "a tokenizer of an engine that has its own": (
+        {"source": "model", "engine": "foreign", "tokenizer": "t"},
+        "a.tokenizer: only an engine over HTTP needs one; foreign has its own",
+    ),
     "a key that is not there": (
         {"source": "model", "engine": "foreign", "api_key_file": "key"},
         "a.api_key_file: .*key cannot be read",

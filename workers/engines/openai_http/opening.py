@@ -81,8 +81,8 @@ def framing_of(folder: str) -> tuple[Framing, int]:
     """The tokenizer in TESSERA_ENGINE_TOKENIZER, and how many ids its model knows. SettingsError: there is none."""
     if not folder:
         raise SettingsError(
-            "TESSERA_ENGINE_TOKENIZER is not set: an engine over HTTP needs the folder with its model's "
-            "tokenizer.json and chat template on this machine"
+            "TESSERA_ENGINE_TOKENIZER is not set (nor, in the rewards file, tokenizer): an engine over HTTP "
+            "needs the folder with its model's tokenizer.json and chat template on this machine"
         )
     path = Path(folder).expanduser()
     framing = Framing(path)
@@ -96,8 +96,9 @@ async def check_tokenizer(client: Client, model: str, framing: Framing) -> None:
         body = {"model": model, "prompt": text, "add_special_tokens": False}
         if text and await client.post("/tokenize", body, _tokens, most_bytes(tokens=len(text))) != ids:
             raise SettingsError(
-                f"TESSERA_ENGINE_TOKENIZER is not the tokenizer of {model!r} at {client.url}: they differ on {text!r}. "
-                "Use the tokenizer.json and chat template that the server's model came with"
+                f"TESSERA_ENGINE_TOKENIZER (in the rewards file, tokenizer) is not the tokenizer of {model!r} at "
+                f"{client.url}: they differ on {text!r}. Use the tokenizer.json and "
+                "chat template that the server's model came with"
             )
 
 
