@@ -387,6 +387,10 @@ START_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"source": "model", "engine": "foreign", "tokenizer": "t"},
         "a.tokenizer: only an engine over HTTP needs one; foreign has its own",
     ),
+    "a tokenizer of no engine": (
+        {"source": "linear_probe", "weights_file": "w.json", "tokenizer": "t"},
+        "a.tokenizer: only an engine over HTTP needs one; name the engine too",
+    ),
     "a key that is not there": (
         {"source": "model", "engine": "foreign", "api_key_file": "key"},
         "a.api_key_file: .*key cannot be read",

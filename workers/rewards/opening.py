@@ -93,6 +93,8 @@ class _Opener:
     def _embeddings(self, choice: Probed, where: str) -> Embeddings:
         """Those of the reference engine where the choice names no other: it is everybody's."""
         late = None
+        if choice.tokenizer and not choice.engine:
+            raise SettingsError(f"{where}.tokenizer: only an engine over HTTP needs one; name the engine too")
         if choice.engine:
             late = self.engines.embedder(self._address(choice.engine, choice, where), f"{where}.engine")
         if late not in self.shared:

@@ -33,7 +33,7 @@ AWKWARD = (
 QUESTION = "What can I do with a free afternoon?"
 ANSWER = "Read a book, bake bread, or go for a walk."
 REPLIES, TOKENS = 8, 32  # that are drawn and scored, to see whether the numbers agree
-MAX_CARDS_BYTES = 4 << 20  # a model's card has about 600
+MAX_CARDS_BYTES = 1 << 20  # a model's card has about 600
 MEAN_NATS = 5e-3  # per token over all of them: 16-bit arithmetic errs to both sides, another temperature to one
 REPLY_NATS = 0.02  # per token of one reply
 
