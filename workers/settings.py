@@ -51,9 +51,7 @@ class Settings(BaseSettings):
     engine_concurrency: Annotated[int, Field(ge=1, le=4_096)] = Field(
         64, description="Requests to a vLLM server in flight."
     )
-    engine_tokenizer: str = Field(
-        "", description="Folder with the server's tokenizer.json, chat template and config.json."
-    )
+    engine_tokenizer: str = Field("", description="Folder with the server's tokenizer, chat template and config.json.")
     engine_api_key: SecretStr = Field(
         SecretStr(""),
         description="Key that the vLLM server of `TESSERA_ENGINE` asks for; no other scheme, host and port gets it.",
