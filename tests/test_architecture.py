@@ -42,7 +42,7 @@ ONLY = {
     "schemas": {"schemas"},
     "workers.mechanism": {"workers.mechanism", "schemas.identity"},
     "workers.audit": {"workers.audit", "workers.errors", "schemas"},  # nothing of what it audits
-    "workers.settings": {"workers.errors", "schemas"},
+    "workers.settings": {"workers.errors", "workers.engines.openai_http.address", "schemas"},
     "workers.experiments": {"workers.experiments", "workers.mechanism"},
     "workers.settlement": {"workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
     "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
-from workers.engines.compatible import insist_same_vocabulary, open_checked
+from workers.engines.compatible import insist_scorable, open_checked
+from workers.engines.openai_http.address import origin_of
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
 from workers.rewards.opening import Known, Sources, open_sources
@@ -60,8 +61,11 @@ async def _proposal(settings: Settings, reference: Engine, stack: AsyncExitStack
             f"TESSERA_PROPOSAL_ENGINE is {name}, but with TESSERA_PROPOSAL=reference candidates are drawn from the "
             "reference engine: unset one of the two"
         )
-    opening = open_engine(name, engine_options(settings).without_adapters())
-    engine = await open_checked(opening, lambda one: insist_same_vocabulary(one, reference), "TESSERA_PROPOSAL_ENGINE")
+    options = engine_options(settings).without_adapters()
+    if origin_of(name) != origin_of(settings.engine):
+        options = options.with_key("")  # the reference server's is not for another
+    opening = open_engine(name, options)
+    engine = await open_checked(opening, lambda one: insist_scorable(one, reference), "TESSERA_PROPOSAL_ENGINE")
     stack.push_async_callback(engine.close)
     return engine
 

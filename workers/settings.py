@@ -11,11 +11,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.auction import PaymentRule, Proposal
 from schemas.payload import MAX_CANDIDATES, MAX_TOKENS, Currency
+from workers.engines.openai_http.address import names_server, parse_address
 from workers.errors import SettingsError
 
 PREFIX = "TESSERA_"
 TEST_PREFIX = "TESSERA_TEST_"  # switches of the test suite, not settings
 MIN_KEY_CHARACTERS = 32
+MAY_HOLD_PASSWORD = {"engine", "proposal_engine"}  # a value that is refused
 
 
 class Settings(BaseSettings):
@@ -49,8 +51,11 @@ class Settings(BaseSettings):
     engine_concurrency: Annotated[int, Field(ge=1, le=4_096)] = Field(
         64, description="Requests to a vLLM server in flight."
     )
-    engine_tokenizer: str = Field("", description="Folder with the server's tokenizer.json and chat template.")
-    engine_api_key: SecretStr = Field(SecretStr(""), description="Key that a vLLM server asks for.")
+    engine_tokenizer: str = Field("", description="Folder with the server's tokenizer, chat template and config.json.")
+    engine_api_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key that the vLLM server of `TESSERA_ENGINE` asks for; no other scheme, host and port gets it.",
+    )
     vllm_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto", description="Number format of vLLM in this process."
     )
@@ -127,6 +132,17 @@ class Settings(BaseSettings):
         10.0, description="Seconds without a heartbeat after which another worker takes over a partition."
     )
 
+    @field_validator("engine", "proposal_engine")
+    @classmethod
+    def _without_password(cls, name: str) -> str:
+        """Names of engines are shown wherever one is spoken of: what is no address is refused before that."""
+        if names_server(name):
+            try:
+                parse_address(name)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return name
+
     @field_validator("draw_key", "draw_key_previous")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
@@ -170,7 +186,8 @@ def _refuse_unknown_variables(known: set[str]) -> None:
 def _explain(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False)[0]
     name = str(problem["loc"][0]) if problem["loc"] else "settings"
-    shown = "" if "key" in name or "password" in name else f" (it is {problem['input']!r})"
+    secret = "key" in name or "password" in name or name in MAY_HOLD_PASSWORD
+    shown = "" if secret else f" (it is {problem['input']!r})"
     return f"{PREFIX}{name.upper()}: {problem['msg']}{shown}"
 
 

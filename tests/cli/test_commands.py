@@ -15,6 +15,8 @@ from tests.builders import make_events
 from tests.worker_process import environment, tessera, worker
 from workers.cli import COMMANDS
 from workers.cli.render import lies
+from workers.errors import SettingsError
+from workers.settings import Settings
 
 QUERIES = [{"text": f"How do I do {number}?", "advertisers": []} for number in range(3)]
 
@@ -145,6 +147,32 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], says: str) -> Non
     line = refused(tessera("run", "settlement", "generation", **settings))
     assert says in line
     assert "short" not in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http://bob:hunter2@host:8000#m",
+        "https://hunter2@host#m",
+        "http://bob:hunter2#x@host#m",
+        "http://host/?key=hunter2#m",
+        "http:bob:hunter2@host#m",
+        "HTTP://bob:hunter2@host:x#m",
+        "htps://bob:hunter2@host#m",
+    ],
+)
+@pytest.mark.parametrize("setting", ["engine", "proposal_engine"])
+def test_a_password_in_an_engines_name_is_refused_and_nowhere_shown(name: str, setting: str) -> None:
+    with pytest.raises(SettingsError, match=f"^TESSERA_{setting.upper()}: .*http.s.://HOST") as caught:
+        Settings.read(**{setting: name})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_nothing_is_announced_of_such_a_name() -> None:
+    done = tessera("run", "generation", engine="http://bob:hunter2@host:8000#m")
+
+    assert refused(done).startswith("tessera: TESSERA_ENGINE: ")
+    assert b"hunter2" not in done.stdout + done.stderr and b"Kafka" not in done.stderr
 
 
 def test_settlement_does_not_start_without_its_key() -> None:

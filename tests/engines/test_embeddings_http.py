@@ -224,3 +224,10 @@ async def test_the_null_engine_embeds_each_reply_by_itself() -> None:
     assert (await embedder.embed(PROMPT, SOME[1:2]) == rows[1:2]).all()
     assert (await embedder.embed((5, 6), SOME[:1]) != rows[:1]).any()
     await embedder.close()
+
+
+async def test_an_answer_longer_than_its_numbers_can_be_is_not_read(server: StandIn) -> None:
+    async with opened(server) as embedder:
+        server.behaviours[PATH] = vectors(lambda entries: entries[0].update(padding=" " * (65 << 10)))
+        with pytest.raises(EngineUnavailable, match="more than"):
+            await embedder.embed(PROMPT, SOME)

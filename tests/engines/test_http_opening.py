@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 
 from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
-from workers.engines.base import Engine, Reply
+from workers.engines.base import Engine, Limits, Reply
 from workers.engines.catalogue import open_engine
+from workers.engines.compatible import insist_same_tokenizer, insist_scorable
+from workers.engines.null import NullEngine
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.address import parse_address
 from workers.engines.options import EngineOptions, HttpOptions
@@ -221,6 +224,68 @@ async def test_a_tokenizer_must_be_named(server: StandIn) -> None:
     assert "TESSERA_ENGINE_TOKENIZER is not set" in await refused(server, tokenizer="")
 
 
+def folder_with(folder: Path, config: Any) -> Path:
+    """The tokenizer beside another config.json; None: beside none."""
+    shutil.copytree(TOKENIZER, folder / "tokenizer")
+    file = folder / "tokenizer" / "config.json"
+    if config is None:
+        file.unlink()
+    else:
+        file.write_bytes(config if isinstance(config, bytes) else json.dumps(config).encode())
+    return folder / "tokenizer"
+
+
+@pytest.mark.parametrize(
+    ("config", "vocabulary"),
+    [
+        ({"vocab_size": 152_064}, 152_064),
+        ({"text_config": {"vocab_size": 152_064}}, 152_064),
+        ({"vocab_size": 2048}, 2048),
+        ({"model_type": "x"}, 2048),
+        (None, 2048),
+    ],
+)
+async def test_a_padded_vocabulary_is_as_large_over_http_as_in_process(
+    server: StandIn, tmp_path: Path, config: Any, vocabulary: int
+) -> None:
+    in_process = NullEngine()
+    in_process.limits = Limits(152_064, 2048)
+    async with standing_in(server) as url:
+        engine = await opened(f"{url}#base", tokenizer=str(folder_with(tmp_path, config)))
+        in_process.identity = replace(in_process.identity, tokenizer_sha256=engine.identity.tokenizer_sha256)
+
+        assert engine.limits.vocabulary == vocabulary
+        insist_same_tokenizer(engine, in_process)
+        insist_same_tokenizer(in_process, engine)
+        insist_scorable(engine, in_process)
+        if vocabulary == in_process.limits.vocabulary:
+            insist_scorable(in_process, engine)
+        else:
+            with pytest.raises(SettingsError, match=r"152064 token ids.*vocab_size in the config\.json"):
+                insist_scorable(in_process, engine)
+        await engine.close()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"vocab_size": 2047},
+        {"vocab_size": 1 << 25},
+        {"vocab_size": "2048"},
+        {"vocab_size": True},
+        [],
+        b"{",
+        b"[" * 100_000,
+        b" " * (5 << 20),
+    ],
+    ids=lambda config: str(config)[:20],
+)
+async def test_a_configuration_that_cannot_be_the_tokenizers_is_refused(
+    server: StandIn, tmp_path: Path, config: Any
+) -> None:
+    assert "config.json" in await refused(server, tokenizer=str(folder_with(tmp_path, config)))
+
+
 async def test_another_tokenizer_is_found_out(server: StandIn, tmp_path: Path) -> None:
     """One merge fewer: on most texts it is the same."""
     folder = tmp_path / "tokenizer"
@@ -232,7 +297,11 @@ async def test_another_tokenizer_is_found_out(server: StandIn, tmp_path: Path) -
 
     message = await refused(server, tokenizer=str(folder))
 
-    assert "TESSERA_ENGINE_TOKENIZER is not the tokenizer of 'base'" in message and "I bake cookies" in message
+    assert (
+        "TESSERA_ENGINE_TOKENIZER" in message
+        and "is not the tokenizer of 'base'" in message
+        and "I bake cookies" in message
+    )
 
 
 async def test_special_tokens_with_other_ids_are_found_out(server: StandIn) -> None:

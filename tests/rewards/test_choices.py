@@ -30,13 +30,15 @@ def refusal(path: Path) -> str:
 
 
 def test_one_of_each(tmp_path: Path) -> None:
-    path = written(tmp_path, {"a": {"source": "prompt"}, "b": LORA, "c": MODEL, "d": PROBE | {"timeout_s": 2}})
+    path = written(
+        tmp_path, {"a": {"source": "prompt"}, "b": LORA, "c": MODEL, "d": PROBE | {"timeout_s": 2, "tokenizer": "t"}}
+    )
 
     assert read_choices(path) == {
         "a": Prompted(source="prompt"),
         "b": Adapted(source="lora", adapter="ovennest"),
         "c": Owned(source="model", engine="http://127.0.0.1:8000#own"),
-        "d": Probed(source="linear_probe", weights_file="w.npz", timeout_s=2.0),
+        "d": Probed(source="linear_probe", weights_file="w.npz", timeout_s=2.0, tokenizer="t"),
     }
 
 

@@ -413,7 +413,14 @@ START_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"source": "linear_probe", "engine": "foreign", "weights_file": "w.json"},
         "a.engine: foreign has the tokenizer",
     ),
-    "a smaller vocabulary": ({"source": "model", "engine": "small"}, "a.engine: small knows 100 token ids"),
+    "a tokenizer of an engine that has its own": (
+        {"source": "model", "engine": "foreign", "tokenizer": "t"},
+        "a.tokenizer: only an engine over HTTP needs one; foreign has its own",
+    ),
+    "a tokenizer of no engine": (
+        {"source": "linear_probe", "weights_file": "w.json", "tokenizer": "t"},
+        "a.tokenizer: only an engine over HTTP needs one; name the engine too",
+    ),
     "a key that is not there": (
         {"source": "model", "engine": "foreign", "api_key_file": "key"},
         "a.api_key_file: .*key cannot be read",
@@ -423,9 +430,9 @@ START_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("choice", "says"), START_FAULTS.values(), ids=START_FAULTS)
 async def test_a_choice_that_cannot_be_is_refused_at_the_start(tmp_path: Path, choice: Any, says: str) -> None:
-    foreign, small = Fake("foreign", tokenizer="other"), Fake("small", vocabulary=100)
+    foreign = Fake("foreign", tokenizer="other")
     (tmp_path / "short.json").write_text('{"w": [1, 2], "b": 0}')
-    with on_shelf(foreign, small) as shelf:
+    with on_shelf(foreign) as shelf:
         with pytest.raises(SettingsError, match=f"^{tmp_path / 'rewards.json'}: advertisers.{says}"):
             async with world(tmp_path, {"a": choice}):
                 pass

@@ -171,3 +171,24 @@ async def test_a_prompt_beyond_the_models_length_never_leaves(http_engine: Engin
 
     with pytest.raises(EngineRejected):
         await http_engine.log_probs(http_engine.encode(QUESTION), [reply])
+
+
+async def test_a_model_that_it_does_not_serve_is_no_inputs_fault(vllm_server: VllmServer) -> None:
+    async with opened(vllm_server) as engine:
+        engine.wrapped._name = "renamed"  # type: ignore[attr-defined]
+
+        with pytest.raises(EngineUnavailable, match=r"404.*renamed.*--served-model-name"):
+            await engine.log_probs(engine.encode(QUESTION), [Reply((8, 9), "", 0.0, False)])
+
+
+async def test_the_longest_answers_are_within_what_is_read(
+    http_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an eighth of what is read around them: vLLM writes less than 256 bytes for each token."""
+    monkeypatch.setattr("workers.engines.openai_http.answer.BYTES_BESIDE", 8 << 10)
+    prompt = http_engine.encode(QUESTION)
+    length = http_engine.limits.context - len(prompt)
+    replies = await http_engine.sample(prompt, seeds=seeds("long", 4), max_tokens=length)
+    longest = Reply(tuple(5 + 7 * place % 2_000 for place in range(length)), "", 0.0, False)
+
+    assert np.isfinite(await http_engine.log_probs(prompt, [*replies, longest])).all()

@@ -8,6 +8,8 @@ import pytest
 
 from tests.rewards.models import Fake, Shelf, on_shelf
 from workers.cli.session import monitor_of, stages_running
+from workers.engines import catalogue
+from workers.engines.options import EngineOptions
 from workers.errors import SettingsError
 from workers.models import open_models
 from workers.settings import DEMO_DRAW_KEY, Settings
@@ -68,9 +70,8 @@ async def test_the_proposals_engine_is_opened_once_for_an_advertiser_too(tmp_pat
 
 MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     "another tokenizer": ({"tokenizer": "other"}, "larger has the tokenizer .*, the reference engine reference has"),
-    "fewer token ids": ({"vocabulary": 259}, "larger knows 259 token ids, the reference engine reference 260"),
     # It might draw what the reference engine cannot score.
-    "more token ids": ({"vocabulary": 261}, "larger knows 261 token ids"),
+    "more token ids": ({"vocabulary": 261}, "larger knows 261 token ids, the reference engine reference only 260"),
 }
 
 
@@ -130,3 +131,31 @@ async def test_an_advertisers_silent_server_lets_the_stages_start(
         shelf.down.add("own")
         async with stages_running(["scoring"], given, monitor_of(["scoring"], given), kafka=False):
             assert "advertisers.ovennest.engine: own does not answer" in capsys.readouterr().err
+
+
+KEYS: dict[str, tuple[str, str]] = {  # the proposal's address, and the key that goes there
+    "the same server": ("http://reference:8000#larger", "s3cret"),
+    "the same in other words": ("http://REFERENCE:8000/v1#larger", "s3cret"),
+    "another host": ("http://elsewhere:8000#larger", ""),
+    "another port": ("http://reference:8001#larger", ""),
+    "another scheme": ("https://reference:8000#larger", ""),
+    "in this process": ("larger", ""),
+}
+
+
+@pytest.mark.parametrize(("proposal", "key"), KEYS.values(), ids=KEYS)
+async def test_the_reference_servers_key_goes_to_no_other_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proposal: str, key: str
+) -> None:
+    given = settings(tmp_path, engine="http://reference:8000#m", proposal_engine=proposal, engine_api_key="s3cret")
+    keys: list[str] = []
+
+    async def opened(_: str, options: EngineOptions) -> Fake:
+        keys.append(options.http.api_key)
+        return Fake("one")
+
+    monkeypatch.setitem(catalogue.KINDS, "http", opened)
+    monkeypatch.setitem(catalogue.KINDS, "https", opened)
+    monkeypatch.setitem(catalogue.ENGINES, "larger", opened)
+    async with open_models(given, proposal=True, rewards=False):
+        assert keys == ["s3cret", key]

@@ -43,7 +43,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the model can take: ids in [0, vocabulary), and prompt plus reply of at most `context` tokens."""
+    """What the model can take: ids in [0, vocabulary), and prompt plus reply of at most `context` tokens.
+
+    `vocabulary` is never less than what the tokenizer knows; it is more where the model pads it.
+    """
 
     vocabulary: int
     context: int

@@ -27,7 +27,8 @@ async def open_checked(opening: Awaitable[M], check: Callable[[M], None], where:
 def insist_same_tokenizer(model: Scorer | Embedder, reference: Scorer) -> None:
     """SettingsError unless the model reads the reference engine's tokens.
 
-    It may know more ids than the reference engine: models of one family pad their vocabularies differently.
+    How many ids each counts does not matter: models of one family pad their vocabularies differently, and a server does
+    not say its padding. Every model's limit covers its tokenizer (see Limits), and so the tokens of any reply.
     """
     own, expected = model.identity, reference.identity
     if own.tokenizer_sha256 != expected.tokenizer_sha256:
@@ -35,19 +36,14 @@ def insist_same_tokenizer(model: Scorer | Embedder, reference: Scorer) -> None:
             f"{own.name} has the tokenizer {own.tokenizer_sha256[:12]}, the reference engine {expected.name} has "
             f"{expected.tokenizer_sha256[:12]}: replies pass between them as token ids; name a model of the same family"
         )
-    if model.limits.vocabulary < reference.limits.vocabulary:
-        raise _other_size(model, reference)
 
 
-def insist_same_vocabulary(model: Scorer, reference: Scorer) -> None:
-    """The same, and every id that the model may draw is one of the reference engine's."""
+def insist_scorable(model: Scorer, reference: Scorer) -> None:
+    """The same, and every id that the model may draw, padding included, is one of the reference engine's."""
     insist_same_tokenizer(model, reference)
-    if model.limits.vocabulary != reference.limits.vocabulary:
-        raise _other_size(model, reference)
-
-
-def _other_size(model: Scorer | Embedder, reference: Scorer) -> SettingsError:
-    return SettingsError(
-        f"{model.identity.name} knows {model.limits.vocabulary} token ids, the reference engine "
-        f"{reference.identity.name} {reference.limits.vocabulary}: name a model with as many"
-    )
+    if model.limits.vocabulary > reference.limits.vocabulary:
+        raise SettingsError(
+            f"{model.identity.name} knows {model.limits.vocabulary} token ids, the reference engine "
+            f"{reference.identity.name} only {reference.limits.vocabulary}: name a model with as many. An engine over "
+            "HTTP knows those of vocab_size in the config.json of its tokenizer's folder, where there is one"
+        )

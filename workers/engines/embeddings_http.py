@@ -10,10 +10,11 @@ from workers.engines.all_of import all_of
 from workers.engines.base import Prompt, Reply, check_scoring
 from workers.engines.framing import Framing
 from workers.engines.openai_http.address import parse_address
-from workers.engines.openai_http.client import Client, Failing, Misdirected, Unusable
+from workers.engines.openai_http.answer import Unusable, most_bytes
+from workers.engines.openai_http.client import Client, Failing, Misdirected
 from workers.engines.openai_http.engine import Served
-from workers.engines.openai_http.models import chosen, read_cards, read_version, served
-from workers.engines.openai_http.opening import QUESTION, check_tokenizer, framing_of
+from workers.engines.openai_http.models import chosen, served
+from workers.engines.openai_http.opening import QUESTION, check_tokenizer, framing_of, listed
 from workers.engines.options import EngineOptions
 from workers.errors import EngineRejected, SettingsError
 
@@ -49,7 +50,10 @@ class HttpEmbedder:
     async def _embedded(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """[len(texts), dimensions]"""
         body = {"model": self._name, "input": texts, "encoding_format": "float"}
-        return await self._client.post(PATH, body, lambda answer: _rows(answer, len(texts), self.dimensions))
+        limit_bytes = most_bytes(numbers=(self.dimensions or MAX_DIMENSIONS) * len(texts))
+        return await self._client.post(
+            PATH, body, lambda answer: _rows(answer, len(texts), self.dimensions), limit_bytes
+        )
 
 
 async def open_embeddings(name: str, options: EngineOptions) -> HttpEmbedder:
@@ -60,10 +64,10 @@ async def open_embeddings(name: str, options: EngineOptions) -> HttpEmbedder:
     address, http = parse_address(name), options.http
     client = Client(address.url, api_key=http.api_key, concurrency=http.concurrency, timeout_s=options.timeout_s)
     try:
-        card_of, version = await client.get("/v1/models", read_cards), await client.get("/version", read_version)
-        card, framing = chosen(card_of, address.url, address.model), framing_of(http.tokenizer)
+        version, cards = await listed(client)
+        card, (framing, vocabulary) = chosen(cards, address.url, address.model), framing_of(http.tokenizer)
         await check_tokenizer(client, card.id, framing)
-        model = served(card_of, card, version, framing)
+        model = served(cards, card, version, framing.sha256, vocabulary)
         bare = HttpEmbedder(client, model, framing)
         return HttpEmbedder(client, model, framing, await bare.measured(framing.encode(QUESTION)))
     except BaseException as error:

@@ -37,6 +37,10 @@ class EngineOptions:
     vllm: VllmOptions = field(default_factory=VllmOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
 
+    def with_key(self, api_key: str) -> "EngineOptions":
+        """For a server that asks for that key."""
+        return replace(self, http=replace(self.http, api_key=api_key))
+
     def without_adapters(self) -> "EngineOptions":
         """For an engine that is not the reference engine, whose adapters they are."""
         return replace(self, vllm=replace(self.vllm, adapters={}))

@@ -38,23 +38,27 @@ class Adapted(Choice):
     adapter: Name
 
 
-class Owned(Choice):
-    """A model of the advertiser's own. `timeout_s`: what one auction waits for it."""
+class Reached(Choice):
+    """Through an engine. `timeout_s`: what one auction waits for it; `tokenizer`: a folder like its model's."""
+
+    timeout_s: TimeoutS = 10.0
+    api_key_file: FileName | None = None
+    tokenizer: FileName | None = None
+
+
+class Owned(Reached):
+    """A model of the advertiser's own."""
 
     source: Literal["model"]
     engine: Name
-    timeout_s: TimeoutS = 10.0
-    api_key_file: FileName | None = None
 
 
-class Probed(Choice):
+class Probed(Reached):
     """A linear function of an embedding, of the reference engine where no other is named."""
 
     source: Literal["linear_probe"]
     weights_file: FileName
     engine: Name | None = None
-    timeout_s: TimeoutS = 10.0
-    api_key_file: FileName | None = None
 
 
 AnyChoice = Annotated[Prompted | Adapted | Owned | Probed, Field(discriminator="source")]

@@ -16,7 +16,7 @@ from workers.rewards.isolated import Isolated
 from workers.rewards.linear_probe import Embeddings, LinearProbe
 from workers.rewards.log_ratio import LogRatio
 from workers.rewards.lora import Lora
-from workers.rewards.own_engines import OwnEngines
+from workers.rewards.own_engines import OVER_NETWORK, Address, OwnEngines
 from workers.rewards.own_model import OwnModel
 from workers.rewards.reading import read_bounded
 from workers.rewards.weights import read_weights
@@ -80,7 +80,7 @@ class _Opener:
             raise SettingsError(f"{where}.adapter: {error}") from None
 
     def _owned(self, choice: Owned, where: str) -> Chosen:
-        model = self.engines.model(choice.engine, self._key(choice, where), f"{where}.engine")
+        model = self.engines.model(self._address(choice.engine, choice, where), f"{where}.engine")
         source = OwnModel(model)
         return source if model.model is self.known.reference else Isolated(source, choice.timeout_s)
 
@@ -93,8 +93,10 @@ class _Opener:
     def _embeddings(self, choice: Probed, where: str) -> Embeddings:
         """Those of the reference engine where the choice names no other: it is everybody's."""
         late = None
+        if choice.tokenizer and not choice.engine:
+            raise SettingsError(f"{where}.tokenizer: only an engine over HTTP needs one; name the engine too")
         if choice.engine:
-            late = self.engines.embedder(choice.engine, self._key(choice, where), f"{where}.engine")
+            late = self.engines.embedder(self._address(choice.engine, choice, where), f"{where}.engine")
         if late not in self.shared:
             self.shared[late] = Embeddings(late or self._of_reference(where))
         return self.shared[late]
@@ -107,6 +109,16 @@ class _Opener:
                 "http://HOST:PORT#MODEL"
             )
         return Late.of(embedder)
+
+    def _address(self, engine: str, choice: Owned | Probed, where: str) -> Address:
+        return Address(engine, self._key(choice, where), self._tokenizer(engine, choice, where))
+
+    def _tokenizer(self, engine: str, choice: Owned | Probed, where: str) -> str:
+        if choice.tokenizer is None:
+            return ""
+        if not engine.startswith(OVER_NETWORK):
+            raise SettingsError(f"{where}.tokenizer: only an engine over HTTP needs one; {engine} has its own")
+        return str(self.file.parent / Path(choice.tokenizer).expanduser())
 
     def _key(self, choice: Owned | Probed, where: str) -> str:
         """Never the reference server's key: an advertiser's server must not get to know it."""

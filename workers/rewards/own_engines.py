@@ -23,10 +23,14 @@ OVER_NETWORK = ("http:", "https:")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What makes two engines one. `embeds`: it is asked for embeddings, not for log-probabilities."""
+    """What makes two engines one. `embeds`: it is asked for embeddings, not for log-probabilities.
+
+    `tokenizer` is the folder whose chat template frames what it is asked; empty: that of the reference server.
+    """
 
     name: str
     api_key: str = field(default="", repr=False)
+    tokenizer: str = ""
     embeds: bool = False
 
 
@@ -38,15 +42,15 @@ class OwnEngines:
         self._lates: dict[Address, Late[Any]] = {}
         self._named_by: dict[Address, str] = {}  # the place that was first to name it
 
-    def model(self, name: str, api_key: str, where: str) -> Late[Engine]:
+    def model(self, address: Address, where: str) -> Late[Engine]:
         """One that scores. SettingsError: too many."""
-        if name in self._opened:
-            return Late.of(self._opened[name])
-        return self._late(Address(name, api_key), where)
+        if address.name in self._opened and not address.tokenizer:
+            return Late.of(self._opened[address.name])
+        return self._late(address, where)
 
-    def embedder(self, name: str, api_key: str, where: str) -> Late[Embedder]:
+    def embedder(self, address: Address, where: str) -> Late[Embedder]:
         """One that embeds. SettingsError: too many."""
-        return self._late(Address(name, api_key, embeds=True), where)
+        return self._late(replace(address, embeds=True), where)
 
     async def reach(self) -> tuple[str, ...]:
         """Open them all; a sentence for each that does not answer yet. SettingsError: one is not what it should be.
@@ -73,7 +77,9 @@ class OwnEngines:
 
     async def _open(self, address: Address) -> Any:
         """The reference server's key is not for others."""
-        options = replace(self._options.without_adapters(), http=replace(self._options.http, api_key=address.api_key))
+        http = self._options.http
+        http = replace(http, api_key=address.api_key, tokenizer=address.tokenizer or http.tokenizer)
+        options = replace(self._options.without_adapters(), http=http)
         opening = (open_embedder if address.embeds else open_engine)(address.name, options)
         return await open_checked(
             opening, lambda model: insist_same_tokenizer(model, self._reference), self._named_by[address]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from workers.engines.deadline import within
+from workers.engines.openai_http.answer import Unusable, parsed, read_body, shown
 from workers.engines.openai_http.breaker import Breaker, Silent
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable
 
@@ -21,10 +22,9 @@ PAUSES_S = (0.2, 1.0)  # the longest before each repetition; the pause is drawn 
 LONGEST_RETRY_AFTER_S = 10.0
 CONNECT_S = 5.0  # a host that takes longer is not there
 KEEP_ALIVE_S = 3.0  # vLLM closes an idle connection after 5 s; a request must not meet that
-MAX_ANSWER_BYTES = 64 << 20  # a scored prompt has about 70 bytes for each token
-MAX_SHOWN = 300  # characters of an answer in a message
 
-INPUT_AT_FAULT = {400, 404, 413, 422}
+INPUT_AT_FAULT = {400, 413, 422}
+KEY_AT_FAULT = {401, 403}
 BUSY = {408, 429}
 NO_SERVER_BEHIND = {502, 503, 504}
 
@@ -37,16 +37,12 @@ class Busy(EngineUnavailable):
         self.retry_after_s = retry_after_s
 
 
-class Unusable(EngineUnavailable):
-    """The server answered, but not with what was asked for."""
-
-
 class Failing(Unusable):
     """The server answered that it cannot: a status of 500 and more."""
 
 
 class Misdirected(EngineUnavailable):
-    """Another URL, key or certificate is needed; repeating does not help."""
+    """Another URL, model name, key or certificate is needed; no input is at fault, and repeating does not help."""
 
 
 class Client:
@@ -61,17 +57,18 @@ class Client:
         self._connections: list[httpx.AsyncClient] = []  # never more than slots
         self._idle: list[httpx.AsyncClient] = []  # of these, the last used last
 
-    async def get(self, path: str, read: Read[T]) -> T:
+    async def get(self, path: str, read: Read[T], limit_bytes: int) -> T:
         """What `read` makes of the JSON there. Raises as `post` does."""
-        return await self._asked("GET", path, None, read)
+        return await self._asked("GET", path, None, read, limit_bytes)
 
-    async def post(self, path: str, body: dict[str, Any], read: Read[T]) -> T:
-        """What `read` makes of the answer.
+    async def post(self, path: str, body: dict[str, Any], read: Read[T], limit_bytes: int) -> T:
+        """What `read` makes of the answer, of which no more than `limit_bytes` are read.
 
         EngineRejected: the input is at fault. EngineTimeout: no answer in time. EngineUnavailable: the server is down,
         busy or misdirected; or, as Unusable, it answers with something else.
         """
-        return await self._asked("POST", path, json.dumps(body, separators=(",", ":")).encode(), read)
+        content = json.dumps(body, separators=(",", ":")).encode()
+        return await self._asked("POST", path, content, read, limit_bytes)
 
     async def close(self) -> None:
         for connection in self._connections:
@@ -98,7 +95,7 @@ class Client:
         self._connections.append(connection)
         return connection
 
-    async def _asked(self, method: str, path: str, body: bytes | None, read: Read[T]) -> T:
+    async def _asked(self, method: str, path: str, body: bytes | None, read: Read[T], limit_bytes: int) -> T:
         clock = asyncio.get_running_loop().time
         async with self._slots:
             end_s = clock() + self._timeout_s
@@ -108,7 +105,7 @@ class Client:
                     async with self._breaker.guard():
                         end_s += clock() - asked_s  # waiting for another's probe is not the server's time
                         async with within(timedelta(seconds=end_s - clock())):
-                            return read(_document(await self._exchanged(method, path, body)))
+                            return read(await parsed(await self._exchanged(method, path, body, limit_bytes)))
                 except (Silent, Busy, Unusable) as failure:
                     wait_s = _wait_s(failure, pause_s)
                     if wait_s is None or clock() + wait_s >= end_s:
@@ -116,13 +113,13 @@ class Client:
                 await asyncio.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _exchanged(self, method: str, path: str, body: bytes | None) -> bytes:
+    async def _exchanged(self, method: str, path: str, body: bytes | None, limit_bytes: int) -> bytes:
         """The body of the answer with status 200."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         connection = self._connection()
         try:
             async with connection.stream(method, path, content=body, headers=headers) as response:
-                content = await _content(response)
+                content = await read_body(response, limit_bytes)
         except httpx.ConnectTimeout:
             raise Silent(f"{self.url}: no connection within {min(CONNECT_S, self._timeout_s):g} s") from None
         except httpx.TimeoutException as error:
@@ -144,23 +141,6 @@ def _wait_s(failure: EngineUnavailable, pause_s: float | None) -> float | None:
     return asked_s + random.uniform(0, pause_s)  # noqa: S311  # jitter
 
 
-async def _content(response: httpx.Response) -> bytes:
-    """All of it, as sent. Unusable: it has more than MAX_ANSWER_BYTES."""
-    content = bytearray()
-    async for chunk in response.aiter_raw():
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            raise Unusable(f"an answer has more than {MAX_ANSWER_BYTES} bytes")
-    return bytes(content)
-
-
-def _document(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        raise Unusable(f"an answer is not JSON: {_shown(content)}") from None
-
-
 def _broken(url: str, error: httpx.HTTPError) -> EngineUnavailable:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return Misdirected(f"{url}: the certificate cannot be trusted: {error}")
@@ -171,7 +151,7 @@ def _broken(url: str, error: httpx.HTTPError) -> EngineUnavailable:
 def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineRejected | EngineUnavailable:
     """What a status other than 200 means."""
     status = response.status_code
-    message = f"{where} answers {status}: {_shown(content)}"
+    message = f"{where} answers {status}: {shown(content)}"
     if status in INPUT_AT_FAULT:
         return EngineRejected(message)
     if status in BUSY:
@@ -180,19 +160,17 @@ def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineReje
         return Silent(message)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Failing(message)
-    return Misdirected(f"{message}; is the URL right, and TESSERA_ENGINE_API_KEY?")
+    return Misdirected(f"{message}; {_look_at(status)}")
+
+
+def _look_at(status: int) -> str:
+    if status in KEY_AT_FAULT:
+        return "is the URL right, and the server's key (TESSERA_ENGINE_API_KEY, or api_key_file in the rewards file)?"
+    if status == httpx.codes.NOT_FOUND:
+        return "is the URL right, and does the server still serve the model by this name (--served-model-name)?"
+    return "is the URL right, and what answers there a vLLM server?"
 
 
 def _retry_after_s(header: str) -> float:
     """The seconds it names, bounded; a date is not read."""
     return min(float(header), LONGEST_RETRY_AFTER_S) if header.isascii() and header.isdigit() else 0.0
-
-
-def _shown(content: bytes) -> str:
-    """The message of an error as vLLM writes it, or the beginning of what is there, on one line."""
-    try:
-        text = json.loads(content)["error"]["message"]
-    except (ValueError, RecursionError, TypeError, LookupError):
-        text = content[: 4 * MAX_SHOWN].decode(errors="replace")
-    line = " ".join(str(text).split())
-    return "".join(one if one.isprintable() else "?" for one in line)[:MAX_SHOWN] or "(nothing)"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from workers.engines.base import Limits, Prompt
-from workers.engines.openai_http.client import Unusable
+from workers.engines.openai_http.answer import Unusable, most_bytes
 
 PATH = "/v1/completions"
 ROUNDING = 1e-4  # by which float32 may lift the logarithm of a probability above 0
@@ -44,6 +44,11 @@ def sampling_body(model: str, prompt: Prompt, max_tokens: int, seed: int) -> dic
 
 def scoring_body(model: str, prompt: Prompt, reply: Sequence[int]) -> dict[str, Any]:
     return _body(model, [*prompt, *reply], 1) | {"prompt_logprobs": 0}
+
+
+def limit_bytes(body: dict[str, Any]) -> int:
+    """Of the answer to that: some of it is about the tokens of the prompt too."""
+    return most_bytes(tokens=len(body["prompt"]) + body["max_tokens"])
 
 
 def drawn_reply(document: Any, max_tokens: int, limits: Limits) -> Drawn:

@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.framing import Framing
-from workers.engines.openai_http.client import Client, Read, Unusable
-from workers.engines.openai_http.completions import PATH, Drawn, drawn_reply, sampling_body, scored_reply, scoring_body
+from workers.engines.openai_http.answer import Unusable
+from workers.engines.openai_http.client import Client, Read
+from workers.engines.openai_http.completions import (
+    PATH,
+    Drawn,
+    drawn_reply,
+    limit_bytes,
+    sampling_body,
+    scored_reply,
+    scoring_body,
+)
 from workers.errors import EngineRejected, SettingsError
 
 T = TypeVar("T")
@@ -52,11 +61,12 @@ class HttpScorer:
         Without that, a record on which a sound server always fails would be waited for without end.
         """
         try:
-            return await self._client.post(PATH, body, read)
+            return await self._client.post(PATH, body, read, limit_bytes(body))
         except Unusable as unusable:
             if self._known is None:
                 raise
-            await self._client.post(PATH, *self._scoring(*self._known))
+            known, read_known = self._scoring(*self._known)
+            await self._client.post(PATH, known, read_known, limit_bytes(known))
             raise EngineRejected(f"the server answers others, but fails on this input: {unusable}") from unusable
 
 

@@ -7,8 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from workers.engines.base import Identity, Limits
-from workers.engines.framing import Framing
-from workers.engines.openai_http.client import Unusable
+from workers.engines.openai_http.answer import Unusable
 from workers.engines.openai_http.engine import Served
 from workers.errors import SettingsError
 
@@ -64,16 +63,16 @@ def adapters_of(cards: Mapping[str, Card], base: Card) -> list[Card]:
     return [card for card in cards.values() if card.parent == base.id]
 
 
-def served(cards: Mapping[str, Card], card: Card, version: str, framing: Framing) -> Served:
+def served(cards: Mapping[str, Card], card: Card, version: str, tokenizer_sha256: str, vocabulary: int) -> Served:
     """Who the model is: `model_sha256` is of what the server says that it is, for its weights are not to be seen.
 
-    That is the JSON of id, root, parent and max_model_len of its card and the server's version, keys sorted. The server
-    says no size of the vocabulary either, so the tokenizer's counts. One token of max_model_len is always generated.
+    That is the JSON of id, root, parent and max_model_len of its card and the server's version, keys sorted. Nor does
+    the server say how large the `vocabulary` is. One token of max_model_len is always generated.
     """
     text = json.dumps(asdict(card) | {"version": version}, sort_keys=True, separators=(",", ":"))
     model = sha256(text.encode()).hexdigest()
-    identity = Identity("http", f"vllm {version}", model, framing.sha256, CALLS)
-    return Served(card.id, identity, Limits(framing.vocabulary, _context(cards, card) - 1))
+    identity = Identity("http", f"vllm {version}", model, tokenizer_sha256, CALLS)
+    return Served(card.id, identity, Limits(vocabulary, _context(cards, card) - 1))
 
 
 def _context(cards: Mapping[str, Card], card: Card) -> int:

@@ -10,9 +10,11 @@ from workers.engines.all_of import all_of
 from workers.engines.base import Prompt, Reply, Scorer
 from workers.engines.framing import Framing
 from workers.engines.openai_http.address import Address, parse_address
-from workers.engines.openai_http.client import Client, Failing, Misdirected, Unusable
+from workers.engines.openai_http.answer import Unusable, most_bytes
+from workers.engines.openai_http.client import Client, Failing, Misdirected
 from workers.engines.openai_http.engine import HttpEngine, Known
-from workers.engines.openai_http.models import adapters_of, chosen, read_cards, read_version, served
+from workers.engines.openai_http.models import Card, adapters_of, chosen, read_cards, read_version, served
+from workers.engines.openai_http.vocabulary import vocabulary_of
 from workers.engines.options import EngineOptions
 from workers.errors import EngineRejected, SettingsError
 
@@ -31,6 +33,7 @@ AWKWARD = (
 QUESTION = "What can I do with a free afternoon?"
 ANSWER = "Read a book, bake bread, or go for a walk."
 REPLIES, TOKENS = 8, 32  # that are drawn and scored, to see whether the numbers agree
+MAX_CARDS_BYTES = 1 << 20  # a model's card has about 600
 MEAN_NATS = 5e-3  # per token over all of them: 16-bit arithmetic errs to both sides, another temperature to one
 REPLY_NATS = 0.02  # per token of one reply
 
@@ -55,13 +58,12 @@ async def open_http(name: str, options: EngineOptions) -> HttpEngine:
 
 
 async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngine:
-    version = await client.get("/version", read_version)
-    cards = await client.get("/v1/models", read_cards)
+    version, cards = await listed(client)
     card = chosen(cards, address.url, address.model)
-    framing = framing_of(tokenizer)
+    framing, vocabulary = framing_of(tokenizer)
     await check_tokenizer(client, card.id, framing)
-    model = served(cards, card, version, framing)
-    adapters = {one.id: served(cards, one, version, framing) for one in adapters_of(cards, card)}
+    model = served(cards, card, version, framing.sha256, vocabulary)
+    adapters = {one.id: served(cards, one, version, framing.sha256, vocabulary) for one in adapters_of(cards, card)}
     bare = HttpEngine(client, model, framing, None, adapters)
     known = framing.encode(QUESTION), Reply(framing.plain(ANSWER), "", 0.0, False)
     await _check_numbers(bare, known)
@@ -69,14 +71,22 @@ async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngin
     return HttpEngine(client, model, framing, known, adapters)
 
 
-def framing_of(folder: str) -> Framing:
-    """The tokenizer in TESSERA_ENGINE_TOKENIZER. SettingsError: there is none."""
+async def listed(client: Client) -> tuple[str, dict[str, Card]]:
+    """The server's version, and its models by name."""
+    version = await client.get("/version", read_version, most_bytes())
+    return version, await client.get("/v1/models", read_cards, MAX_CARDS_BYTES)
+
+
+def framing_of(folder: str) -> tuple[Framing, int]:
+    """The tokenizer in TESSERA_ENGINE_TOKENIZER, and how many ids its model knows. SettingsError: there is none."""
     if not folder:
         raise SettingsError(
-            "TESSERA_ENGINE_TOKENIZER is not set: an engine over HTTP needs the folder with its model's "
-            "tokenizer.json and chat template on this machine"
+            "TESSERA_ENGINE_TOKENIZER is not set (nor, in the rewards file, tokenizer): an engine over HTTP "
+            "needs the folder with its model's tokenizer.json and chat template on this machine"
         )
-    return Framing(Path(folder).expanduser())
+    path = Path(folder).expanduser()
+    framing = Framing(path)
+    return framing, vocabulary_of(path, framing)
 
 
 async def check_tokenizer(client: Client, model: str, framing: Framing) -> None:
@@ -84,10 +94,11 @@ async def check_tokenizer(client: Client, model: str, framing: Framing) -> None:
     expected = {text: framing.plain(text) for text in AWKWARD} | framing.frame
     for text, ids in expected.items():
         body = {"model": model, "prompt": text, "add_special_tokens": False}
-        if text and await client.post("/tokenize", body, _tokens) != ids:
+        if text and await client.post("/tokenize", body, _tokens, most_bytes(tokens=len(text))) != ids:
             raise SettingsError(
-                f"TESSERA_ENGINE_TOKENIZER is not the tokenizer of {model!r} at {client.url}: they differ on {text!r}. "
-                "Use the tokenizer.json and chat template that the server's model came with"
+                f"TESSERA_ENGINE_TOKENIZER (in the rewards file, tokenizer) is not the tokenizer of {model!r} at "
+                f"{client.url}: they differ on {text!r}. Use the tokenizer.json and "
+                "chat template that the server's model came with"
             )
 
 
