@@ -6,7 +6,6 @@ little, so that the same call may give other replies; VLLM_BATCH_INVARIANT=1 is 
 
 import asyncio
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.framing import Framing
+from workers.engines.nats import total
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
 from workers.engines.vllm_local.starting import Guard
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
@@ -151,5 +151,5 @@ class VllmEngine:
     def _reply(self, completion: CompletionOutput) -> Reply:
         """vLLM counts the end token, and any other that stops the model, as the reply's last."""
         ids = tuple(completion.token_ids)
-        log_q = min(0.0, math.fsum(completion.logprobs.logprobs))
+        log_q = total(completion.logprobs.logprobs)
         return Reply(ids, self._base.framing.decode(ids), log_q, completion.finish_reason == "stop")
