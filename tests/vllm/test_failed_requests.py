@@ -55,7 +55,7 @@ async def test_whose_fault_it_is(health: str | None, answer: str | None, means: 
     from workers.engines.vllm_local.requests import drawing
 
     def raised(name: str | None) -> Exception | None:
-        return None if name is None else (getattr(of_engine, name, None) or getattr(exceptions, name))("told to")
+        return None if name is None else (getattr(of_engine, name, None) or getattr(exceptions, name))()
 
     llm: Any = FailingLlm(raised(health), raised(answer))
     guard: Any = None

@@ -74,7 +74,7 @@ def _tokenizer(content: bytes, folder: Path) -> Tokenizer:
     try:
         return Tokenizer.from_str(content.decode())
     except Exception as error:  # the library raises nothing narrower
-        raise SettingsError(f"{folder / FILE} is not a tokenizer: {error}; {AGAIN}") from None
+        raise SettingsError(f"{folder / FILE} is not a tokenizer: {error}; {AGAIN}") from error
 
 
 def _configuration(path: Path) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _rendered(folder: Path) -> str:
         turn = {"role": "user", "content": MARK}
         return environment.from_string(template).render(messages=[turn], add_generation_prompt=True, **names)
     except Exception as error:  # a template is a program: it may fail in every way
-        raise SettingsError(f"the chat template in {folder} cannot be rendered: {error}") from None
+        raise SettingsError(f"the chat template in {folder} cannot be rendered: {error}") from error
 
 
 def _template(folder: Path, config: dict[str, Any]) -> str:

@@ -37,7 +37,9 @@ async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engin
     try:
         limits = _limits(llm, framing)
         named = f"vllm:{folder.name if Path(model).expanduser().is_dir() else model}"
-        identity = Identity(named, f"vllm {vllm.__version__}", await digest.result(), framing.sha256, core.scoring.calls)
+        identity = Identity(
+            named, f"vllm {vllm.__version__}", await digest.result(), framing.sha256, core.scoring.calls
+        )
         base = VllmScorer(core, framing, identity, limits)
         adapted = {one.name: await _adapted(llm, base, one, number) for number, one in enumerate(adapters, start=1)}
         if adapted:
