@@ -90,8 +90,7 @@ async def vllm_engine() -> AsyncIterator[Engine]:
 @pytest.fixture(scope="session")
 def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
     """The one vLLM server of the session, with one adapter. Tests that kill one start their own."""
-    if not bundled.vllm_is_installed():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("vLLM is not installed in this environment")
+    bundled.need_vllm()
     with VllmServer(tmp_path_factory.mktemp("vllm-server"), adapters=True) as server:
         yield server
 

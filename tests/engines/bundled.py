@@ -1,6 +1,9 @@
 """The bundled model as vLLM is given it in tests, and the environment in which vLLM starts in seconds."""
 
+import os
 from importlib.util import find_spec
+
+import pytest
 
 from workers.engines.embedded.engine import MODEL
 from workers.engines.options import EngineOptions, VllmOptions
@@ -25,3 +28,9 @@ def vllm_is_installed() -> bool:
     """tests/vllm is no vLLM, although Python takes it for a package of that name."""
     found = find_spec("vllm")
     return found is not None and found.origin is not None
+
+
+def need_vllm() -> None:
+    """Skip the test where vLLM is missing; fail it where everything has to be tested."""
+    if not vllm_is_installed():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("vLLM is not installed in this environment")

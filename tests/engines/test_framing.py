@@ -46,6 +46,8 @@ def test_a_template_in_the_configuration_will_do(folder: Path) -> None:
         ("{{ messages[0].content | upper }}", "exactly once"),
         ("{{ raise_exception('needs a system turn') }}", "needs a system turn"),
         ("{% if %}", "cannot be rendered"),
+        ("{{ 1 / 0 }}", "cannot be rendered: division by zero"),
+        ("{{ messages[1].content.no.such }}", "cannot be rendered"),
         ("{{ ''.__class__.__mro__ }}{{ messages[0].content }}", "cannot be rendered"),
     ],
 )
@@ -53,6 +55,29 @@ def test_a_template_that_does_not_fit_is_refused(folder: Path, template: str, sa
     (folder / "chat_template.jinja").write_text(template)
 
     with pytest.raises(SettingsError, match=says):
+        Framing(folder)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("tokenizer.json", POINTER, "is not a tokenizer: .* git-lfs pointer"),
+        ("tokenizer.json", b"\xff\xfe", "is not a tokenizer"),
+        ("tokenizer.json", b"[]", "is not a tokenizer"),
+        ("tokenizer_config.json", b"[]", "is not a JSON object"),
+        ("tokenizer_config.json", b"{", "is not JSON"),
+        ("tokenizer_config.json", b"\xff", "is not UTF-8"),
+        ("tokenizer_config.json", b"[" * 100_000, "is not JSON"),
+        ("chat_template.jinja", b"\xff", "is not UTF-8"),
+    ],
+)
+def test_a_damaged_file_is_named(folder: Path, file: str, content: bytes, says: str) -> None:
+    (folder / file).write_bytes(content)
+
+    with pytest.raises(SettingsError, match=rf"{file} {says}"):
         Framing(folder)
 
 

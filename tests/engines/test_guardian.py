@@ -117,3 +117,26 @@ def test_a_process_of_somebody_else_is_left_alone() -> None:
     assert other.poll() is None
     other.kill()
     other.wait(ENDS_WITHIN_S)
+
+
+async def test_two_vllms_of_one_process_end_apart() -> None:
+    """Closing one leaves the other's processes alone, whichever came first."""
+
+    def start() -> psutil.Process:
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(SLEEPS_S,), daemon=True)
+        process.start()
+        return psutil.Process(process.pid)
+
+    (first, first_guard), (second, second_guard) = await start_guarded(start), await start_guarded(start)
+    third, third_guard = await start_guarded(start)
+
+    second_guard.close()
+    assert psutil.wait_procs([second], timeout=ENDS_WITHIN_S)[1] == []
+    assert len(psutil.wait_procs([first, third], timeout=0.5)[1]) == 2
+
+    first_guard.close()
+    assert psutil.wait_procs([first], timeout=ENDS_WITHIN_S)[1] == []
+    assert psutil.wait_procs([third], timeout=0.5)[1] == [third]
+
+    third_guard.close()
+    assert psutil.wait_procs([third], timeout=ENDS_WITHIN_S)[1] == []

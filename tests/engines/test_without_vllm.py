@@ -11,3 +11,11 @@ from workers.errors import MissingProgram
 async def test_the_install_line_is_said() -> None:
     with pytest.raises(MissingProgram, match=r"infra/bootstrap\.py vllm"):
         await open_engine(bundled.VLLM, bundled.OPTIONS)
+
+
+def test_its_tests_are_skipped_at_home_and_fail_where_everything_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundled, "vllm_is_installed", lambda: False)
+    for variable, ends in (("", pytest.skip.Exception), ("true", pytest.fail.Exception)):
+        monkeypatch.setenv("CI", variable)
+        with pytest.raises(ends, match="not installed"):
+            bundled.need_vllm()

@@ -90,7 +90,7 @@ def test_an_unknown_adapter_is_refused(engine: Engine) -> None:
 
 async def test_a_slot_too_few_is_found_at_start(adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """With as many slots as adapters, a CPU's vLLM scores replies without an adapter as if they had one."""
-    pytest.importorskip("vllm.v1")
+    bundled.need_vllm()
     from workers.engines.vllm_local import opening
 
     def one_too_few(given: Any) -> dict[str, Any]:
@@ -150,8 +150,28 @@ async def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
         await open_engine(bundled.VLLM, options({"stranger": folder}))
 
 
-async def test_a_layer_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
-    folder = write_adapter(tmp_path / "deeper", 1, (*ATTENTION, "model.layers.4.self_attn.q_proj"))
+@pytest.mark.parametrize(
+    "modules",
+    [
+        (*ATTENTION, "model.layers.4.self_attn.q_proj"),
+        tuple(f"model.layers.{layer}.self_attn.q_proj" for layer in range(10, 14)),
+        tuple(f"model.language_model.layers.{layer}.self_attn.q_proj" for layer in range(4)),
+    ],
+)
+async def test_modules_that_the_model_does_not_have_are_refused(tmp_path: Path, modules: tuple[str, ...]) -> None:
+    """Some or all: vLLM would ignore them."""
+    folder = write_adapter(tmp_path / "stranger", 1, modules)
 
-    with pytest.raises(SettingsError, match=r"'deeper' belongs to another model: .*layers\.4\."):
-        await open_engine(bundled.VLLM, options({"deeper": folder}))
+    with pytest.raises(SettingsError, match=r"'stranger' belongs to another model: .*q_proj"):
+        await open_engine(bundled.VLLM, options({"stranger": folder}))
+
+
+async def test_an_adapter_that_changes_nothing_is_refused(tmp_path: Path, adapters: dict[str, Path]) -> None:
+    """Never trained: the second factor is 0."""
+    from safetensors.torch import load_file, save_file
+
+    weights = write_adapter(tmp_path / "idle", 1) / "adapter_model.safetensors"
+    save_file({name: one * (".lora_A." in name) for name, one in load_file(weights).items()}, weights)
+
+    with pytest.raises(SettingsError, match="'idle' changes nothing"):
+        await open_engine(bundled.VLLM, options({**adapters, "idle": weights.parent}))

@@ -1,6 +1,9 @@
 """A model that is not there, or that vLLM cannot run, is a settings error that says what to do."""
 
+import asyncio
 import shutil
+import threading
+import time
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +16,7 @@ from workers.engines.catalogue import open_engine
 from workers.errors import SettingsError
 
 pytestmark = pytest.mark.vllm
+SLOW_S = 60.0
 
 
 @pytest.fixture
@@ -58,6 +62,35 @@ async def test_what_vllm_refuses_is_said_with_its_words() -> None:
 
     with pytest.raises(SettingsError, match=r"hf with these settings: .*max_model_len \(100000\) is greater"):
         await open_engine(bundled.VLLM, too_long)
+
+
+async def test_a_vllm_for_gpus_without_one_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled.need_vllm()
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    def without_gpu(_: AsyncEngineArgs) -> None:
+        raise RuntimeError("Failed to infer device type")
+
+    monkeypatch.setattr(AsyncEngineArgs, "create_engine_config", without_gpu)
+    with pytest.raises(SettingsError, match=r"Failed to infer device type.*infra/bootstrap\.py vllm"):
+        await open_engine(bundled.VLLM, bundled.OPTIONS)
+
+
+def test_a_wrong_setting_ends_at_once_though_the_digest_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is it begun, nor does the end of the event loop wait for it."""
+    bundled.need_vllm()
+    from workers.engines.vllm_local import opening
+
+    release, began = threading.Event(), time.monotonic()
+    monkeypatch.setattr(opening, "weights_sha256", lambda _: release.wait(SLOW_S))
+    wrong = replace(bundled.OPTIONS, vllm=replace(bundled.OPTIONS.vllm, quantization="nosuch"))
+
+    with pytest.raises(SettingsError, match="with these settings"):
+        asyncio.run(open_engine(bundled.VLLM, wrong))
+
+    assert time.monotonic() - began < SLOW_S / 2
+    assert not any(thread.name == "background" for thread in threading.enumerate())
+    release.set()
 
 
 def test_the_digest_is_that_of_the_weights(vllm_engine: Engine) -> None:

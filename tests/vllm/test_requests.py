@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.engines import bundled
 from workers.errors import EngineGone, EngineUnavailable
 
 pytestmark = pytest.mark.vllm
@@ -16,7 +17,7 @@ PROMPT, REPLY = (1, 3, 40, 41, 4), (50, 51, 2)
 @pytest.fixture(scope="module")
 def requests() -> Any:
     """Imported only where vLLM is."""
-    pytest.importorskip("vllm.v1")
+    bundled.need_vllm()
     from workers.engines.vllm_local import requests
 
     return requests

@@ -17,6 +17,8 @@ CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 MARK = "\u2045turn\u2046"  # stands for the turn while the template is rendered; no template has it
 
+AGAIN = "is it a git-lfs pointer or a part of the file? Fetch the model again"
+
 
 class Framing:
     """The tokenizer and chat template in `folder`.
@@ -29,7 +31,7 @@ class Framing:
     def __init__(self, folder: Path) -> None:
         content = _read(folder / FILE)
         self.sha256 = sha256(content).hexdigest()
-        self._tokenizer = Tokenizer.from_str(content.decode())
+        self._tokenizer = _tokenizer(content, folder)
         before, found, after = _rendered(folder).partition(MARK)
         if not found or MARK in after:
             raise SettingsError(f"the chat template in {folder} does not show a user's turn exactly once, unchanged")
@@ -61,9 +63,36 @@ def _read(path: Path) -> bytes:
         raise SettingsError(f"{path} cannot be read: {error.strerror}; a tokenizer folder has {FILE}") from None
 
 
+def _text_of(path: Path) -> str:
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 ({error}); {AGAIN}") from None
+
+
+def _tokenizer(content: bytes, folder: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(content.decode())
+    except Exception as error:  # the library raises nothing narrower
+        raise SettingsError(f"{folder / FILE} is not a tokenizer: {error}; {AGAIN}") from error
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    """Of the tokenizer; it may be missing."""
+    if not path.exists():
+        return {}
+    try:
+        config = json.loads(_text_of(path))
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path} is not JSON: {error}; {AGAIN}") from None
+    if not isinstance(config, dict):
+        raise SettingsError(f"{path} is not a JSON object; {AGAIN}")
+    return config
+
+
 def _rendered(folder: Path) -> str:
     """The template around one user's turn, up to where the model goes on. Sandboxed: it came with a model."""
-    config = json.loads(_read(folder / CONFIG)) if (folder / CONFIG).exists() else {}
+    config = _configuration(folder / CONFIG)
     template = _template(folder, config)
     names = {name: _text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -71,13 +100,13 @@ def _rendered(folder: Path) -> str:
     try:
         turn = {"role": "user", "content": MARK}
         return environment.from_string(template).render(messages=[turn], add_generation_prompt=True, **names)
-    except TemplateError as error:
-        raise SettingsError(f"the chat template in {folder} cannot be rendered: {error}") from None
+    except Exception as error:  # a template is a program: it may fail in every way
+        raise SettingsError(f"the chat template in {folder} cannot be rendered: {error}") from error
 
 
 def _template(folder: Path, config: dict[str, Any]) -> str:
     if (folder / TEMPLATE).exists():
-        return _read(folder / TEMPLATE).decode()
+        return _text_of(folder / TEMPLATE)
     template = config.get("chat_template")
     if not isinstance(template, str):
         raise SettingsError(f"{folder} has no chat template, neither {TEMPLATE} nor one in {CONFIG}: a base model?")

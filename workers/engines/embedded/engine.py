@@ -7,7 +7,6 @@ stops a machine that has other work.
 """
 
 import asyncio
-import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
+from workers.engines.nats import total
 from workers.errors import SettingsError
 
 MODEL = Path(__file__).parent / "model"
@@ -114,18 +114,13 @@ class EmbeddedEngine:
         rows = [[*prompt, *reply] for reply in replies]
         table = np.asarray(self._scorer.forward_batch(rows, return_log_probs=True))
         first = len(prompt) - 1  # the row that predicts a reply's first token
-        return [_sum(table[row, first + np.arange(len(reply)), reply]) for row, reply in enumerate(replies)]
+        return [total(table[row, first + np.arange(len(reply)), reply].tolist()) for row, reply in enumerate(replies)]
 
 
 def _fold(seeds: Sequence[int]) -> int:
     """One 31-bit seed from all of them."""
     text = b"".join(seed.to_bytes(8, "big") for seed in seeds)
     return int.from_bytes(sha256(text).digest()[:4], "big") & CT2_SEED_MASK
-
-
-def _sum(log_probabilities: NDArray[np.float32]) -> float:
-    """Exact float64 sum, at most 0: float32 rounding can lift a certain token a little above."""
-    return min(0.0, math.fsum(log_probabilities.tolist()))
 
 
 def _read(folder: Path) -> dict[str, bytes]:

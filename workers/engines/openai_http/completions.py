@@ -4,15 +4,14 @@ A server ignores fields that it does not know, without a word. So each is spelle
 and what they ask for is looked for in every answer.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from workers.engines.base import Limits, Prompt
+from workers.engines.nats import ROUNDING, total
 from workers.engines.openai_http.answer import Unusable, most_bytes
 
 PATH = "/v1/completions"
-ROUNDING = 1e-4  # by which float32 may lift the logarithm of a probability above 0
 ZERO = -9999.0  # what vLLM writes for a probability of 0, and for NaN
 
 Drawn = tuple[tuple[int, ...], float, bool]  # ids, their log-probability in nats, finished
@@ -97,4 +96,4 @@ def _sum(log_probabilities: Any, count: int) -> float:
         raise Unusable(f"an answer does not have {count} log-probabilities for {count} tokens")
     if not all(type(one) in (int, float) and ZERO < one <= ROUNDING for one in log_probabilities):  # NaN is not
         raise Unusable("a log-probability is above 0, or not a number, or that of the impossible")
-    return min(0.0, math.fsum(log_probabilities))
+    return total(log_probabilities)

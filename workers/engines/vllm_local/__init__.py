@@ -2,10 +2,12 @@
 
 import asyncio
 import importlib
+from functools import partial
 from importlib.util import find_spec
 
 from workers.engines.base import Engine
 from workers.engines.options import EngineOptions
+from workers.engines.vllm_local.background import Background
 from workers.engines.vllm_local.model import find_model
 from workers.errors import MissingProgram
 
@@ -21,7 +23,9 @@ async def open_vllm(model: str, options: EngineOptions) -> Engine:
             "vLLM is not installed in this environment. For GPUs: pip install 'tessera-auction[vllm]'; "
             "for CPUs, in an environment of its own: python3 infra/bootstrap.py vllm"
         )
-    await asyncio.to_thread(find_model, model)  # a wrong name is said before the seconds that the import takes
+    finding = Background(partial(find_model, model))  # the hub may take minutes, and a Ctrl-C does not wait for it
+    finding.start()
+    folder = await finding.result()  # a wrong name is said before the seconds that the import takes
     opening = await asyncio.to_thread(importlib.import_module, f"{__name__}.opening")
-    engine: Engine = await opening.open_engine(model, options)
+    engine: Engine = await opening.open_engine(model, folder, options)
     return engine

@@ -21,6 +21,7 @@ _TENSOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<half>[AB])\.w
 TURN, ANSWER = "How do I bake cookies?", "Mix flour, butter and sugar, then bake."
 TOLERANCE_NATS = {"torch.float32": 1e-3}  # per token
 TOLERANCE_16_BIT_NATS = 0.02
+NOTHING_NATS = 1e-6  # by which a reply's score changes, at most, where an adapter was ignored
 
 
 Size = tuple[int, ...] | None  # [outputs, inputs] of a module; None where it is no plain matrix, and not compared
@@ -67,11 +68,21 @@ def lora_arguments(adapters: Sequence[Adapter]) -> dict[str, Any]:
 
 
 async def check_separation(base: VllmScorer, adapted: Mapping[str, VllmScorer], dtype: str) -> None:
-    """Score one reply with the model and each adapter, alone and all in one batch. EngineGone: the scores differ."""
+    """Score one reply with the model and each adapter, alone and all in one batch.
+
+    SettingsError: an adapter changes nothing. EngineGone: the batch changes the scores.
+    """
     scorers = [base, *adapted.values()]
     prompt, ids = base.encode(TURN), base.encode(ANSWER)
     replies = [Reply(ids, "", 0.0, False)]
     alone = [float((await scorer.log_probs(prompt, replies))[0]) for scorer in scorers]
+    for name, score in zip(adapted, alone[1:], strict=True):
+        if abs(score - alone[0]) <= NOTHING_NATS:
+            raise _refused(
+                name,
+                "changes nothing: a reply scores as without it. It was never trained, or vLLM ignores its modules, "
+                "because they are named as in another model: export it for this one",
+            )
     together = await all_of(scorer.log_probs(prompt, replies) for scorer in scorers * 2)
     gaps = np.abs(np.concatenate(together) - np.tile(alone, 2))
     if gaps.max() > TOLERANCE_NATS.get(dtype, TOLERANCE_16_BIT_NATS) * len(ids):
@@ -100,9 +111,8 @@ def _read(name: str, folder: Path, sizes: Mapping[str, Size]) -> Adapter:
             "only, without modules_to_save",
         )
     whole_names = [(tensor, match["half"], match["module"]) for tensor, match in found.items() if match]
-    named_alike = any(module in sizes for _, _, module in whole_names)
     for tensor, half, module in whole_names:
-        if (named_alike and module not in sizes) or not _fits(tensors[tensor].shape, half, sizes.get(module)):
+        if (sizes and module not in sizes) or not _fits(tensors[tensor].shape, half, sizes.get(module)):
             raise _refused(name, f"belongs to another model: {tensor} is {tensors[tensor].shape}, which does not fit")
     rank = max((one.shape[0] for tensor, one in tensors.items() if ".lora_A." in tensor), default=0)
     if not 0 < rank <= RANKS[-1]:

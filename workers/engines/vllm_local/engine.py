@@ -6,7 +6,6 @@ little, so that the same call may give other replies; VLLM_BATCH_INVARIANT=1 is 
 
 import asyncio
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,9 +21,10 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.framing import Framing
+from workers.engines.nats import total
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
 from workers.engines.vllm_local.starting import Guard
-from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
+from workers.errors import EngineError, EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 
 CLOSING_S = 10.0  # for the engine core to end by itself
 BEHIND_SCORING = 1 << 48  # calls
@@ -32,7 +32,10 @@ NO_REPLY = ("abort", "error")  # finish reasons of an answer that is not one
 
 
 class Core:
-    """vLLM and what its requests have in common: numbers, priority, time limit and the meaning of its errors."""
+    """vLLM and what its requests have in common: numbers, priority, time limit and the meaning of its errors.
+
+    Priority is the order of calls.
+    """
 
     def __init__(self, llm: AsyncLLM, timeout_s: float, guard: Guard) -> None:
         self._llm: AsyncLLM | None = llm
@@ -60,8 +63,10 @@ class Core:
             raise EngineTimeout(f"vLLM gave no answer within {self._timeout_s:g} s") from error
         except (QueueOverflowError, MaxQueuedTokensError) as error:
             raise EngineUnavailable(f"vLLM's queue is full: {error}") from error
-        except (EngineDeadError, EngineGenerateError) as error:
-            raise EngineGone(f"vLLM's engine core is gone; this process cannot get another: {error}") from error
+        except EngineDeadError as error:
+            raise _gone(error) from error
+        except EngineGenerateError as error:
+            raise await self._judged(error) from error
         except VLLMClientError as error:
             raise EngineRejected(f"vLLM refuses the request: {error}") from error
         if output.outputs[0].finish_reason in NO_REPLY:
@@ -77,6 +82,19 @@ class Core:
         outputs = self._llm.generate(prompt, params, number, priority=priority, lora_request=adapter)
         return [output async for output in outputs][-1]
 
+    async def _judged(self, error: EngineGenerateError) -> EngineError:
+        """Whose fault a failed request is: its own only if the core lives and still answers a request of one token."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if self._llm is not None:
+                    await self._llm.check_health()
+                await self._output((0,), drawing(0, 1), self.scoring_priority(), None)
+        except (EngineDeadError, EngineGenerateError, EngineGone, TimeoutError):
+            return _gone(error.__cause__ or error)
+        except (QueueOverflowError, MaxQueuedTokensError, VLLMClientError) as busy:
+            return EngineUnavailable(f"vLLM failed on a request, and does not take another: {busy}")
+        return EngineRejected(f"vLLM fails on this request, and on no other: {error.__cause__ or error}")
+
     @property
     def unfinished(self) -> int:
         """Requests that vLLM still holds."""
@@ -88,6 +106,10 @@ class Core:
         if llm is not None:
             llm.shutdown(timeout=CLOSING_S)
             self._guard.close()
+
+
+def _gone(error: BaseException) -> EngineGone:
+    return EngineGone(f"vLLM's engine core is gone; this process cannot get another: {error}")
 
 
 class VllmScorer:
@@ -113,7 +135,10 @@ class VllmScorer:
 
 
 class VllmEngine:
-    """`base`, which also draws replies, and its adapters by name."""
+    """`base`, which also draws replies, and its adapters by name.
+
+    The texts of all replies are decoded, by the tokenizer here in microseconds: every candidate's is published.
+    """
 
     seed_scope: SeedScope = "reply"
 
@@ -151,5 +176,5 @@ class VllmEngine:
     def _reply(self, completion: CompletionOutput) -> Reply:
         """vLLM counts the end token, and any other that stops the model, as the reply's last."""
         ids = tuple(completion.token_ids)
-        log_q = min(0.0, math.fsum(completion.logprobs.logprobs))
+        log_q = total(completion.logprobs.logprobs)
         return Reply(ids, self._base.framing.decode(ids), log_q, completion.finish_reason == "stop")

@@ -24,35 +24,41 @@ Process = tuple[int, str]  # its id, and when it began: ids are used again
 def watch(parent: int) -> None:
     """Follow the orders on standard input until it closes; a byte on standard output says that one is followed."""
     known: set[Process] = set()
-    order = b""
+    order, started = b"", False
     while True:
-        _note(parent, known)
+        _note(None if started else parent, known)
         if order == END:
             _kill(known)
         ready, _, _ = select.select([0], [], [], None if order == STARTED else POLL_S)
         if not ready:
             continue
         order = os.read(0, 1)
-        _note(parent, known)
+        _note(None if started else parent, known)
         if not order:
             break
+        started = started or order == STARTED
         os.write(1, order)
     _kill(known)
 
 
-def _note(parent: int, known: set[Process]) -> None:
-    """Add vLLM's processes below `parent`, and everything below one that is known: those keep their parent for now."""
-    while found := set(_children(parent, {pid for pid, _ in known})) - known:
+def _note(parent: int | None, known: set[Process]) -> None:
+    """Add vLLM's processes below `parent`, and everything below one that is known: those keep their parent for now.
+
+    What is older than this process belongs to another vLLM of `parent`, and so does what comes below it (None) later.
+    """
+    began = int(_fields(os.getpid())[START_TIME])
+    while found := set(_children(parent, {pid for pid, _ in known}, began)) - known:
         known |= found
 
 
-def _children(parent: int, above: set[int]) -> Iterator[Process]:
+def _children(parent: int | None, above: set[int], since: int) -> Iterator[Process]:
     for folder in Path("/proc").glob("[0-9]*"):
         pid = int(folder.name)
         with contextlib.suppress(OSError, IndexError):  # it has ended meanwhile
             fields = _fields(pid)
             of = int(fields[PARENT])
-            if of in above or (of == parent and any(name in (folder / "cmdline").read_bytes() for name in OURS)):
+            new = of == parent and int(fields[START_TIME]) >= since
+            if of in above or (new and any(name in (folder / "cmdline").read_bytes() for name in OURS)):
                 yield pid, fields[START_TIME]
 
 

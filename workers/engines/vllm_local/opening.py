@@ -1,7 +1,8 @@
 """Starts vLLM as our options say, and proves at start what later nobody could see."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from workers.engines.base import Engine, Identity, Limits
 from workers.engines.framing import Framing
 from workers.engines.options import EngineOptions, VllmOptions
 from workers.engines.vllm_local.adapters import Adapter, check_separation, lora_arguments, read_adapters
+from workers.engines.vllm_local.background import Background
 from workers.engines.vllm_local.engine import Core, VllmEngine, VllmScorer
-from workers.engines.vllm_local.model import adapted_sha256, find_model, weights_sha256
+from workers.engines.vllm_local.model import adapted_sha256, weights_sha256
 from workers.engines.vllm_local.starting import start_guarded
 from workers.errors import SettingsError
 
@@ -25,18 +27,19 @@ CPU_CACHE_BYTES = 1 << 30  # for keys and values; VLLM_CPU_KVCACHE_SPACE, in GiB
 CPU_BLOCK_TOKENS = 32  # of the prefix cache; a prompt shorter than vLLM's own 128 would never be reused
 
 
-async def open_engine(model: str, options: EngineOptions) -> Engine:
-    """vLLM, started. SettingsError: the model is not there, or vLLM cannot run it as the options say."""
-    folder = await asyncio.to_thread(find_model, model)
+async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engine:
+    """vLLM, started with the files of `model`. SettingsError: it cannot run them as the options say."""
     framing, adapters = Framing(folder), read_adapters(options.vllm.adapters, folder)
-    digest = asyncio.get_running_loop().run_in_executor(None, weights_sha256, folder)  # while vLLM loads them
+    digest = Background(partial(weights_sha256, folder))
     arguments = _arguments(folder, options.vllm, adapters)
-    llm, guard = await start_guarded(lambda: _started(arguments))
+    llm, guard = await start_guarded(lambda: _started(arguments, digest.start))
     core = Core(llm, options.timeout_s, guard)
     try:
         limits = _limits(llm, framing)
         named = f"vllm:{folder.name if Path(model).expanduser().is_dir() else model}"
-        identity = Identity(named, f"vllm {vllm.__version__}", await digest, framing.sha256, core.scoring.calls)
+        identity = Identity(
+            named, f"vllm {vllm.__version__}", await digest.result(), framing.sha256, core.scoring.calls
+        )
         base = VllmScorer(core, framing, identity, limits)
         adapted = {one.name: await _adapted(llm, base, one, number) for number, one in enumerate(adapters, start=1)}
         if adapted:
@@ -48,13 +51,21 @@ async def open_engine(model: str, options: EngineOptions) -> Engine:
     return VllmEngine(base, adapted)
 
 
-def _started(arguments: dict[str, Any]) -> AsyncLLM:
-    """Blocks until the weights are loaded."""
-    given = AsyncEngineArgs(**arguments)
+def _started(arguments: dict[str, Any], accepted: Callable[[], None]) -> AsyncLLM:
+    """Blocks until the weights are loaded. `accepted` is called before that, when the settings are right."""
     try:
+        given = AsyncEngineArgs(**arguments)
         config = given.create_engine_config()
     except (ValueError, OSError, NotImplementedError) as error:
-        raise SettingsError(f"vLLM does not take {given.model} with these settings: {_first_cause(error)}") from error
+        raise SettingsError(
+            f"vLLM does not take {arguments['model']} with these settings: {_first_cause(error)}"
+        ) from error
+    except RuntimeError as error:
+        raise SettingsError(
+            f"vLLM finds nothing to run {arguments['model']} on: {error}. A vLLM built for GPUs needs one that its "
+            "driver shows (nvidia-smi); for CPUs there is another build: python3 infra/bootstrap.py vllm"
+        ) from error
+    accepted()
     try:
         return AsyncLLM.from_vllm_config(config, disable_log_stats=given.disable_log_stats)
     except (ValueError, OSError, RuntimeError) as error:

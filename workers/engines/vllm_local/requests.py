@@ -1,6 +1,5 @@
 """What vLLM is asked for: one reply drawn, or one reply scored, in the words of its two model runners."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,6 +9,7 @@ from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
 from workers.engines.base import Prompt
+from workers.engines.nats import total
 from workers.errors import EngineGone, EngineUnavailable
 
 #: Nothing is detokenised, and only the finished reply crosses from the engine core: scoring 190 tokens costs the front
@@ -96,7 +96,7 @@ def _refuse_cached(output: RequestOutput, allowed: int) -> None:
 
 
 def _sum(log_probabilities: Sequence[float], length: int) -> float:
-    """Exact float64 sum, at most 0: float32 rounding can lift a certain token a little above."""
+    """EngineUnavailable: there is not one for each token."""
     if len(log_probabilities) != length:
         raise EngineUnavailable(f"vLLM scored {len(log_probabilities)} of a reply's {length} tokens")
-    return min(0.0, math.fsum(log_probabilities))
+    return total(log_probabilities)

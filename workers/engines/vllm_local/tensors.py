@@ -25,12 +25,13 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """The tensors by name. ValueError: the file has no such header. OSError: it cannot be read."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+        content = file.read(min(length, MAX_HEADER_BYTES))
     try:
+        header = json.loads(content)
         return {
             name: Tensor(str(entry["dtype"]), tuple(map(int, entry["shape"])))
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ValueError("its header does not describe tensors") from None
