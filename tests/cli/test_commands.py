@@ -183,7 +183,7 @@ def test_settlement_does_not_start_without_its_key() -> None:
 
 
 def test_a_broker_that_is_not_there_is_named() -> None:
-    line = refused(tessera("run", "settlement", kafka="127.0.0.1:1"))
+    line = refused(tessera("topics", "describe", kafka="127.0.0.1:1"))
     assert "127.0.0.1:1" in line and "TESSERA_BOOTSTRAP_SERVERS" in line
 
 

@@ -75,3 +75,12 @@ def test_a_server_that_is_down_ends_the_process_with_70() -> None:
 
     assert done.returncode == 70, done.stderr.decode()
     assert b"is its server running" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_a_kafka_that_is_down_ends_the_process_with_70_whatever_the_stage() -> None:
+    """Settlement reads its commitments before it begins."""
+    for stage in ("generation", "settlement"):
+        done = tessera("run", stage, kafka=f"127.0.0.1:{free_port()}", engine="null")
+
+        assert done.returncode == 70, done.stderr.decode()
+        assert b"start it again" in done.stderr and b"Traceback" not in done.stderr

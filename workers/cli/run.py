@@ -12,6 +12,7 @@ from workers.cli import options
 from workers.cli.session import Session, monitor_of, stages_running
 from workers.errors import (
     AccessDenied,
+    BrokerError,
     EngineGone,
     EngineTimeout,
     EngineUnavailable,
@@ -25,7 +26,7 @@ from workers.settings import Settings, settings_table
 from workers.stream.security import connection
 
 EXIT_FAILED, EXIT_INTERRUPTED = 70, 130
-PASSES = (EngineUnavailable, EngineTimeout, RetriesExhausted, EngineGone)  # also before the stages begin
+PASSES = (BrokerError, EngineUnavailable, EngineTimeout, RetriesExhausted, EngineGone)  # also before the stages begin
 SETTINGS_HELP = "\b\nSettings (environment):\n" + "\n".join(
     f"  {row.variable}  [{row.default}]\n      {row.description}" for row in settings_table()
 )
