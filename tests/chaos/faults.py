@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.chaos import failpoints
@@ -40,12 +40,13 @@ class Faults:
         self.counted: Counter[str] = Counter()
         self._broker, self._proxy, self._fleet, self._holders = broker, proxy, fleet, holders
         self._random = random.Random(seed)
+        self._points = _dealt(failpoints.POINTS, self._random)
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._bouncing: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._actions: dict[str, Callable[[], bool]] = {
             "worker_kill": self._kill_worker,
-            "worker_kill_in_transaction": lambda: self._arm(failpoints.KILL, self._random.choice(failpoints.POINTS)),
+            "worker_kill_in_transaction": lambda: self._arm(failpoints.KILL, next(self._points)),
             "zombie": self._freeze_worker,
             "zombie_before_commit": lambda: self._arm(failpoints.STOP, failpoints.OFFSETS),
             "broker_kill": lambda: self._bounce("broker_kill", self._broker.kill),
@@ -205,3 +206,9 @@ class Faults:
     def _hold(self, answer: HeldAnswer) -> bool:
         self._proxy.hold_end_txn(answer)
         return True
+
+
+def _dealt(points: Sequence[str], drawn: random.Random) -> Iterator[str]:
+    """Each of them once, in a drawn order, and again: a few kills meet every point of a transaction."""
+    while True:
+        yield from drawn.sample(points, len(points))

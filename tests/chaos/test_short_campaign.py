@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.campaign import SESSION_S, Outcome, Plan, Round
+from tests.chaos.failpoints import POINTS
 from workers.stream.broker import DevelopmentBroker
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
@@ -63,7 +64,7 @@ def test_every_query_ends_once_whatever_breaks(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("broker_can_be_started")
 def test_partitions_of_the_killed_go_on_without_static_membership_too(tmp_path: Path) -> None:
-    faults = {"worker_kill": 4, "worker_kill_in_transaction": 2}
+    faults = {"worker_kill": 4, "worker_kill_in_transaction": len(POINTS)}
 
     outcome = Round(Plan(auctions=1_500, seed=20_262, faults=faults, is_static=False), tmp_path / "round").run()
 
