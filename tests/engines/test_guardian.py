@@ -20,7 +20,7 @@ SLEEPS_S = 600
 
 #: A worker whose "vLLM" is a process of multiprocessing with a child of its own; it says both ids and waits.
 PARENT = f"""
-import asyncio, multiprocessing
+import asyncio, multiprocessing, os, sys, time
 from tests.engines.test_guardian import core
 from workers.engines.vllm_local.starting import start_guarded
 
@@ -29,8 +29,14 @@ def start():
     context.Process(target=core, args=(theirs,)).start()
     return ours.recv()
 
+def start_and_die():
+    process = context.Process(target=time.sleep, args=({SLEEPS_S},))
+    process.start()
+    print(process.pid, flush=True)
+    os.kill(os.getpid(), {signal.SIGKILL})
+
 async def main():
-    told, _ = await start_guarded(start)
+    told, _ = await start_guarded(start_and_die if "dies" in sys.argv else start)
     print(*told, flush=True)
     await asyncio.sleep({SLEEPS_S})
 
@@ -51,17 +57,21 @@ def core(pipe: "multiprocessing.connection.Connection") -> None:
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[bytes]", list[psutil.Process], str]]:
     """The parent; its core and the core's child; whether a Ctrl-C is kept from them."""
-    program = tmp_path / "parent.py"
-    program.write_text(PARENT)
-    top = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, str(program)], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(top)}
-    ) as parent:
+    with _parent(tmp_path) as parent:
         assert parent.stdout is not None
         *ids, blocked = parent.stdout.readline().split()
         below = [psutil.Process(int(pid)) for pid in ids]
         yield parent, below, blocked.decode()
         parent.kill()
+
+
+def _parent(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    program = folder / "parent.py"
+    program.write_text(PARENT)
+    path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(
+        [sys.executable, str(program), *arguments], stdout=subprocess.PIPE, env={**os.environ, **path}
+    )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
@@ -75,6 +85,19 @@ def test_nothing_outlives_a_parent_that_is_killed(
 
     assert parent.wait(ENDS_WITHIN_S) == -sent
     assert psutil.wait_procs(below, timeout=ENDS_WITHIN_S)[1] == []
+
+
+def test_nothing_outlives_a_parent_that_dies_the_moment_it_has_started_it(tmp_path: Path) -> None:
+    """By then the parent of what is left is another: only what it was born with tells whose it is."""
+    with _parent(tmp_path, "dies") as parent:
+        assert parent.stdout is not None
+        below = int(parent.stdout.readline())
+
+        assert parent.wait(ENDS_WITHIN_S) == -signal.SIGKILL
+        until = time.monotonic() + ENDS_WITHIN_S
+        while psutil.pid_exists(below) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not psutil.pid_exists(below)
 
 
 async def test_a_start_that_is_cancelled_is_ended_and_waited_for() -> None:
@@ -120,14 +143,14 @@ def test_a_process_of_somebody_else_is_left_alone() -> None:
 
 
 async def test_two_vllms_of_one_process_end_apart() -> None:
-    """Closing one leaves the other's processes alone, whichever came first."""
+    """Closing one leaves the other's processes alone, whichever came first, and if both came at once."""
 
     def start() -> psutil.Process:
         process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(SLEEPS_S,), daemon=True)
         process.start()
         return psutil.Process(process.pid)
 
-    (first, first_guard), (second, second_guard) = await start_guarded(start), await start_guarded(start)
+    (first, first_guard), (second, second_guard) = await asyncio.gather(start_guarded(start), start_guarded(start))
     third, third_guard = await start_guarded(start)
 
     second_guard.close()

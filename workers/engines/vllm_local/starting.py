@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from typing import IO, TypeVar
 
@@ -15,27 +17,34 @@ from workers.engines.vllm_local import guardian
 T = TypeVar("T")
 
 GUARDIAN_ENDS_S = 10.0
+END = b"e"
+#: A child that is forked, or that writes its title over its environment (setproctitle), would not show its mark.
+SHOWN = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "SPT_NOENV": "1"}
+_starting = threading.Lock()  # the environment is the process's: two that start at once would inherit each other's
 
 
 class Guard:
     """The guardian of vLLM's processes. They die with us, however we end, and at the latest when it is closed."""
 
     def __init__(self) -> None:
+        mark = uuid.uuid4().hex
+        #: For whatever it is to guard.
+        self.environment = {guardian.NAME: mark, **SHOWN}
         self._process = subprocess.Popen(  # noqa: S603  # our own script
-            [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid())],
+            [sys.executable, "-I", "-S", guardian.__file__, mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            env={name: value for name, value in os.environ.items() if name != guardian.NAME},
             start_new_session=True,  # a Ctrl-C is for us
         )
 
-    def started(self) -> None:
-        """All of vLLM's processes are there, and it knows them when this returns."""
-        self._order(guardian.STARTED)
-
     def end(self) -> None:
-        """Kill them, and whatever vLLM starts from now on."""
-        self._order(guardian.END)
+        """Kill what is there, and whatever vLLM starts from now on."""
+        orders, answers = self._pipes
+        with contextlib.suppress(BrokenPipeError):  # somebody killed it; the model works without
+            orders.write(END)
+            answers.read(1)
 
     def close(self) -> None:
         """Kill what is left of them."""
@@ -52,35 +61,41 @@ class Guard:
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101  # opened above
         return self._process.stdin, self._process.stdout
 
-    def _order(self, order: bytes) -> None:
-        orders, answers = self._pipes
-        with contextlib.suppress(BrokenPipeError):  # somebody killed it; the model works without
-            orders.write(order)
-            answers.read(1)
-
 
 async def start_guarded(start: Callable[[], T]) -> tuple[T, Guard]:
     """The result of `start`, and the guard of the processes that it left. It blocks for up to minutes, and so
     runs in a thread: probes are answered meanwhile, and a Ctrl-C ends it.
     """
     guard = Guard()
-    starting = asyncio.ensure_future(asyncio.to_thread(_undisturbed, start))
+    starting = asyncio.ensure_future(asyncio.to_thread(_undisturbed, start, guard.environment))
     try:
-        started = await asyncio.shield(starting)
+        return await asyncio.shield(starting), guard
     except BaseException:
         guard.end()  # vLLM notices, and so the thread ends
         await asyncio.gather(starting, return_exceptions=True)
         guard.close()
         raise
-    await asyncio.to_thread(guard.started)
-    return started, guard
 
 
-def _undisturbed(start: Callable[[], T]) -> T:
+def _undisturbed(start: Callable[[], T], marked: Mapping[str, str]) -> T:
     """Children inherit that SIGINT is blocked: a Ctrl-C must not end the engine core while we finish what we have.
 
     The resource tracker comes first, for starting it unblocks the signal.
     """
-    resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    return start()
+    with _starting:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        with _inherited(marked):
+            return start()
+
+
+@contextlib.contextmanager
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """They are in the environment of whatever is started within the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
