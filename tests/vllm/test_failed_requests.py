@@ -51,7 +51,7 @@ async def test_whose_fault_it_is(health: str | None, answer: str | None, means: 
     from vllm import exceptions
     from vllm.v1.engine import exceptions as of_engine
 
-    from workers.engines.vllm_local.engine import Core
+    from workers.engines.vllm_local.core import Core
     from workers.engines.vllm_local.requests import drawing
 
     def raised(name: str | None) -> Exception | None:

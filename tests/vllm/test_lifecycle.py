@@ -1,6 +1,7 @@
 """Requests that are given up are freed, a dead engine core is noticed at once, and load changes no reply."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -134,3 +135,70 @@ async def test_a_dead_engine_core_ends_every_call_at_once(killable: tuple[Engine
     with pytest.raises(EngineGone):
         await engine.log_probs(prompt, [reply])
     assert time.monotonic() - killed < NOTICED_S
+
+
+async def test_a_silent_engine_core_is_noticed_and_leaves_nothing(
+    killable: tuple[Any, psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, it is there, and answers nothing: nobody but us would notice."""
+    # Given calls in flight
+    engine, core = killable
+    monkeypatch.setattr(engine.wrapped._core._heart, "silent_s", 2.0)
+    processes = [core, *core.children(recursive=True)]
+    prompt = engine.encode(QUESTION)
+    (reply,) = await engine.sample(prompt, seeds=[1], max_tokens=20)
+    calls = [asyncio.create_task(engine.sample(prompt, seeds=seeds(f"s{n}", 20), max_tokens=LONG)) for n in range(3)]
+    await until(lambda: unfinished(engine) == 60)
+    # When the engine core does nothing any more
+    core.suspend()
+    stopped = time.monotonic()
+    # Then each of them ends, long before its own limit, and says that only a new process helps
+    for error in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(error, EngineGone) and "has not answered for 2 s" in str(error)
+    # and so does every later one
+    with pytest.raises(EngineGone, match="this process cannot get another"):
+        await engine.log_probs(prompt, [reply])
+    assert time.monotonic() - stopped < NOTICED_S
+    # And closing does not wait for it, and leaves no process
+    await engine.close()
+    assert time.monotonic() - stopped < 2 * NOTICED_S
+    assert psutil.wait_procs(processes, timeout=0)[1] == []
+
+
+async def test_a_healthy_engine_core_is_not_given_up(
+    killable: tuple[Any, psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked many times while it works, and answers between two steps."""
+    engine, _ = killable
+    heart, asked = engine.wrapped._core._heart, []
+    ask = heart._ask
+    monkeypatch.setattr(heart, "silent_s", 1.5)
+    monkeypatch.setattr(heart, "_ask", lambda: asked.append(1) or ask())
+
+    for _ in range(3):
+        await engine.sample(engine.encode(QUESTION), seeds=seeds("healthy", 64), max_tokens=LONG)
+
+    assert len(asked) > 5 and not heart.stopped
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_the_event_loop_works_on_while_the_engine_closes(
+    killable: tuple[Any, psutil.Process], caplog: pytest.LogCaptureFixture, stopped: bool
+) -> None:
+    """Also where the core takes its time to end: one that is stopped has to be killed. Nothing is printed."""
+    engine, core = killable
+    await engine.sample(engine.encode(QUESTION), seeds=[1], max_tokens=20)
+    logging.getLogger("vllm").addHandler(caplog.handler)  # its records do not propagate
+    if stopped:
+        core.suspend()
+    closing = asyncio.create_task(engine.close())
+    longest_s, last = 0.0, time.monotonic()
+    while not closing.done():
+        await asyncio.sleep(0.01)
+        longest_s, last = max(longest_s, time.monotonic() - last), time.monotonic()
+    logging.getLogger("vllm").removeHandler(caplog.handler)
+
+    await closing
+    assert longest_s < 2.0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+    assert psutil.wait_procs([core], timeout=5)[1] == []

@@ -17,7 +17,8 @@ from workers.engines.framing import Framing
 from workers.engines.options import EngineOptions, VllmOptions
 from workers.engines.vllm_local.adapters import Adapter, check_separation, lora_arguments, read_adapters
 from workers.engines.vllm_local.background import Background
-from workers.engines.vllm_local.engine import Core, VllmEngine, VllmScorer
+from workers.engines.vllm_local.core import Core
+from workers.engines.vllm_local.engine import VllmEngine, VllmScorer
 from workers.engines.vllm_local.model import adapted_sha256, weights_sha256
 from workers.engines.vllm_local.starting import start_guarded
 from workers.errors import SettingsError
@@ -46,7 +47,7 @@ async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engin
             await check_separation(base, adapted, str(llm.model_config.dtype))
     except BaseException:
         del llm
-        core.close()
+        await core.close()
         raise
     return VllmEngine(base, adapted)
 
