@@ -162,7 +162,7 @@ class CandidatesGenerated(Payload):
     abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
     engine: Engine = Field(description="What the candidates were drawn from; without any, what the fallback was.")
     reference_engine: Engine | None = Field(
-        default=None, description="What the fallback and log_ref come from, where that is another engine."
+        default=None, description="What the fallback comes from, and log_ref too, where that is another engine."
     )
     sampling: Sampling
     candidates: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = Field(
@@ -197,6 +197,9 @@ class CandidatesScored(CandidatesGenerated):
         default_factory=dict,
         description="What the rewards of a bidder came from, where it is not the reference engine told to advertise: "
         "`lora:ADAPTER@sha256`, `model:NAME@sha256`, or `linear_probe:sha256 of the weights@sha256 of the model`.",
+    )
+    scoring_engine: Engine | None = Field(
+        default=None, description="What log_ref comes from, where that is not what the fallback comes from."
     )
     tau_micros_per_nat: Tau
     currency: Currency

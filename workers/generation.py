@@ -13,6 +13,7 @@ from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from workers.engines.all_of import all_of
+from workers.engines.answering import insist_answer
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.deadline import within
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
@@ -63,7 +64,7 @@ class Generation:
         auction_id = derive("auction", *event.origin, event.subject)
         bidders, abstentions = self._admit(event.data)
         plan = self._plan(event.data, bidders)
-        replies, fallback = await self._sample(plan, auction_id, deadline)
+        replies, fallback = await self._sample(plan, auction_id, deadline, stated=event.expiry_time is not None)
         generated = CandidatesGenerated(
             query_id=event.subject,
             auction_id=auction_id,
@@ -72,8 +73,8 @@ class Generation:
             question=_question(event.data),
             advertisers=bidders,
             abstentions=abstentions,
-            engine=_identity(plan.proposal_engine),
-            reference_engine=_identity(self.engine) if plan.proposal_engine is not self.engine else None,
+            engine=plan.proposal_engine.identity.in_event(),
+            reference_engine=self.engine.identity.in_event() if plan.proposal_engine is not self.engine else None,
             sampling=_sampling(plan),
             candidates=tuple(_candidate(index, reply) for index, reply in enumerate(replies)),
             fallback=_candidate(0, fallback),
@@ -111,8 +112,14 @@ class Generation:
                 return replace(plan, proposal="context_aware", proposal_engine=engine, proposal_prompt=prompt)
         return plan
 
-    async def _sample(self, plan: Plan, auction_id: str, deadline: datetime) -> tuple[Sequence[Reply], Reply]:
-        """The candidates and the fallback at once, each from a seed of its own."""
+    async def _sample(
+        self, plan: Plan, auction_id: str, deadline: datetime, *, stated: bool
+    ) -> tuple[Sequence[Reply], Reply]:
+        """The candidates and the fallback at once, each from a seed of its own.
+
+        Where nobody stated the deadline, a silent engine is waited for as one that is down: an outage must not expire
+        a backlog.
+        """
         key = self.policy.sampling_key
         seeds = derive_seeds(key, auction_id, "candidate", plan.candidates)
         last = derive_seeds(key, auction_id, "fallback", 1)
@@ -125,12 +132,19 @@ class Generation:
                     engine.sample(prompt, seeds=drawn, max_tokens=plan.max_tokens) for engine, prompt, drawn in wanted
                 )
         except EngineTimeout:
+            if not stated:
+                await self._insist_answers(plan)
             raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
         except EngineRejected as error:
             raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the model rejects the query: {error}") from None
         except RetriesExhausted as error:
+            await self._insist_answers(plan)
             raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
         return replies[0] if replies else (), fallback[0]
+
+    async def _insist_answers(self, plan: Plan) -> None:
+        """EngineUnavailable: one of the engines that were asked answers nobody."""
+        await all_of(insist_answer(engine) for engine in {self.engine, plan.proposal_engine})
 
 
 def _problem(prompt: Prompt, max_tokens: int, engine: Engine) -> str | None:
@@ -158,16 +172,6 @@ def _bidder(advertiser: Advertiser, reward_limit_nats: float) -> Bidder:
 
 def _question(query: QuerySubmitted) -> auction.Question:
     return auction.Question(text=query.text, language=query.language, category=query.category)
-
-
-def _identity(engine: Engine) -> auction.Engine:
-    known = engine.identity
-    return auction.Engine(
-        name=known.name,
-        version=known.version,
-        model_sha256=known.model_sha256,
-        tokenizer_sha256=known.tokenizer_sha256,
-    )
 
 
 def _sampling(plan: Plan) -> auction.Sampling:

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas import auction
 from schemas.auction import Abstention, Bidder, CandidatesGenerated, CandidatesScored, PaymentRule
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
@@ -75,6 +76,7 @@ class Scoring:
         scored = CandidatesScored(
             **{**known, "abstentions": generated.abstentions + scores.abstentions},
             log_ref=scores.log_ref,
+            scoring_engine=self._other_engine(generated) if scores.log_ref else None,
             rewards_micros={id_: tuple(bid.rewards.tolist()) for id_, bid in scores.bids.items()},
             reward_origins={id_: origin for id_ in scores.bids if (origin := self.origin(id_))},
             clamped={id_: bid.clamped for id_, bid in scores.bids.items() if bid.clamped},
@@ -86,6 +88,11 @@ class Scoring:
             scoring_duration_s=max(0.0, (finished - began).total_seconds()),
         )
         return (event.follow(scored, source=SOURCE, auction_id=generated.auction_id, time=finished),)
+
+    def _other_engine(self, generated: CandidatesGenerated) -> auction.Engine | None:
+        """Ours, if the fallback comes from another: stages are updated one after the other."""
+        ours = self.engine.identity.in_event()
+        return None if ours == (generated.reference_engine or generated.engine) else ours
 
     async def _scores(self, generated: CandidatesGenerated) -> Scores:
         if not generated.candidates:

@@ -217,17 +217,17 @@ def _shown(default: object) -> str:
 
 #: Switches of vLLM's own, where the user has set none. By itself it logs to standard output, which is for results, and
 #: reports to its makers how it is used.
-VLLM_SWITCHES = {
-    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_NO_USAGE_STATS": "1",
-}
+VLLM_SWITCHES = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
+#: Without these its processes could not be told from others: one that is forked, or that writes its title over its
+#: environment (setproctitle), does not show the mark by which engines/vllm_local/guardian.py knows it.
+VLLM_NEEDS = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "SPT_NOENV": "1"}
 
 
 def switch_vllm() -> None:
     """Set them for this process and those that vLLM starts; it reads them when it is imported."""
     for variable, value in VLLM_SWITCHES.items():
         os.environ.setdefault(variable, value)
+    os.environ.update(VLLM_NEEDS)
 
 
 def cache_folder() -> Path:

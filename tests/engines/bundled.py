@@ -7,6 +7,7 @@ import pytest
 
 from workers.engines.embedded.engine import MODEL
 from workers.engines.options import EngineOptions, VllmOptions
+from workers.settings import VLLM_NEEDS
 
 FOLDER = MODEL / "hf"
 VLLM = f"vllm:{FOLDER}"
@@ -21,6 +22,7 @@ QUICK_START = {
     "VLLM_NO_USAGE_STATS": "1",
     "OMP_NUM_THREADS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
+    **VLLM_NEEDS,
 }
 
 

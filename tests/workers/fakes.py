@@ -26,13 +26,7 @@ class Clock:
 
 def drawn_by(engine: Scorer) -> auction.Engine:
     """As an event names the engine that its candidates come from."""
-    known = engine.identity
-    return auction.Engine(
-        name=known.name,
-        version=known.version,
-        model_sha256=known.model_sha256,
-        tokenizer_sha256=known.tokenizer_sha256,
-    )
+    return engine.identity.in_event()
 
 
 class Hang:

@@ -14,8 +14,9 @@ from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query
 from tests.workers.fakes import Clock, FaultyEngine, Hang
+from workers.engines import answering
 from workers.engines.base import Engine, derive_seed
-from workers.errors import EngineRejected, EngineUnavailable, Refused
+from workers.errors import EngineRejected, EngineUnavailable, Refused, RetriesExhausted
 from workers.generation import Generation, Policy
 from workers.prompts import context_aware_turn
 
@@ -27,6 +28,7 @@ POLICY = Policy(
     reward_limit_nats=50.0,
     sampling_key=b"sampling",
 )
+SHORT = timedelta(milliseconds=20)
 
 
 async def generate(
@@ -265,10 +267,49 @@ async def test_a_deadline_counts_from_when_the_query_is_read() -> None:
 
 @pytest.mark.parametrize("word", ["Answer the query", "How do I plant"])
 async def test_a_model_that_does_not_answer_in_time(word: str) -> None:
-    query = with_deadline(make_query(), timedelta(milliseconds=20))
+    query = with_deadline(make_query(), SHORT)
 
     with pytest.raises(Refused) as caught:
         await generate(query, FaultyEngine({word: Hang()}))
+
+    assert caught.value.reason is DeadLetterReason.EXPIRED
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "ANSWERS_WITHIN", SHORT)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", [Hang(), RetriesExhausted("no answer")])
+async def test_an_engine_that_answers_nobody_expires_no_backlog(fault: Hang | Exception) -> None:
+    """The deadline is ours, not the query's: it waits as for an engine that is down."""
+    with pytest.raises(EngineUnavailable, match="hangs"):
+        await generate(make_query(), FaultyEngine({"": fault}), deadline=SHORT)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_nor_does_the_proposals_engine() -> None:
+    silent, worker = FaultyEngine({"": Hang()}), Generation(FaultyEngine(), replace(POLICY, deadline=SHORT), Clock())
+
+    with pytest.raises(EngineUnavailable, match="hangs"):
+        await replace(worker, context_aware=silent).handle(make_query())
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_query_that_is_too_much_for_an_engine_at_work_is_refused() -> None:
+    engine = FaultyEngine({"Answer the query": Hang()})
+
+    with pytest.raises(Refused) as caught:
+        await generate(make_query(), engine, deadline=SHORT)
+
+    assert caught.value.reason is DeadLetterReason.EXPIRED
+    assert engine.calls.sampled[-1] == (answering.QUESTION, (0,), 1)
+
+
+async def test_whoever_stated_a_deadline_is_told_that_it_passed() -> None:
+    with pytest.raises(Refused) as caught:
+        await generate(with_deadline(make_query(), SHORT), FaultyEngine({"": Hang()}))
 
     assert caught.value.reason is DeadLetterReason.EXPIRED
 

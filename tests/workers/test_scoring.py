@@ -215,7 +215,13 @@ async def test_candidates_of_another_tokenizer_make_the_auction_void() -> None:
 async def test_another_model_of_the_same_tokenizer_may_have_drawn_them() -> None:
     larger = drawn_by(FaultyEngine()).model_copy(update={"name": "larger", "model_sha256": "e" * 64})
 
-    assert (await score(make_generated(engine=larger))).data.void_reason is None
+    alone = (await score(make_generated(engine=drawn_by(FaultyEngine()), reference_engine=larger))).data
+    other = (await score(make_generated(engine=larger))).data
+    same = (await score(make_generated(engine=larger, reference_engine=drawn_by(FaultyEngine())))).data
+
+    assert [one.void_reason for one in (alone, other, same)] == [None, None, None]
+    assert [one.scoring_engine for one in (alone, other)] == [drawn_by(FaultyEngine())] * 2
+    assert same.scoring_engine is None
 
 
 async def test_nobody_takes_part() -> None:

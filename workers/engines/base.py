@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas import auction
 from schemas.identity import netstrings
 from workers.errors import EngineRejected
 
@@ -39,6 +40,15 @@ class Identity:
     model_sha256: str
     tokenizer_sha256: str
     calls: str = ""  # by which of the library's calls it draws and scores, for people
+
+    def in_event(self) -> auction.Engine:
+        """The model as events name it."""
+        return auction.Engine(
+            name=self.name,
+            version=self.version,
+            model_sha256=self.model_sha256,
+            tokenizer_sha256=self.tokenizer_sha256,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def auditor_receipt(sale: Sale) -> AuditorReceipt:
         **_auction(sale, worked),
         disclosure=sale.settled.data.disclosure,
         engine=scored.engine,
-        reference_engine=scored.reference_engine,
+        reference_engine=scored.scoring_engine or scored.reference_engine,
         sampling=scored.sampling,
         candidates=tuple(map(_candidate, scored.candidates, scored.log_ref)),
         parties=tuple(_party(sale, worked, index) for index in range(len(worked.parties))),

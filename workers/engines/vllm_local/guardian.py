@@ -52,8 +52,12 @@ def _kill(mark: str) -> bool:
 def _marked(entry: bytes) -> Iterator[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
-            if entry in (folder / "environ").read_bytes().split(b"\0"):
-                yield int(folder.name)
+            if entry in _words(folder / "environ") and __file__.encode() not in _words(folder / "cmdline"):
+                yield int(folder.name)  # and no guardian of another vLLM, which was started at the same time
+
+
+def _words(file: Path) -> list[bytes]:
+    return file.read_bytes().split(b"\0")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from typing import IO, TypeVar
 
@@ -18,8 +18,6 @@ T = TypeVar("T")
 
 GUARDIAN_ENDS_S = 10.0
 END = b"e"
-#: A child that is forked, or that writes its title over its environment (setproctitle), would not show its mark.
-SHOWN = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "SPT_NOENV": "1"}
 _starting = threading.Lock()  # the environment is the process's: two that start at once would inherit each other's
 
 
@@ -27,15 +25,12 @@ class Guard:
     """The guardian of vLLM's processes. They die with us, however we end, and at the latest when it is closed."""
 
     def __init__(self) -> None:
-        mark = uuid.uuid4().hex
-        #: For whatever it is to guard.
-        self.environment = {guardian.NAME: mark, **SHOWN}
+        self.mark = uuid.uuid4().hex
         self._process = subprocess.Popen(  # noqa: S603  # our own script
-            [sys.executable, "-I", "-S", guardian.__file__, mark],
+            [sys.executable, "-I", "-S", guardian.__file__, self.mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env={name: value for name, value in os.environ.items() if name != guardian.NAME},
             start_new_session=True,  # a Ctrl-C is for us
         )
 
@@ -67,7 +62,7 @@ async def start_guarded(start: Callable[[], T]) -> tuple[T, Guard]:
     runs in a thread: probes are answered meanwhile, and a Ctrl-C ends it.
     """
     guard = Guard()
-    starting = asyncio.ensure_future(asyncio.to_thread(_undisturbed, start, guard.environment))
+    starting = asyncio.ensure_future(asyncio.to_thread(_undisturbed, start, guard.mark))
     try:
         return await asyncio.shield(starting), guard
     except BaseException:
@@ -77,7 +72,7 @@ async def start_guarded(start: Callable[[], T]) -> tuple[T, Guard]:
         raise
 
 
-def _undisturbed(start: Callable[[], T], marked: Mapping[str, str]) -> T:
+def _undisturbed(start: Callable[[], T], mark: str) -> T:
     """Children inherit that SIGINT is blocked: a Ctrl-C must not end the engine core while we finish what we have.
 
     The resource tracker comes first, for starting it unblocks the signal.
@@ -85,17 +80,15 @@ def _undisturbed(start: Callable[[], T], marked: Mapping[str, str]) -> T:
     with _starting:
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        with _inherited(marked):
+        with _inherited(guardian.NAME, mark):
             return start()
 
 
 @contextlib.contextmanager
-def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
-    """They are in the environment of whatever is started within the block."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def _inherited(name: str, value: str) -> Iterator[None]:
+    """The variable is in the environment of whatever is started within the block, and not in our own."""
+    os.putenv(name, value)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        os.unsetenv(name)
