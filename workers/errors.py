@@ -7,6 +7,7 @@ TesseraError
 │   ├── EngineRejected      the input is at fault; the same call fails again
 │   ├── EngineUnavailable   the engine is down; the input is not at fault, and the same call works when it is back
 │   ├── EngineGone          the engine inside this process is gone: only a new process has one again
+│   │   └── NotANumber          what it computes is no number; LoRA weights of one advertiser may be the reason
 │   ├── EngineTimeout       no answer within the time allowed
 │   ├── OwnModelDown        one advertiser's own model is down, gone or too slow: it abstains, nobody waits for it
 │   └── RetriesExhausted    it timed out again and again, and the deadline allows no more attempts
@@ -56,6 +57,10 @@ class EngineUnavailable(EngineError):
 
 class EngineGone(EngineError):
     """The engine inside this process is gone for good; end the process without committing."""
+
+
+class NotANumber(EngineGone):
+    """A log-probability is not one: no number of this model can be used."""
 
 
 class EngineTimeout(EngineError):

@@ -9,7 +9,7 @@ import pytest
 from workers.engines.base import Reply
 from workers.engines.embedded.engine import EmbeddedEngine
 from workers.engines.nats import ROUNDING, total
-from workers.errors import EngineGone, EngineRejected
+from workers.errors import EngineGone, EngineRejected, NotANumber
 
 
 def test_the_sum_is_exact_and_rounding_above_0_is_cut() -> None:
@@ -22,7 +22,7 @@ def test_the_sum_is_exact_and_rounding_above_0_is_cut() -> None:
 @pytest.mark.parametrize("others", [[], [-5.0], [-math.inf]])
 def test_a_broken_model_has_no_score(wrong: float, others: list[float]) -> None:
     for values in ([wrong, *others], [*others, wrong]):
-        with pytest.raises(EngineGone, match="fetch them again"):
+        with pytest.raises(NotANumber, match="fetch them again"):
             total(values)
 
 

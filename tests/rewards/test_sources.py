@@ -22,12 +22,14 @@ from tests.builders import make_bidder, make_scored
 from tests.rewards.models import Fake, Shelf, on_shelf
 from tests.workers.fakes import Clock, drawn_by
 from workers.engines.base import Prompt, Reply
+from workers.engines.nats import total
 from workers.engines.options import EngineOptions
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
 from workers.rewards.chosen import ByAdvertiser, origin_of
 from workers.rewards.isolated import PATIENCE_S, PAUSE_S, Isolated
+from workers.rewards.lora import Lora
 from workers.rewards.opening import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
@@ -242,6 +244,32 @@ async def test_what_an_own_model_rejects_is_its_advertisers_abstention(tmp_path:
         scored = await here.score()
 
     assert [one.reason for one in scored.abstentions] == [AbstentionReason.PROMPT_REJECTED]
+
+
+async def test_an_adapter_that_computes_no_number_is_its_advertisers_abstention(tmp_path: Path) -> None:
+    """On some inputs only, or the process would not have started: it ends no worker."""
+    async with world(tmp_path) as here:
+        whole = await here.score()
+        trained = here.sources.rewards.chosen["advertiser-03"]
+        assert isinstance(trained, Lora) and isinstance(trained.scorer, Fake)
+        trained.scorer.fault = broken()
+        scored = await here.score()
+
+        here.reference.fault = broken()  # which is everybody's
+        with pytest.raises(EngineGone):
+            await here.score()
+
+    assert [(one.advertiser_id, one.reason) for one in scored.abstentions] == [
+        ("advertiser-03", AbstentionReason.REWARD_NOT_FINITE)
+    ]
+    assert scored.rewards_micros == {k: v for k, v in whole.rewards_micros.items() if k != "advertiser-03"}
+
+
+def broken() -> EngineGone:
+    """What a model's NaN becomes."""
+    with pytest.raises(EngineGone) as raised:
+        total([float("nan")])
+    return raised.value
 
 
 async def test_a_probe_beyond_what_a_float_holds_is_its_advertisers_abstention(tmp_path: Path) -> None:

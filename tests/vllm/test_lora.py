@@ -166,6 +166,19 @@ async def test_modules_that_the_model_does_not_have_are_refused(tmp_path: Path, 
         await open_engine(bundled.VLLM, options({"stranger": folder}))
 
 
+async def test_an_adapter_that_computes_no_number_is_named(tmp_path: Path, adapters: dict[str, Path]) -> None:
+    """One damaged weight, and no worker could start: the message has to say whose."""
+    from safetensors.torch import load_file, save_file
+
+    weights = write_adapter(tmp_path / "damaged", 1) / "adapter_model.safetensors"
+    tensors = load_file(weights)
+    tensors[next(name for name in tensors if ".lora_B." in name)][0, 0] = float("nan")
+    save_file(tensors, weights)
+
+    with pytest.raises(SettingsError, match=r"TESSERA_VLLM_ADAPTERS: .*'damaged' cannot score .*not a number"):
+        await open_engine(bundled.VLLM, options({**adapters, "damaged": weights.parent}))
+
+
 async def test_an_adapter_that_changes_nothing_is_refused(tmp_path: Path, adapters: dict[str, Path]) -> None:
     """Never trained: the second factor is 0."""
     from safetensors.torch import load_file, save_file

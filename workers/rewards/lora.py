@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder
 from workers.engines.base import Scorer
+from workers.errors import NotANumber
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
 from workers.rewards.chosen import origin_of
@@ -15,7 +16,11 @@ from workers.rewards.log_ratio import log_ratio
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """`scorer` is the reference engine's adapter `name`."""
+    """`scorer` is the reference engine's adapter `name`.
+
+    Where these weights give no number, there is no reward: the advertiser abstains. The reference model itself has
+    scored the same replies just before.
+    """
 
     name: str
     scorer: Scorer
@@ -25,4 +30,7 @@ class Lora:
         return origin_of("lora", self.name, self.scorer.identity.model_sha256)
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        return await log_ratio(self.scorer, reference_turn(candidates.question), candidates, advertiser)
+        try:
+            return await log_ratio(self.scorer, reference_turn(candidates.question), candidates, advertiser)
+        except NotANumber:
+            return np.full(len(candidates.replies), np.nan)

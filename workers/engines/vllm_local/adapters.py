@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from workers.engines.all_of import all_of
-from workers.engines.base import Reply
+from workers.engines.base import Prompt, Reply
 from workers.engines.vllm_local.engine import VllmScorer
 from workers.engines.vllm_local.tensors import Tensor, read_header
-from workers.errors import EngineGone, SettingsError
+from workers.errors import EngineGone, EngineRejected, NotANumber, SettingsError
 
 FILE, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
@@ -70,12 +70,14 @@ def lora_arguments(adapters: Sequence[Adapter]) -> dict[str, Any]:
 async def check_separation(base: VllmScorer, adapted: Mapping[str, VllmScorer], dtype: str) -> None:
     """Score one reply with the model and each adapter, alone and all in one batch.
 
-    SettingsError: an adapter changes nothing. EngineGone: the batch changes the scores.
+    SettingsError: an adapter changes nothing, or what it computes is no number. EngineGone: the batch changes the
+    scores, or the model itself computes none.
     """
     scorers = [base, *adapted.values()]
     prompt, ids = base.encode(TURN), base.encode(ANSWER)
     replies = [Reply(ids, "", 0.0, False)]
-    alone = [float((await scorer.log_probs(prompt, replies))[0]) for scorer in scorers]
+    alone = [float((await base.log_probs(prompt, replies))[0])]
+    alone += [await _scored(name, scorer, prompt, replies) for name, scorer in adapted.items()]
     for name, score in zip(adapted, alone[1:], strict=True):
         if abs(score - alone[0]) <= NOTHING_NATS:
             raise _refused(
@@ -90,6 +92,14 @@ async def check_separation(base: VllmScorer, adapted: Mapping[str, VllmScorer], 
             f"vLLM mixes up LoRA adapters: scored in one batch, a reply's log-probability is off by {gaps.max():.3g} "
             "nats. No score can be trusted; serve the adapters from separate engines"
         )
+
+
+async def _scored(name: str, scorer: VllmScorer, prompt: Prompt, replies: Sequence[Reply]) -> float:
+    """The one reply's nats under an adapter. The model without it has just scored the same."""
+    try:
+        return float((await scorer.log_probs(prompt, replies))[0])
+    except (NotANumber, EngineRejected) as error:
+        raise _refused(name, f"cannot score a plain reply, and the model without it can: {error}") from error
 
 
 def _read(name: str, folder: Path, sizes: Mapping[str, Size]) -> Adapter:
