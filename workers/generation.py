@@ -12,6 +12,7 @@ from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
+from workers.engines.age import work_for_query_of
 from workers.engines.all_of import all_of
 from workers.engines.answering import insist_answer
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
@@ -56,6 +57,7 @@ class Generation:
     context_aware: Engine | None = None  # what the context-aware proposal is drawn from, where it is not `engine`
 
     async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
+        work_for_query_of(event.time)
         deadline = event.expiry_time or self.now() + self.policy.deadline
         if deadline <= self.now():
             raise Refused(

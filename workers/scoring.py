@@ -11,6 +11,7 @@ from schemas import auction
 from schemas.auction import Abstention, Bidder, CandidatesGenerated, CandidatesScored, PaymentRule
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
+from workers.engines.age import work_for_query_of
 from workers.engines.all_of import all_of
 from workers.engines.base import Engine, Reply
 from workers.engines.deadline import within
@@ -70,6 +71,7 @@ class Scoring:
 
     async def handle(self, event: Event[CandidatesGenerated]) -> Sequence[Event[CandidatesScored]]:
         began, generated = self.now(), event.data
+        work_for_query_of(generated.submitted_at)
         scores = await self._scores(generated)
         finished = self.now()
         known = {name: getattr(generated, name) for name in CandidatesGenerated.model_fields}

@@ -53,6 +53,7 @@ async def test_whose_fault_it_is(health: str | None, answer: str | None, means: 
 
     from workers.engines.vllm_local.core import Core
     from workers.engines.vllm_local.requests import drawing
+    from workers.engines.vllm_local.turns import Turns
 
     def raised(name: str | None) -> Exception | None:
         return None if name is None else (getattr(of_engine, name, None) or getattr(exceptions, name))()
@@ -60,4 +61,4 @@ async def test_whose_fault_it_is(health: str | None, answer: str | None, means: 
     llm: Any = FailingLlm(raised(health), raised(answer))
     guard: Any = None
     with pytest.raises(means, match=says):
-        await Core(llm, 5.0, guard).run(PROMPT, drawing(7, 3), 0, None)
+        await Core(llm, 5.0, guard, turns := Turns(2)).run(PROMPT, drawing(7, 3), turns.drawing(), None)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.engines import bundled
@@ -91,6 +92,28 @@ def test_a_wrong_setting_ends_at_once_though_the_digest_is_slow(monkeypatch: pyt
     assert time.monotonic() - began < SLOW_S / 2
     assert not any(thread.name == "background" for thread in threading.enumerate())
     release.set()
+
+
+async def test_an_auction_larger_than_vllms_queue_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only slower: vLLM refuses what is too much, as if it were down."""
+    bundled.need_vllm()
+    from workers.engines.vllm_local import opening
+
+    monkeypatch.setattr(opening, "QUEUED_PER_SEQUENCE", 2)
+    engine = await open_engine(
+        bundled.VLLM, replace(bundled.OPTIONS, vllm=replace(bundled.OPTIONS.vllm, max_num_seqs=4))
+    )
+    prompt, seeds = engine.encode("How do I bake cookies?"), range(1, 41)
+
+    replies = await engine.sample(prompt, seeds=seeds, max_tokens=8)
+    again, *scores = await asyncio.gather(
+        engine.sample(prompt, seeds=seeds, max_tokens=8), *(engine.log_probs(prompt, replies) for _ in range(3))
+    )
+    await engine.close()
+
+    assert again == replies
+    for found in scores:
+        assert found == pytest.approx(np.array([one.log_q for one in replies]), abs=1e-3)
 
 
 def test_the_digest_is_that_of_the_weights(vllm_engine: Engine) -> None:

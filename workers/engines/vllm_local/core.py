@@ -1,4 +1,4 @@
-"""vLLM and what its requests have in common: numbers, priority, time limit and the meaning of its errors."""
+"""vLLM and what its requests have in common: numbers, turns, time limit and the meaning of its errors."""
 
 import asyncio
 import itertools
@@ -15,39 +15,42 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from workers.engines.vllm_local.heartbeat import Heartbeat, silence_s
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
 from workers.engines.vllm_local.starting import Guard
+from workers.engines.vllm_local.turns import Turn, Turns
 from workers.errors import EngineError, EngineGone, EngineRejected, EngineUnavailable
 
 CLOSING_S = 10.0  # for the engine core to end by itself
-BEHIND_SCORING = 1 << 48  # calls
 NO_REPLY = ("abort", "error")  # finish reasons of an answer that is not one
 
 
 class Core:
-    """Priority is the order of calls."""
+    """`turns` says when a request is served, and how many vLLM takes at once."""
 
-    def __init__(self, llm: AsyncLLM, timeout_s: float, guard: Guard) -> None:
+    def __init__(self, llm: AsyncLLM, timeout_s: float, guard: Guard, turns: Turns) -> None:
         self._llm: AsyncLLM | None = llm
-        self._guard = guard
-        self._timeout_s = timeout_s
+        self._guard, self._timeout_s, self.turns = guard, timeout_s, turns
         self._heart = Heartbeat(self._sign_of_life, silence_s(timeout_s))
-        self._calls, self._requests = itertools.count(), itertools.count()
+        self._requests = itertools.count()
         self.scoring: Scoring = SuffixScoring() if llm.vllm_config.use_v2_model_runner else PromptScoring()
 
-    def scoring_priority(self) -> int:
-        """Of all requests of one call. vLLM serves lower numbers first: what came earlier."""
-        return next(self._calls)
-
-    def drawing_priority(self) -> int:
-        """Behind all scoring: an auction whose replies are being scored is older than one that has none yet."""
-        return BEHIND_SCORING + next(self._calls)
-
     async def run(
+        self, ids: Sequence[int], params: SamplingParams, turn: Turn, adapter: LoRARequest | None
+    ) -> RequestOutput:
+        """The finished request; its time counts from when vLLM has it.
+
+        Cancelling the call, or its time limit, frees the request in vLLM.
+        """
+        async with turn.places:
+            output = await self._answered(ids, params, turn.priority, adapter)
+        if output.outputs[0].finish_reason in NO_REPLY:
+            raise EngineUnavailable("vLLM ended a request before it was answered")
+        return output
+
+    async def _answered(
         self, ids: Sequence[int], params: SamplingParams, priority: int, adapter: LoRARequest | None
     ) -> RequestOutput:
-        """The finished request. Cancelling the call, or its time limit, frees the request in vLLM."""
         try:
             async with self._heart.within(self._timeout_s):
-                output = await self._output(ids, params, priority, adapter)
+                return await self._output(ids, params, priority, adapter)
         except (QueueOverflowError, MaxQueuedTokensError) as error:
             raise EngineUnavailable(f"vLLM's queue is full: {error}") from error
         except EngineDeadError as error:
@@ -56,9 +59,6 @@ class Core:
             raise await self._judged(error) from error
         except VLLMClientError as error:
             raise EngineRejected(f"vLLM refuses the request: {error}") from error
-        if output.outputs[0].finish_reason in NO_REPLY:
-            raise EngineUnavailable("vLLM ended a request before it was answered")
-        return output
 
     async def _output(
         self, ids: Sequence[int], params: SamplingParams, priority: int, adapter: LoRARequest | None
@@ -75,7 +75,7 @@ class Core:
             async with asyncio.timeout(self._timeout_s):
                 if self._llm is not None:
                     await self._llm.check_health()
-                await self._output((0,), drawing(0, 1), self.scoring_priority(), None)
+                await self._output((0,), drawing(0, 1), self.turns.scoring().priority, None)
         except (EngineDeadError, EngineGenerateError, EngineGone, TimeoutError):
             return _gone(error.__cause__ or error)
         except (QueueOverflowError, MaxQueuedTokensError, VLLMClientError) as busy:

@@ -17,6 +17,7 @@ from workers.engines.framing import Framing
 from workers.engines.nats import total
 from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.requests import drawing
+from workers.engines.vllm_local.turns import Turn
 from workers.errors import SettingsError
 
 
@@ -33,12 +34,12 @@ class VllmScorer:
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
         check_scoring(prompt, replies, self.limits)
-        call = self.core.scoring_priority()
-        return np.array(await all_of(self._nats(prompt, one.token_ids, call) for one in replies), np.float64)
+        turn = self.core.turns.scoring()
+        return np.array(await all_of(self._nats(prompt, one.token_ids, turn) for one in replies), np.float64)
 
-    async def _nats(self, prompt: Prompt, reply: Sequence[int], call: int) -> float:
+    async def _nats(self, prompt: Prompt, reply: Sequence[int], turn: Turn) -> float:
         scoring = self.core.scoring
-        output = await self.core.run((*prompt, *reply), scoring.request(prompt, reply), call, self._lora)
+        output = await self.core.run((*prompt, *reply), scoring.request(prompt, reply), turn, self._lora)
         return scoring.nats(output, prompt, reply)
 
 
@@ -59,9 +60,9 @@ class VllmEngine:
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
         check_sampling(prompt, max_tokens, self.limits)
-        call = self._core.drawing_priority()
+        turn = self._core.turns.drawing()
         requests = [drawing(seed, max_tokens) for seed in seeds]
-        outputs = await all_of(self._core.run(prompt, request, call, None) for request in requests)
+        outputs = await all_of(self._core.run(prompt, request, turn, None) for request in requests)
         return tuple(self._reply(output.outputs[0]) for output in outputs)
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:

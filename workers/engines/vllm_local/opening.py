@@ -21,6 +21,7 @@ from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.engine import VllmEngine, VllmScorer
 from workers.engines.vllm_local.model import adapted_sha256, weights_sha256
 from workers.engines.vllm_local.starting import start_guarded
+from workers.engines.vllm_local.turns import Turns
 from workers.errors import SettingsError
 
 QUEUED_PER_SEQUENCE = 64  # requests that may wait, per sequence in a step: above, vLLM refuses more
@@ -34,7 +35,7 @@ async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engin
     digest = Background(partial(weights_sha256, folder))
     arguments = _arguments(folder, options.vllm, adapters)
     llm, guard = await start_guarded(lambda: _started(arguments, digest.start))
-    core = Core(llm, options.timeout_s, guard)
+    core = Core(llm, options.timeout_s, guard, Turns(arguments["max_num_queued_reqs"]))
     try:
         limits = _limits(llm, framing)
         named = f"vllm:{folder.name if Path(model).expanduser().is_dir() else model}"

@@ -1,0 +1,111 @@
+"""Older auctions are served first, whichever of their calls it is, and scoring does not wait for drawing to end."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextvars import Context, copy_context
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.builders import SUBMITTED_AT, make_generated, make_query
+from tests.workers.fakes import Clock, drawn_by
+from tests.workers.test_generation import POLICY
+from workers.engines.age import work_for_query_of
+from workers.engines.base import Prompt, Reply
+from workers.engines.null import NullEngine
+from workers.engines.retrying import Retrying
+from workers.engines.vllm_local.turns import Turns
+from workers.errors import EngineTimeout
+from workers.generation import Generation
+from workers.rewards.chosen import ByAdvertiser
+from workers.rewards.log_ratio import LogRatio
+from workers.scoring import Scoring, Terms
+
+TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")
+YOUNGER = timedelta(seconds=3)
+
+
+class Queued(NullEngine):
+    """Notes the turn of each call, and gives every other call no answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns, self.scored, self.drawn = Turns(8), list[int](), list[int]()
+
+    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        self.scored.append(self.turns.scoring().priority)
+        late = len(self.scored) % 2
+        await asyncio.sleep(0)
+        if late:
+            raise EngineTimeout("late")
+        return await super().log_probs(prompt, replies)
+
+    async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
+        self.drawn.append(self.turns.drawing().priority)
+        return await super().sample(prompt, seeds=seeds, max_tokens=max_tokens)
+
+
+@pytest.fixture(autouse=True)
+def at_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.engines.retrying.PAUSES_S", (0.0,) * 9)
+        yield
+
+
+async def test_an_auctions_bids_come_before_a_younger_auctions_reference() -> None:
+    """All of its calls have one place, so have those that are repeated."""
+    queued = Queued()
+    engine = Retrying(queued)
+    scoring = Scoring(engine, ByAdvertiser(LogRatio(engine)), TERMS, Clock())
+    young = make_generated(1, engine=drawn_by(engine), submitted_at=SUBMITTED_AT + YOUNGER)
+    old = make_generated(2, engine=drawn_by(engine))
+
+    await asyncio.gather(scoring.handle(young), scoring.handle(old))
+
+    assert len(queued.scored) > 6  # 3 each, and repetitions
+    assert sorted(set(queued.scored)) == [
+        round(at.timestamp() * 1_000) for at in (SUBMITTED_AT, SUBMITTED_AT + YOUNGER)
+    ]
+
+
+async def test_an_older_query_is_drawn_for_first_and_behind_all_scoring() -> None:
+    queued = Queued()
+    generation = Generation(queued, POLICY, Clock())
+    young, old = replace(make_query(1), time=SUBMITTED_AT + YOUNGER), make_query(2)
+
+    await asyncio.gather(generation.handle(young), generation.handle(old))
+
+    assert queued.drawn == sorted(queued.drawn, reverse=True) and len(set(queued.drawn)) == 2
+    assert min(queued.drawn) > queued.turns.scoring().priority
+
+
+def turns_of(turns: Turns, submitted_at: datetime, within: Context) -> tuple[int, int]:
+    within.run(work_for_query_of, submitted_at)
+    return within.run(lambda: (turns.scoring().priority, turns.drawing().priority))
+
+
+def test_no_date_puts_drawing_before_scoring() -> None:
+    turns, first, last = Turns(8), datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+    ancient, distant = (turns_of(turns, at, copy_context()) for at in (first, last))
+
+    assert 0 <= ancient[0] < distant[0] < ancient[1] < distant[1] < 2**63
+
+
+async def test_calls_for_no_auction_are_served_in_their_order() -> None:
+    turns = Turns(8)
+
+    assert [turns.scoring().priority for _ in range(3)] == [0, 1, 2]
+    assert turns.drawing().priority < turns.drawing().priority
+
+
+async def test_scoring_has_places_that_drawing_does_not_take() -> None:
+    turns = Turns(3)
+    drawing, scoring = turns.drawing(), turns.scoring()
+
+    await drawing.places.acquire()
+    assert drawing.places.locked() and not scoring.places.locked()
+    assert turns.drawing().places is drawing.places
