@@ -1,6 +1,7 @@
 """LoRA adapters: scores equal those of merged weights, also in a mixed batch; what would be wrong is refused."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +165,19 @@ async def test_modules_that_the_model_does_not_have_are_refused(tmp_path: Path, 
 
     with pytest.raises(SettingsError, match=r"'stranger' belongs to another model: .*q_proj"):
         await open_engine(bundled.VLLM, options({"stranger": folder}))
+
+
+async def test_no_adapter_of_a_model_whose_sizes_cannot_be_read(tmp_path: Path, adapters: dict[str, Path]) -> None:
+    """Weights as pickles: an adapter for layers that the model does not have would score as if it had them."""
+    import torch
+    from safetensors.torch import load_file
+
+    weights = Path(shutil.copytree(bundled.FOLDER, tmp_path / "model")) / "model.safetensors"
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    weights.unlink()
+
+    with pytest.raises(SettingsError, match="'crumbworks' cannot be compared with the model"):
+        await open_engine(f"vllm:{weights.parent}", options(adapters))
 
 
 async def test_an_adapter_that_computes_no_number_is_named(tmp_path: Path, adapters: dict[str, Path]) -> None:

@@ -44,7 +44,8 @@ class Adapter:
 def read_adapters(folders: Mapping[str, str], model: Path) -> list[Adapter]:
     """Each one's modules and rank.
 
-    SettingsError: a file is missing, it belongs to a model of other sizes, or changes what vLLM would not score.
+    SettingsError: a file is missing, it changes what vLLM would not score, it belongs to a model of other sizes, or
+    nobody can tell, because the model's are not in safetensors files.
     """
     sizes = _sizes(model) if folders else {}
     return [_read(name, Path(folder).expanduser(), sizes) for name, folder in folders.items()]
@@ -108,6 +109,12 @@ def _read(name: str, folder: Path, sizes: Mapping[str, Size]) -> Adapter:
             raise _refused(
                 name, f"has no {folder / file}; an adapter's folder has {CONFIG} and {FILE}, as PEFT saves them"
             )
+    if not sizes:
+        raise _refused(
+            name,
+            "cannot be compared with the model, which has no *.safetensors: vLLM would score with what fits and ignore "
+            "the rest. Save the model with Transformers' save_pretrained, or take away the adapters",
+        )
     try:
         tensors = read_header(folder / FILE)
     except (OSError, ValueError) as error:
@@ -122,7 +129,7 @@ def _read(name: str, folder: Path, sizes: Mapping[str, Size]) -> Adapter:
         )
     whole_names = [(tensor, match["half"], match["module"]) for tensor, match in found.items() if match]
     for tensor, half, module in whole_names:
-        if (sizes and module not in sizes) or not _fits(tensors[tensor].shape, half, sizes.get(module)):
+        if module not in sizes or not _fits(tensors[tensor].shape, half, sizes[module]):
             raise _refused(name, f"belongs to another model: {tensor} is {tensors[tensor].shape}, which does not fit")
     rank = max((one.shape[0] for tensor, one in tensors.items() if ".lora_A." in tensor), default=0)
     if not 0 < rank <= RANKS[-1]:
