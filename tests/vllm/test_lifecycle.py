@@ -137,6 +137,24 @@ async def test_a_dead_engine_core_ends_every_call_at_once(killable: tuple[Engine
     assert time.monotonic() - killed < NOTICED_S
 
 
+async def test_an_engine_core_that_dies_while_it_loads_is_no_wrong_setting() -> None:
+    """As when the system takes its memory: another start may help, and the process ends with the code that says so."""
+    bundled.need_vllm()
+    before = set(psutil.Process().children(recursive=True))
+    opening = asyncio.create_task(open_engine(bundled.VLLM, bundled.OPTIONS))
+
+    def cores() -> list[psutil.Process]:
+        started = set(psutil.Process().children(recursive=True)) - before
+        return [child for child in started if "EngineCore" in child.name() or "spawn_main" in " ".join(child.cmdline())]
+
+    await until(lambda: opening.done() or cores() != [], limit_s=120.0)
+    for core in cores():
+        core.kill()
+
+    with pytest.raises(EngineGone, match=r"did not survive its start.*\n.*TESSERA_VLLM_GPU_MEMORY_UTILIZATION"):
+        await opening
+
+
 async def test_a_silent_engine_core_is_noticed_and_leaves_nothing(
     killable: tuple[Any, psutil.Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:

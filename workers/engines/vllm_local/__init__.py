@@ -15,7 +15,8 @@ from workers.errors import MissingProgram
 async def open_vllm(model: str, options: EngineOptions) -> Engine:
     """The engine for `model`, a folder or a name on the Hugging Face hub.
 
-    SettingsError: it is not there, or vLLM cannot run it as the options say. MissingProgram: vLLM is not installed.
+    SettingsError: it is not there, or vLLM cannot run it as the options say. EngineGone: vLLM died while it loaded it.
+    MissingProgram: vLLM is not installed.
     """
     found = find_spec("vllm")
     if found is None or found.origin is None:  # a mere folder of that name has no origin

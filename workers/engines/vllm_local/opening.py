@@ -15,22 +15,34 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from workers.engines.base import Engine, Identity, Limits
 from workers.engines.framing import Framing
 from workers.engines.options import EngineOptions, VllmOptions
-from workers.engines.vllm_local.adapters import Adapter, check_separation, lora_arguments, read_adapters
+from workers.engines.vllm_local.adapters import Adapter, lora_arguments, read_adapters
 from workers.engines.vllm_local.background import Background
 from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.engine import VllmEngine, VllmScorer
 from workers.engines.vllm_local.model import adapted_sha256, weights_sha256
+from workers.engines.vllm_local.separation import check_separation
 from workers.engines.vllm_local.starting import start_guarded
 from workers.engines.vllm_local.turns import Turns
-from workers.errors import SettingsError
+from workers.errors import EngineGone, SettingsError
 
 QUEUED_PER_SEQUENCE = 64  # requests that may wait, per sequence in a step: above, vLLM refuses more
 CPU_CACHE_BYTES = 1 << 30  # for keys and values; VLLM_CPU_KVCACHE_SPACE, in GiB, overrides it
 CPU_BLOCK_TOKENS = 32  # of the prefix cache; a prompt shorter than vLLM's own 128 would never be reused
 
+#: Of its end, vLLM says the same whether the memory does not suffice, or is still its predecessor's, or somebody killed
+#: it: another start may help.
+DIED = (
+    "What it printed above is the cause; nothing printed: it was killed, as by the system for want of memory. Too "
+    "little memory: lower TESSERA_VLLM_MAX_MODEL_LEN or TESSERA_VLLM_MAX_NUM_SEQS, or change "
+    "TESSERA_VLLM_GPU_MEMORY_UTILIZATION; another process may hold the GPU's"
+)
+
 
 async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engine:
-    """vLLM, started with the files of `model`. SettingsError: it cannot run them as the options say."""
+    """vLLM, started with the files of `model`.
+
+    SettingsError: it cannot run them as the options say. EngineGone: its engine core died while it loaded them.
+    """
     framing, adapters = Framing(folder), read_adapters(options.vllm.adapters, folder)
     digest = Background(partial(weights_sha256, folder))
     arguments = _arguments(folder, options.vllm, adapters)
@@ -70,12 +82,10 @@ def _started(arguments: dict[str, Any], accepted: Callable[[], None]) -> AsyncLL
     accepted()
     try:
         return AsyncLLM.from_vllm_config(config, disable_log_stats=given.disable_log_stats)
-    except (ValueError, OSError, RuntimeError) as error:
-        raise SettingsError(
-            f"vLLM does not start with {given.model}: {error}\n"
-            "What its engine core printed above is the cause. Too little memory: lower TESSERA_VLLM_MAX_MODEL_LEN or "
-            "TESSERA_VLLM_MAX_NUM_SEQS, or change TESSERA_VLLM_GPU_MEMORY_UTILIZATION"
-        ) from error
+    except (RuntimeError, TimeoutError) as error:
+        raise EngineGone(f"vLLM's engine core did not survive its start with {given.model}: {error}\n{DIED}") from error
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"vLLM does not start with {given.model}: {error}") from error
 
 
 def _first_cause(error: Exception) -> str:
