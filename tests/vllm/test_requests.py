@@ -68,8 +68,18 @@ def test_the_v2_runners_rows_are_summed_in_float64(requests: Any) -> None:
 
 @pytest.mark.parametrize("rows", [None, [-1.0, -1.0]])
 def test_a_reply_that_v2_did_not_score_has_no_number(requests: Any, rows: list[float] | None) -> None:
-    with pytest.raises(EngineUnavailable, match="of a reply's 3 tokens"):
+    with pytest.raises(EngineUnavailable, match=r"scored a reply of 3 tokens with [02] log-prob"):
         requests.SuffixScoring().nats(suffix_output(rows), PROMPT, REPLY)
+
+
+@pytest.mark.parametrize("rows", [None, [-1.0, -1.0], [-1.0] * 4])
+def test_a_drawn_reply_has_a_log_probability_for_each_token(requests: Any, rows: list[float] | None) -> None:
+    def drawn(rows: list[float] | None) -> Any:
+        return SimpleNamespace(token_ids=list(REPLY), logprobs=None if rows is None else Rows(rows))
+
+    assert requests.drawn_nats(drawn([-1.0, -2.0, -3.0])) == -6.0
+    with pytest.raises(EngineUnavailable, match="drew a reply of 3 tokens"):
+        requests.drawn_nats(drawn(rows))
 
 
 def test_v2_may_read_the_prompt_from_its_cache_but_no_row_of_the_reply(requests: Any) -> None:

@@ -14,9 +14,8 @@ from vllm.outputs import CompletionOutput
 from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.framing import Framing
-from workers.engines.nats import total
 from workers.engines.vllm_local.core import Core
-from workers.engines.vllm_local.requests import drawing
+from workers.engines.vllm_local.requests import drawing, drawn_nats
 from workers.engines.vllm_local.turns import Turn
 from workers.errors import SettingsError
 
@@ -85,5 +84,4 @@ class VllmEngine:
     def _reply(self, completion: CompletionOutput) -> Reply:
         """vLLM counts the end token, and any other that stops the model, as the reply's last."""
         ids = tuple(completion.token_ids)
-        log_q = total(completion.logprobs.logprobs)
-        return Reply(ids, self._base.framing.decode(ids), log_q, completion.finish_reason == "stop")
+        return Reply(ids, self._base.framing.decode(ids), drawn_nats(completion), completion.finish_reason == "stop")

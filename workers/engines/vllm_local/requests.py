@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from vllm import SamplingParams
-from vllm.outputs import RequestOutput
+from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
 from workers.engines.base import Prompt
@@ -33,6 +33,12 @@ def drawing(seed: int, max_tokens: int) -> SamplingParams:
         flat_logprobs=True,
         **_LEAN,
     )
+
+
+def drawn_nats(completion: CompletionOutput) -> float:
+    """Of a reply that was drawn. EngineUnavailable: not every token has its log-probability."""
+    rows = completion.logprobs
+    return _sum([] if rows is None else rows.logprobs, len(completion.token_ids), "drew")
 
 
 class Scoring(Protocol):
@@ -95,8 +101,10 @@ def _refuse_cached(output: RequestOutput, allowed: int) -> None:
         )
 
 
-def _sum(log_probabilities: Sequence[float], length: int) -> float:
+def _sum(log_probabilities: Sequence[float], length: int, did: str = "scored") -> float:
     """EngineUnavailable: there is not one for each token."""
     if len(log_probabilities) != length:
-        raise EngineUnavailable(f"vLLM scored {len(log_probabilities)} of a reply's {length} tokens")
+        raise EngineUnavailable(
+            f"vLLM {did} a reply of {length} tokens with {len(log_probabilities)} log-probabilities"
+        )
     return total(log_probabilities)
