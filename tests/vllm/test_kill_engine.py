@@ -1,4 +1,4 @@
-"""kill −9 of vLLM's engine core, or of the worker above it, in mid-auction: nothing is lost, doubled or left behind."""
+"""A worker, or its vLLM's engine core, is killed or stopped in mid-auction: nothing is lost, doubled or left behind."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from schemas.topics import GENERATED, SCORED, SETTLED, Topic
 from tests.kafka_client import DEAD_LETTERS, Reader, of, produce
 from tests.vllm.stages import on_vllm, processes_of, queries
 from tests.worker_process import WorkerProcess, tessera
+from workers.engines.vllm_local.heartbeat import SILENT_S
 
 pytestmark = [pytest.mark.vllm, pytest.mark.kafka]
 
@@ -63,6 +64,24 @@ def test_a_worker_whose_engine_core_is_killed(topics: str, tmp_path: Path, victi
     assert sorted(message.key().decode() for message in of(messages, output.name)) == sorted(asked)
     verified = tessera("verify", "--complete", "--json", kafka=topics)
     assert verified.returncode == 0, verified.stdout.decode()
+
+
+def test_a_worker_whose_engine_core_is_stopped(topics: str, tmp_path: Path) -> None:
+    """It is there and answers nothing: the worker gives it up, ends it, and asks for a successor."""
+    asked = queries(QUERIES, candidates=16, max_tokens=60)
+    with Reader(topics) as reader, on_vllm(["generation"], topics, tmp_path / "stopped.log") as worker:
+        worker.until_ready()
+        produce(topics, [(id_.encode(), query, ()) for id_, query in asked.items()])
+        reader.until(lambda messages: of(messages, GENERATED.name) != [], WITHIN_S)
+        started = processes_of(worker)
+        (core,) = [process for process in started if "EngineCore" in " ".join(process.cmdline())]
+
+        core.suspend()
+
+        assert worker.process.wait(SILENT_S + NOTICED_S) == FAILED, worker.output()
+        assert "has not answered for 30 s" in worker.output() and "start it again" in worker.output()
+        assert psutil.wait_procs(started, timeout=20)[1] == []
+        assert of(reader.rest(), *DEAD_LETTERS) == []
 
 
 def test_an_engine_core_does_not_outlive_a_worker_that_is_killed(topics: str, tmp_path: Path) -> None:

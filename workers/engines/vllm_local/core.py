@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 from vllm import SamplingParams
 from vllm.exceptions import MaxQueuedTokensError, QueueOverflowError, VLLMClientError
@@ -12,6 +13,7 @@ from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+from workers.engines.vllm_local.background import Background
 from workers.engines.vllm_local.heartbeat import Heartbeat, silence_s
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
 from workers.engines.vllm_local.starting import Guard
@@ -96,10 +98,12 @@ class Core:
         llm, self._llm = self._llm, None
         if llm is None:
             return
-        await self._heart.close()
         if llm.output_handler is not None:
             llm.output_handler.cancel()
-        await asyncio.to_thread(self._shut_down, llm)
+        ending = Background(partial(self._shut_down, llm))  # whoever stops waiting for it does not stop it
+        ending.start()
+        await self._heart.close()
+        await ending.result()
 
     def _shut_down(self, llm: AsyncLLM) -> None:
         """A core that is silent is not waited for."""
