@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -26,6 +26,12 @@ class Core:
         return await self.lives.wait()
 
 
+def beating(ask: Callable[[], Awaitable[object]], silent_s: float) -> Heartbeat:
+    heart = Heartbeat(ask, silent_s)
+    heart.begin()
+    return heart
+
+
 async def request(heart: Heartbeat, takes_s: float = LONG_S, limit_s: float = LONG_S) -> str:
     async with heart.within(limit_s):
         await asyncio.sleep(takes_s)
@@ -39,7 +45,7 @@ async def until_nothing_runs() -> None:
 
 
 async def test_silence_ends_every_request_and_every_later_one() -> None:
-    heart, began = Heartbeat(Core().answer, SHORT_S), time.monotonic()
+    heart, began = beating(Core().answer, SHORT_S), time.monotonic()
 
     outcomes = await asyncio.gather(*(request(heart) for _ in range(3)), return_exceptions=True)
 
@@ -51,9 +57,18 @@ async def test_silence_ends_every_request_and_every_later_one() -> None:
     assert heart.stopped
 
 
+async def test_nothing_is_asked_before_it_begins() -> None:
+    """The first requests compile, for as long as they like."""
+    core = Core()
+
+    assert await request(Heartbeat(core.answer, SHORT_S), takes_s=2 * SHORT_S) == "answered"
+
+    assert core.asked == 0
+
+
 async def test_short_deadlines_do_not_hide_it() -> None:
     """Each request is given up long before the silence is long enough."""
-    heart = Heartbeat(Core().answer, SHORT_S)
+    heart = beating(Core().answer, SHORT_S)
 
     async with asyncio.timeout(10):
         while not heart.stopped:
@@ -66,7 +81,7 @@ async def test_short_deadlines_do_not_hide_it() -> None:
 
 async def test_a_core_that_answers_now_and_then_is_left_alone() -> None:
     core = Core()
-    heart = Heartbeat(core.answer, SHORT_S)
+    heart = beating(core.answer, SHORT_S)
     working = asyncio.create_task(request(heart, takes_s=4 * SHORT_S))
 
     while not working.done():  # in steps that take half of what it may be silent
@@ -83,7 +98,7 @@ async def test_a_core_that_answers_now_and_then_is_left_alone() -> None:
 async def test_a_blocked_event_loop_is_not_taken_for_a_silent_core() -> None:
     """Also a process that was stopped for a while, together with its core."""
     core = Core()
-    heart = Heartbeat(core.answer, SHORT_S)
+    heart = beating(core.answer, SHORT_S)
     working = asyncio.create_task(request(heart, takes_s=2 * SHORT_S))
     async with asyncio.timeout(5):
         while not core.asked:
@@ -102,11 +117,11 @@ async def test_what_goes_wrong_in_asking_is_told() -> None:
         raise RuntimeError("no such method")
 
     with pytest.raises(EngineGone, match="whether it lives: no such method"):
-        await request(Heartbeat(fails, SHORT_S))
+        await request(beating(fails, SHORT_S))
 
 
 async def test_a_request_has_its_own_time_limit() -> None:
-    heart = Heartbeat(Core(lives=True).answer, LONG_S)
+    heart = beating(Core(lives=True).answer, LONG_S)
 
     with pytest.raises(EngineTimeout, match=r"within 0\.01 s"):
         await request(heart, limit_s=0.01)
@@ -117,7 +132,7 @@ async def test_a_request_has_its_own_time_limit() -> None:
 async def test_closing_leaves_no_task(takes_s: float) -> None:
     """Neither between two questions nor while one is out."""
     core = Core()
-    heart = Heartbeat(core.answer, LONG_S if takes_s == 0 else SHORT_S)
+    heart = beating(core.answer, LONG_S if takes_s == 0 else SHORT_S)
     waits = asyncio.create_task(request(heart, takes_s, limit_s=LONG_S))
     wanted: Callable[[], bool] = waits.done if takes_s == 0 else lambda: core.asked > 0
     async with asyncio.timeout(5):

@@ -20,6 +20,7 @@ from workers.engines.vllm_local.starting import Guard
 from workers.engines.vllm_local.turns import Turn, Turns
 from workers.errors import EngineError, EngineGone, EngineRejected, EngineUnavailable
 
+STARTING_S = 600.0  # for one of the first requests, which compile
 CLOSING_S = 10.0  # for the engine core to end by itself
 NO_REPLY = ("abort", "error")  # finish reasons of an answer that is not one
 
@@ -33,6 +34,12 @@ class Core:
         self._heart = Heartbeat(self._sign_of_life, silence_s(timeout_s))
         self._requests = itertools.count()
         self.scoring: Scoring = SuffixScoring() if llm.vllm_config.use_v2_model_runner else PromptScoring()
+
+    async def begin(self) -> None:
+        """Draw and score once, which compiles, and may take minutes. From now on the core has to answer in time."""
+        await self.run((0,), drawing(0, 1), self.turns.drawing(), None)
+        await self.run((0, 0), self.scoring.request((0,), (0,)), self.turns.scoring(), None)
+        self._heart.begin()
 
     async def run(
         self, ids: Sequence[int], params: SamplingParams, turn: Turn, adapter: LoRARequest | None
@@ -51,7 +58,7 @@ class Core:
         self, ids: Sequence[int], params: SamplingParams, priority: int, adapter: LoRARequest | None
     ) -> RequestOutput:
         try:
-            async with self._heart.within(self._timeout_s):
+            async with self._heart.within(self._timeout_s if self._heart.began else STARTING_S):
                 return await self._output(ids, params, priority, adapter)
         except (QueueOverflowError, MaxQueuedTokensError) as error:
             raise EngineUnavailable(f"vLLM's queue is full: {error}") from error

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from workers.errors import EngineGone, EngineTimeout
 
-#: The core answers between two steps, and a step takes less: seconds for 8192 tokens of a large model, 13 for the first
-#: of all where it compiles. An auction without a deadline of its own has 60: it learns the truth before that.
+#: The core answers between two steps, and a step takes less once everything is compiled. An auction without a deadline
+#: of its own has 60: it learns the truth before that.
 SILENT_S = 30.0
 LOOKS = 30  # in that time. An event loop that was blocked, or a process that was stopped, has missed one, not all
 
@@ -22,13 +22,18 @@ def silence_s(timeout_s: float) -> float:
 
 
 class Heartbeat:
-    """Asks with `ask` for a sign of life while somebody waits. Nothing of it is left when nobody does."""
+    """From `begin` on, asks with `ask` for a sign of life while somebody waits. Nothing is left when nobody does."""
 
     def __init__(self, ask: Callable[[], Awaitable[object]], silent_s: float) -> None:
         self._ask, self.silent_s = ask, silent_s
         self._waiting: set[asyncio.Timeout] = set()
         self._watching: asyncio.Task[None] | None = None
+        self.began = False
         self._gone_because: str | None = None
+
+    def begin(self) -> None:
+        """The core is warm: it has no reason to be silent."""
+        self.began = True
 
     @asynccontextmanager
     async def within(self, limit_s: float) -> AsyncIterator[None]:
@@ -62,7 +67,7 @@ class Heartbeat:
             raise EngineGone(self._gone_because)
 
     def _watch(self) -> None:
-        if self._watching is None or self._watching.done():
+        if self.began and (self._watching is None or self._watching.done()):
             self._watching = asyncio.create_task(self._keep_asking(), name="vLLM's heartbeat")
 
     async def _keep_asking(self) -> None:

@@ -58,6 +58,7 @@ async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engin
         adapted = {one.name: await _adapted(llm, base, one, number) for number, one in enumerate(adapters, start=1)}
         if adapted:
             await check_separation(base, adapted, str(llm.model_config.dtype))
+        await core.begin()
     except BaseException:
         del llm
         await core.close()
