@@ -25,8 +25,17 @@ VICTIMS: dict[str, tuple[Topic, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
-def test_a_worker_whose_engine_core_is_killed(topics: str, tmp_path: Path, victim: str) -> None:
+@pytest.mark.parametrize(
+    ("victim", "harm", "says"),
+    [
+        ("generation", "kill", "engine core is gone"),
+        ("scoring", "kill", "engine core is gone"),
+        ("generation", "suspend", f"has not answered for {SILENT_S:g} s"),  # it is there, and does nothing
+    ],
+)
+def test_a_worker_whose_engine_core_is_killed_or_stopped(
+    topics: str, tmp_path: Path, victim: str, harm: str, says: str
+) -> None:
     output, others = VICTIMS[victim]
     asked = queries(QUERIES, candidates=16, max_tokens=60)
     others_running = WorkerProcess(others, topics, tmp_path / "others.log", engine="embedded", deadline_s=900)
@@ -39,14 +48,14 @@ def test_a_worker_whose_engine_core_is_killed(topics: str, tmp_path: Path, victi
             produce(topics, [(id_.encode(), query, ()) for id_, query in asked.items()])
             reader.until(lambda messages: of(messages, output.name) != [], WITHIN_S)
 
-            # When its engine core dies
+            # When its engine core dies, or is stopped
             started = processes_of(worker)
             (core,) = [process for process in started if "EngineCore" in " ".join(process.cmdline())]
-            core.kill()
+            getattr(core, harm)()
 
             # Then the worker ends and asks for a successor, before it has committed everything, and leaves nothing
-            assert worker.process.wait(NOTICED_S) == FAILED, worker.output()
-            assert "engine core is gone" in worker.output() and "start it again" in worker.output()
+            assert worker.process.wait(SILENT_S + NOTICED_S) == FAILED, worker.output()
+            assert says in worker.output() and "start it again" in worker.output()
             assert psutil.wait_procs(started, timeout=20)[1] == []
             done = [message.key() for message in of(reader.rest(), output.name)]
             assert 0 < len(set(done)) == len(done) < QUERIES, "the kill came too late to prove anything"
@@ -64,24 +73,6 @@ def test_a_worker_whose_engine_core_is_killed(topics: str, tmp_path: Path, victi
     assert sorted(message.key().decode() for message in of(messages, output.name)) == sorted(asked)
     verified = tessera("verify", "--complete", "--json", kafka=topics)
     assert verified.returncode == 0, verified.stdout.decode()
-
-
-def test_a_worker_whose_engine_core_is_stopped(topics: str, tmp_path: Path) -> None:
-    """It is there and answers nothing: the worker gives it up, ends it, and asks for a successor."""
-    asked = queries(QUERIES, candidates=16, max_tokens=60)
-    with Reader(topics) as reader, on_vllm(["generation"], topics, tmp_path / "stopped.log") as worker:
-        worker.until_ready()
-        produce(topics, [(id_.encode(), query, ()) for id_, query in asked.items()])
-        reader.until(lambda messages: of(messages, GENERATED.name) != [], WITHIN_S)
-        started = processes_of(worker)
-        (core,) = [process for process in started if "EngineCore" in " ".join(process.cmdline())]
-
-        core.suspend()
-
-        assert worker.process.wait(SILENT_S + NOTICED_S) == FAILED, worker.output()
-        assert "has not answered for 30 s" in worker.output() and "start it again" in worker.output()
-        assert psutil.wait_procs(started, timeout=20)[1] == []
-        assert of(reader.rest(), *DEAD_LETTERS) == []
 
 
 def test_an_engine_core_does_not_outlive_a_worker_that_is_killed(topics: str, tmp_path: Path) -> None:
