@@ -1,7 +1,6 @@
 """Real actors of two partitions in one process: a record that kills is condemned, a slow one beside it never."""
 
 import asyncio
-import logging
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -19,6 +18,8 @@ from workers.stream.completion import Completion
 from workers.stream.solo import Solo
 from workers.stream.writer import TransactionalWriter, place
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 SLOW, DEADLY = 0, 1  # the number of the record, and of its partition
 SLOWNESS_S, DEADLY_COMES_S, DOUBT_S = 4.0, 2.5, 2.0
 DEATHS_BEFORE = 2  # so the slow record is worked on alone
@@ -31,13 +32,6 @@ class Slow(Answerer):
         if event.data.number == SLOW:
             await asyncio.sleep(SLOWNESS_S)
         return await super().handle(event)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Any:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def given(at_s: float, number: int, *, is_deadly: bool) -> Given:
