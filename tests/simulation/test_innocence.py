@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -9,7 +10,7 @@ import pytest
 
 from schemas.reasons import DeadLetterReason
 from tests.contracts.test_bus import Asked
-from tests.simulation import simulation as simulated
+from tests.simulation.answering import Answering
 from tests.simulation.checks import origin, published, reason_of
 from tests.simulation.clock import NOBODY
 from tests.simulation.scenario import ASKED, OUTPUTS, PARTITIONS, Answerer, Given, Scenario
@@ -72,12 +73,13 @@ def ends(*, in_order: bool = False, with_doubt: bool = False) -> dict[int, str |
         for writer in writers:
             writer.tainted = True
 
-    with mock.patch.object(simulated, "Answerer", Slow), mock.patch.object(TransactionalWriter, "start", noted):
-        simulation = Simulation(scenario(in_order=in_order))
+    with mock.patch.object(TransactionalWriter, "start", noted):
+        simulation = Simulation(scenario(in_order=in_order), partial(Answering, answerer=Slow))
         noted_before = Completion(0, frozenset(), DEATHS_BEFORE)
-        simulation.group.committed[(ASKED.name, SLOW)] = (0, noted_before.metadata())
+        (group,) = simulation.world.broker.groups.values()
+        group.committed[ASKED.name, SLOW] = (0, noted_before.metadata())
         if with_doubt:
-            simulation.loop.call_at(DOUBT_S, doubt, context=NOBODY)
+            simulation.world.loop.call_at(DOUBT_S, doubt, context=NOBODY)
         outcome = simulation.run()
     assert not outcome.findings
     return {origin(outcome, entry)[0]: reason_of(entry) or None for entry in published(outcome, *OUTPUTS)}
