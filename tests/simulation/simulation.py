@@ -26,8 +26,13 @@ LOOK_S = 0.25
 class Workload(Protocol):
     """What there is to be done, and who does it. Makes its topics and groups at the broker of the world it is given."""
 
-    outputs: Sequence[str]  # topics in which the results are
-    inputs: dict[tuple[int, int], int]  # partition and offset: index in scenario.given; empty if that is not the input
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Topics in which the results are."""
+
+    @property
+    def inputs(self) -> dict[tuple[int, int], int]:
+        """Which of `scenario.given` is at a partition and offset by now; empty where the input is another."""
 
     def stages(self, process: Process) -> list[Stage]:
         """What this worker process runs."""
