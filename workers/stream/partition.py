@@ -121,7 +121,11 @@ class PartitionActor:
             await asyncio.wait_for(self._told_to_leave.wait(), pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
 
     async def _disclaim(self) -> None:
-        """Take back the attempt, if Kafka can still be told: that this process ends is no record's fault."""
+        """Take back the attempt, if Kafka can still be told: that this process ends is no record's fault.
+
+        What is in work ends first: nothing of it is an attempt that nobody counts.
+        """
+        await self.backlog.abandon()
         with contextlib.suppress(WriterLost, BrokerError):
             try:
                 completion = await self._tenure.open()  # the backlog may know less: a commit may have arrived
