@@ -17,7 +17,7 @@ from workers.engines.base import Reply
 from workers.engines.late import Late
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.answer import parsed
-from workers.engines.openai_http.breaker import FAILURES, OPEN_S, Breaker, Silent
+from workers.engines.openai_http.breaker import FAILURES, OPEN_S, PATIENCE_S, Breaker, Silent
 from workers.engines.openai_http.engine import HttpEngine
 from workers.engines.openai_http.opening import open_http
 from workers.engines.options import EngineOptions, HttpOptions
@@ -427,6 +427,107 @@ async def test_a_half_open_server_is_found_to_be_down_before_a_record_is_given_u
         await Retrying(hurried).log_probs(PROMPT, [REPLY])
 
 
+async def test_a_silent_server_is_found_to_be_down_though_deadlines_end_before_time_outs(
+    server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.engines.openai_http.breaker.PATIENCE_S", SHORT_S / 2)
+    server.behaviours[COMPLETIONS] = half_open
+
+    async def ended_by_its_deadline() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SHORT_S):
+                await engine.sample(PROMPT, seeds=range(1, 9), max_tokens=3)
+
+    # one call's requests, given up together, are one silence
+    for _ in range(FAILURES):
+        assert await scored_soon(engine, server)
+        await ended_by_its_deadline()
+    # and answers in between count from the start
+    for _ in range(FAILURES - 1):
+        await ended_by_its_deadline()
+    before = server.seen(COMPLETIONS)
+    with pytest.raises(EngineUnavailable, match=f"no answer to anybody.*{FAILURES} times in a row"):
+        async with asyncio.timeout(SHORT_S):
+            await scored(engine)
+    assert server.seen(COMPLETIONS) == before
+
+
+async def scored_soon(engine: HttpEngine, server: StandIn) -> bool:
+    """While the server, which is silent to others, answers this."""
+    silent = server.behaviours.pop(COMPLETIONS)
+    answered = await scored(engine) < 0
+    server.behaviours[COMPLETIONS] = silent
+    return answered
+
+
+class Guarded:
+    """Requests through a breaker whose clock stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.breaker = Breaker(lambda: self.now_s)
+
+    def sent(self) -> asyncio.Task[None]:
+        async def waits() -> None:
+            async with self.breaker.guard():
+                await asyncio.Event().wait()
+
+        return asyncio.create_task(waits())
+
+    async def answers(self) -> None:
+        async with self.breaker.guard():
+            pass
+
+    async def is_open(self) -> bool:
+        try:
+            await self.answers()
+        except EngineUnavailable:
+            return True
+        return False
+
+
+async def given_up(requests: list[asyncio.Task[None]]) -> None:
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
+
+
+async def test_requests_that_are_given_up_soon_are_no_silence() -> None:
+    guarded = Guarded()
+    for _ in range(2 * FAILURES):
+        request = guarded.sent()
+        await asyncio.sleep(0)
+        guarded.now_s += PATIENCE_S - 0.1
+        await given_up([request])
+
+    assert not await guarded.is_open()
+
+
+async def test_requests_that_are_given_up_while_others_are_answered_are_no_silence() -> None:
+    guarded = Guarded()
+    for _ in range(2 * FAILURES):
+        request = guarded.sent()
+        await asyncio.sleep(0)
+        guarded.now_s += 10 * PATIENCE_S
+        await guarded.answers()
+        guarded.now_s += 0.1
+        await given_up([request])
+
+    assert not await guarded.is_open()
+
+
+async def test_requests_that_are_given_up_together_are_one_silence() -> None:
+    guarded = Guarded()
+    for silence in range(FAILURES):
+        requests = [guarded.sent() for _ in range(64)]
+        await asyncio.sleep(0)
+        guarded.now_s += PATIENCE_S
+        await given_up(requests)
+        assert (guarded.breaker.doubts, guarded.breaker._failures) == (silence + 1, silence + 1)
+
+    assert await guarded.is_open()
+
+
 async def test_an_open_breaker_asks_nothing_until_a_probe_succeeds(
     server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,7 +565,7 @@ async def test_those_that_wait_for_a_probe_that_fails_ask_nothing(server: StandI
     with pytest.raises(EngineUnavailable):
         await scored(engine)
     before = server.seen(COMPLETIONS)
-    engine._client._breaker._opened_s -= OPEN_S  # as if that time had passed
+    engine._client._breaker._silent_s -= OPEN_S  # as if that time had passed
 
     outcomes = await asyncio.gather(*(scored(engine) for _ in range(20)), return_exceptions=True)
 
