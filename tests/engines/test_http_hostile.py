@@ -22,7 +22,7 @@ from workers.engines.openai_http.engine import HttpEngine
 from workers.engines.openai_http.opening import open_http
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.engines.retrying import Retrying
-from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
+from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
 from workers.rewards.base import Candidates
 from workers.rewards.isolated import Isolated
 from workers.rewards.own_model import OwnModel
@@ -175,7 +175,7 @@ async def test_garbage_is_no_answer(server: StandIn, engine: HttpEngine, data: b
         await engine.sample(PROMPT, seeds=[1, 2], max_tokens=3)
 
 
-@pytest.mark.parametrize(
+DRAWN = pytest.mark.parametrize(
     "change",
     [
         {"token_ids": None},
@@ -197,15 +197,47 @@ async def test_garbage_is_no_answer(server: StandIn, engine: HttpEngine, data: b
     ],
     ids=str,
 )
-async def test_a_drawn_reply_is_whole_or_none(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+
+
+def drawing_wrongly(server: StandIn, change: dict[str, Any], wrong: Callable[[Request], bool]) -> Behaviour:
+    """Where `wrong`, drawn replies have the change; scored ones are as they should be."""
+
     async def behave(request: Request, _: Connection) -> bytes:
         choice = server.choice(request.body)
-        return answer(200, {"choices": [choice | change if "seed" in request.body else choice]})
+        return answer(200, {"choices": [choice | change if "seed" in request.body and wrong(request) else choice]})
+
+    return behave
+
+
+@DRAWN
+async def test_a_drawn_reply_is_whole_or_none(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+    """A server that draws for nobody is down, though it scores: an older vLLM, or a proxy that strips token_ids."""
+    server.behaviours[COMPLETIONS] = drawing_wrongly(server, change, lambda request: True)
+
+    with pytest.raises(EngineUnavailable):
+        await engine.sample(PROMPT, seeds=[1], max_tokens=3)
+
+
+@DRAWN
+async def test_unless_it_draws_for_other_inputs(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+    server.behaviours[COMPLETIONS] = drawing_wrongly(server, change, lambda request: MARK in request.body["prompt"])
+
+    with pytest.raises(EngineRejected, match="fails on this input"):
+        await engine.sample((*PROMPT, MARK), seeds=[1], max_tokens=3)
+    assert len(await engine.sample(PROMPT, seeds=[1], max_tokens=3)) == 1
+
+
+async def test_a_failed_scoring_is_judged_by_a_scoring(server: StandIn, engine: HttpEngine) -> None:
+    """A server that draws for nobody any more can say which input it cannot score."""
+
+    async def behave(request: Request, _: Connection) -> bytes:
+        fails = "seed" in request.body or MARK in request.body["prompt"]
+        return refusal(500, "overflow") if fails else server.completed(request.body)
 
     server.behaviours[COMPLETIONS] = behave
 
-    with pytest.raises(EngineRejected):  # for it still scores what it could
-        await engine.sample(PROMPT, seeds=[1], max_tokens=3)
+    with pytest.raises(EngineRejected, match="overflow"):
+        await scored(engine, MARKED)
 
 
 # Statuses
@@ -229,13 +261,52 @@ async def test_500_for_one_input_is_that_inputs_fault(server: StandIn, engine: H
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_a_refused_input_is_rejected_at_once(server: StandIn, engine: HttpEngine, status: int) -> None:
+async def test_a_refused_input_is_rejected_where_others_are_not(
+    server: StandIn, engine: HttpEngine, status: int
+) -> None:
     before = server.seen(COMPLETIONS)
-    server.behaviours[COMPLETIONS] = always(refusal(status, "The prompt\n is\x1b[1m too long."))
+    server.behaviours[COMPLETIONS] = refusing(server, status, lambda request: MARK in request.body["prompt"])
 
     with pytest.raises(EngineRejected, match=r"The prompt is\?\[1m too long"):
-        await scored(engine)
-    assert server.seen(COMPLETIONS) == before + 1
+        await scored(engine, MARKED)
+    assert server.seen(COMPLETIONS) == before + 2  # it, and what was answered at the start
+    with pytest.raises(EngineRejected, match=r"The prompt is\?\[1m too long"):
+        await engine.sample((*PROMPT, MARK), seeds=[1], max_tokens=3)
+
+
+def refusing(server: StandIn, status: int, refused: Callable[[Request], bool]) -> Behaviour:
+    async def behave(request: Request, _: Connection) -> bytes:
+        if refused(request):
+            return refusal(status, "The prompt\n is\x1b[1m too long.")
+        return server.completed(request.body)
+
+    return behave
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_server_that_refuses_everybody_is_waited_for(server: StandIn, engine: HttpEngine, status: int) -> None:
+    """A gateway in front of it, or --max-logprobs too small since it was started again: each record would be lost."""
+    server.behaviours[COMPLETIONS] = refusing(server, status, lambda request: True)
+
+    for ask in (scored(engine), engine.sample(PROMPT, seeds=[1], max_tokens=3)):
+        with pytest.raises(EngineUnavailable, match=rf"answers {status}.*other settings \(--max-model-len"):
+            await ask
+    # and one that refuses to draw for anybody, but scores
+    server.behaviours[COMPLETIONS] = refusing(server, status, lambda request: "seed" in request.body)
+    with pytest.raises(EngineUnavailable, match=rf"answers {status}.*other settings"):
+        await engine.sample(PROMPT, seeds=[1], max_tokens=3)
+    assert await scored(engine) < 0
+
+
+async def test_a_server_that_takes_less_since_it_was_started_again_is_another(
+    server: StandIn, engine: HttpEngine
+) -> None:
+    """What it refuses was within the limits that it named at the start."""
+    server.cards[0]["max_model_len"] = 64
+    server.behaviours[COMPLETIONS] = refusing(server, 400, lambda request: len(request.body["prompt"]) > 64)
+
+    with pytest.raises(EngineGone, match=r"max_model_len=512.*became.*max_model_len=64"):
+        await scored(engine, Reply((8,) * 100, "", 0.0, False))
 
 
 @pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 405])
@@ -676,6 +747,8 @@ async def test_the_first_error_ends_the_others_of_the_call(server: StandIn, engi
     async def behave(request: Request, connection: Connection) -> bytes | None:
         if MARK in request.body["prompt"]:
             return refusal(400, "no")
+        if request.body["prompt"][: len(PROMPT)] != list(PROMPT):  # what it answered at the start
+            return server.completed(request.body)
         await connection.closed_by_client()
         left.set()
         return None
