@@ -441,6 +441,14 @@ async def test_connections_that_break_are_a_server_that_is_down(
         await scored(engine)
 
 
+async def test_what_is_not_http_is_shown_bounded(server: StandIn, engine: HttpEngine) -> None:
+    server.behaviours[COMPLETIONS] = always(b"\x1b[2J" * 5_000 + b"\r\n\r\n")
+
+    with pytest.raises(EngineUnavailable) as caught:
+        await scored(engine)
+    assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+
+
 async def test_an_answer_without_end_is_read_as_far_as_a_small_request_needs(
     server: StandIn, engine: HttpEngine
 ) -> None:

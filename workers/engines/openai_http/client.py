@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from workers.engines.deadline import within
-from workers.engines.openai_http.answer import Unusable, parsed, read_body, shown
+from workers.engines.openai_http.answer import Unusable, one_line, parsed, read_body, shown
 from workers.engines.openai_http.breaker import Breaker, Silent
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable
 
@@ -153,9 +153,9 @@ def _wait_s(failure: EngineUnavailable, pause_s: float | None) -> float | None:
 
 def _broken(url: str, error: httpx.HTTPError) -> EngineUnavailable:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return Misdirected(f"{url}: the certificate cannot be trusted: {error}")
+        return Misdirected(f"{url}: the certificate cannot be trusted: {one_line(str(error))}")
     asking = "; is its server running, and is this its address?" if isinstance(error, httpx.ConnectError) else ""
-    return Silent(f"{url}: {str(error) or type(error).__name__}{asking}")
+    return Silent(f"{url}: {one_line(str(error) or type(error).__name__)}{asking}")
 
 
 def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineRejected | EngineUnavailable:
