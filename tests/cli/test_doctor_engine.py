@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tests.engines.bundled import vllm_is_installed
 from tests.rewards.models import Fake, on_shelf
+from tests.vllm_stand_in import TOKENIZER, StandIn, standing_in
 from tests.worker_process import tessera
 from workers.diagnosis import State, Verdict
 from workers.engine_check import CHECKS, inspect_engine, surroundings
@@ -166,14 +167,20 @@ async def test_an_adapter_that_is_not_there_is_a_finding(tmp_path: Path) -> None
     assert found["engine"].state is State.FAILED and "advertisers.ovennest.adapter: " in found["engine"].said
 
 
-async def test_an_advertisers_server_that_does_not_answer_is_a_warning(tmp_path: Path) -> None:
+async def test_an_advertisers_server_that_is_not_as_it_must_be_is_a_warning(tmp_path: Path) -> None:
+    """Nobody's auctions wait for it."""
     file = tmp_path / "rewards.json"
-    own = {"source": "model", "engine": f"http://127.0.0.1:{free_port()}#own"}
-    file.write_text(json.dumps({"advertisers": {"ovennest": own}}))
+    async with standing_in(StandIn()) as url:
+        silent = {"source": "model", "engine": f"http://127.0.0.1:{free_port()}#own", "tokenizer": str(TOKENIZER)}
+        wrong = {"source": "model", "engine": f"{url}#other", "tokenizer": str(TOKENIZER)}
+        file.write_text(json.dumps({"advertisers": {"ovennest": silent, "crumbworks": wrong}}))
 
-    found = await inspected(rewards_file=str(file))
+        found = await inspected(engine="embedded", max_tokens=4, rewards_file=str(file))
 
-    assert found["rewards"].state is State.WARNING and "does not answer" in found["rewards"].said
+    said = found["rewards"].said
+    assert found["rewards"].state is State.WARNING and "abstain" in found["rewards"].advice
+    assert "advertisers.ovennest.engine: " in said and "does not answer" in said
+    assert "advertisers.crumbworks.engine: " in said and "cannot be used (the engine at" in said
     assert found["auction"].state is State.OK
 
 
