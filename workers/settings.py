@@ -188,7 +188,7 @@ def _explain(error: ValidationError) -> str:
     name = str(problem["loc"][0]) if problem["loc"] else "settings"
     secret = "key" in name or "password" in name or name in MAY_HOLD_PASSWORD
     shown = "" if secret else f" (it is {problem['input']!r})"
-    return f"{PREFIX}{name.upper()}: {problem['msg']}{shown}"
+    return f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}{shown}"
 
 
 @dataclass(frozen=True)

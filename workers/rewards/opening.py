@@ -10,7 +10,7 @@ from workers.engines.late import Late
 from workers.engines.options import EngineOptions
 from workers.engines.retrying import embedder_of
 from workers.errors import SettingsError
-from workers.rewards.addresses import OVER_NETWORK, Address
+from workers.rewards.addresses import OVER_NETWORK, Address, located
 from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
 from workers.rewards.chosen import ByAdvertiser, Chosen
 from workers.rewards.isolated import Isolated
@@ -110,7 +110,8 @@ class _Opener:
         return self.shared.setdefault(None, Embeddings(Late.of(embedder)))
 
     def _address(self, engine: str, choice: Owned | Probed, where: str) -> Address:
-        return Address(engine, self._key(choice, where), self._tokenizer(engine, choice, where))
+        name = located(engine, self.file.parent, self.known.by_name)
+        return Address(name, self._key(choice, where), self._tokenizer(engine, choice, where))
 
     def _tokenizer(self, engine: str, choice: Owned | Probed, where: str) -> str:
         if choice.tokenizer is None:
