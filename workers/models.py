@@ -12,7 +12,18 @@ from workers.engines.openai_http.address import origin_of
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
 from workers.rewards.opening import Known, Sources, open_sources
-from workers.settings import Settings, switch_vllm
+from workers.settings import Settings, preset
+
+#: Switches of vLLM and of its libraries, read when they are imported. By itself vLLM logs to standard output, which is
+#: for results, and reports to its makers how it is used. The last two silence three lines at each start about a library
+#: that only GPUs need, and about what one library does to another; whatever else those have to say is said.
+VLLM_SWITCHES = {
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TORCH_LOGS": "-torch.utils.flop_counter,-torch._library.triton",
+    "PYTHONWARNINGS": "ignore:`torch.distributed.reduce_op`:FutureWarning",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ async def open_models(settings: Settings, *, proposal: bool, rewards: bool) -> A
 
 async def open_reference(settings: Settings) -> Engine:
     """The engine that replies without adverts come from, and every reward is measured against."""
-    switch_vllm()
+    preset(VLLM_SWITCHES)
     return await open_engine(settings.engine, engine_options(settings))
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -215,18 +216,9 @@ def _shown(default: object) -> str:
     return text or "empty"
 
 
-#: Switches of vLLM's own, where the user has set none. By itself it logs to standard output, which is for results, and
-#: reports to its makers how it is used.
-VLLM_SWITCHES = {
-    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_NO_USAGE_STATS": "1",
-}
-
-
-def switch_vllm() -> None:
-    """Set them for this process and those that vLLM starts; it reads them when it is imported."""
-    for variable, value in VLLM_SWITCHES.items():
+def preset(variables: Mapping[str, str]) -> None:
+    """Set those that the user has not set, for this process and its children."""
+    for variable, value in variables.items():
         os.environ.setdefault(variable, value)
 
 
