@@ -36,6 +36,8 @@ CHECKS = (
     ("mypy",),
 )
 VLLM_TESTS = "vllm and not benchmark"
+VLLM_NEEDS = "It is there for x86-64 and Python 3.11, takes 5 GB and needs libnuma1"
+INTERRUPTED = 130
 
 
 def main() -> int:
@@ -62,6 +64,7 @@ def test(options: Sequence[str]) -> int:
     """Lint, types, tests; the first that fails ends it. Pytest comes last, so its summary is the last line.
 
     The tests that need vLLM run before the others, in its environment; with options for pytest only the others run.
+    Where vLLM cannot be installed they are left out at home; with CI set, that fails.
     """
     get_programs()
     install("[dev]")
@@ -76,9 +79,19 @@ def test(options: Sequence[str]) -> int:
 
 
 def test_vllm() -> int:
-    install_vllm()
+    try:
+        install_vllm()
+    except SystemExit as failure:
+        if os.environ.get("CI") or failure.code == INTERRUPTED:
+            raise
+        say(f"left out: pytest -m '{VLLM_TESTS}'; vLLM for CPUs is not installed ({_reason(failure)}). {VLLM_NEEDS}")
+        return 0
     say(f"pytest -m '{VLLM_TESTS}' in {VLLM_VENV.name}")
     return run(VLLM_VENV / "bin" / "python", "-m", "pytest", "-m", VLLM_TESTS)
+
+
+def _reason(failure: SystemExit) -> str:
+    return failure.code if isinstance(failure.code, str) else f"exit code {failure.code}, for the reason above"
 
 
 def vllm(_: Sequence[str]) -> int:
@@ -171,14 +184,14 @@ def must(*command: object) -> None:
 
 
 def run(*command: object, quiet: bool = False, environment: dict[str, str] | None = None) -> int:
-    """Exit status of a command; 130 when it is interrupted."""
+    """Exit status of a command; INTERRUPTED when it is."""
     output = subprocess.DEVNULL if quiet else None
     try:
         return subprocess.run(  # noqa: S603  # our own commands
             [str(part) for part in command], stdout=output, stderr=output, env=environment, check=False
         ).returncode
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "vllm": ("workers.engines.vllm_local",),
     "huggingface_hub": ("workers.engines.vllm_local",),
     "httpx": ("workers.engines.openai_http",),
-    "jinja2": ("workers.engines.framing",),
+    "jinja2": ("workers.engines.chat_template",),
     "faust": (),
     "confluent_kafka": (),
     "cloudevents": (),

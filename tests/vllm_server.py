@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -46,12 +47,15 @@ class VllmServer:
     def adapter_folder(self) -> Path:
         return self._folder / ADAPTER
 
-    def start(self) -> None:
-        """Return when it is healthy. RuntimeError: it ended, or is not in time; with the end of what it printed."""
+    def start(self, *changed: str) -> None:
+        """Return when it is healthy; `changed` are arguments that replace those there are.
+
+        RuntimeError: it ended, or is not in time; with the end of what it printed.
+        """
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
         with (self._folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                [*command, "--port", str(self._port), *ARGUMENTS, *self._extra],
+                [*command, "--port", str(self._port), *ARGUMENTS, *self._extra, *changed],
                 env={**os.environ, **QUICK_START},
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -71,6 +75,16 @@ class VllmServer:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(STOP_S)
             self._process = None
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """All its processes are stopped, and the machine still accepts connections for them."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:

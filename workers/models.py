@@ -12,7 +12,19 @@ from workers.engines.openai_http.address import origin_of
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
 from workers.rewards.opening import Known, Sources, open_sources
-from workers.settings import Settings, switch_vllm
+from workers.settings import Settings, preset
+
+#: Switches of vLLM and of its libraries, read when they are imported. By itself vLLM logs to standard output, which is
+#: for results, and reports to its makers how it is used. The last one silences what one library does to another.
+VLLM_SWITCHES = {
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "PYTHONWARNINGS": "ignore:`torch.distributed.reduce_op`:FutureWarning",
+}
+#: Without these its processes could not be told from others: one that is forked, or that writes its title over its
+#: environment (setproctitle), does not show the mark by which engines/vllm_local/guardian.py knows it.
+VLLM_NEEDS = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "SPT_NOENV": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ async def open_models(settings: Settings, *, proposal: bool, rewards: bool) -> A
 
 async def open_reference(settings: Settings) -> Engine:
     """The engine that replies without adverts come from, and every reward is measured against."""
-    switch_vllm()
+    preset(VLLM_SWITCHES, VLLM_NEEDS)
     return await open_engine(settings.engine, engine_options(settings))
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -188,7 +189,7 @@ def _explain(error: ValidationError) -> str:
     name = str(problem["loc"][0]) if problem["loc"] else "settings"
     secret = "key" in name or "password" in name or name in MAY_HOLD_PASSWORD
     shown = "" if secret else f" (it is {problem['input']!r})"
-    return f"{PREFIX}{name.upper()}: {problem['msg']}{shown}"
+    return f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}{shown}"
 
 
 @dataclass(frozen=True)
@@ -215,19 +216,11 @@ def _shown(default: object) -> str:
     return text or "empty"
 
 
-#: Switches of vLLM's own, where the user has set none. By itself it logs to standard output, which is for results, and
-#: reports to its makers how it is used.
-VLLM_SWITCHES = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
-#: Without these its processes could not be told from others: one that is forked, or that writes its title over its
-#: environment (setproctitle), does not show the mark by which engines/vllm_local/guardian.py knows it.
-VLLM_NEEDS = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "SPT_NOENV": "1"}
-
-
-def switch_vllm() -> None:
-    """Set them for this process and those that vLLM starts; it reads them when it is imported."""
-    for variable, value in VLLM_SWITCHES.items():
+def preset(defaults: Mapping[str, str], needs: Mapping[str, str]) -> None:
+    """Set variables for this process and its children: defaults where the user has set none, and needs."""
+    for variable, value in defaults.items():
         os.environ.setdefault(variable, value)
-    os.environ.update(VLLM_NEEDS)
+    os.environ.update(needs)
 
 
 def cache_folder() -> Path:

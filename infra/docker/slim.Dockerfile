@@ -14,6 +14,6 @@ COPY --from=build /opt/tessera /opt/tessera
 # Nothing is written at run time (no bytecode, no caches), so the root file system can be read-only.
 ENV PATH=/opt/tessera/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# Exec form: the worker is process 1 and gets SIGTERM itself.
+# Exec form: the worker gets SIGTERM itself, as process 1 or from an init before it.
 ENTRYPOINT ["tessera"]
 CMD ["--help"]

@@ -1,15 +1,12 @@
 """`python -m tests.chaos`: a long campaign, interrupted and continued at will, and its report."""
 
-import signal
-import sys
 from pathlib import Path
 
 import click
 
+from tests.chaos.ending import end, end_on_sigterm, report_option, write_report
 from tests.chaos.report import findings_of, report
 from tests.chaos.rounds import Campaign, run
-
-FINDING, INTERRUPTED = 1, 130
 
 
 @click.command()
@@ -18,25 +15,22 @@ FINDING, INTERRUPTED = 1, 130
 @click.option("--per-round", type=click.IntRange(min=100), default=10_000, show_default=True, help="Records a round.")
 @click.option("--dynamic", is_flag=True, help="Workers without a name: no static membership.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where it goes on.")
-@click.option("--report", "report_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
-def main(auctions: int, seed: int, per_round: int, dynamic: bool, folder: Path, report_path: Path | None) -> None:
+@report_option
+def main(auctions: int, seed: int, per_round: int, dynamic: bool, folder: Path, path: Path | None) -> None:
     """Break everything on purpose for as long as it takes, and check that every auction is settled exactly once.
 
     Every round is one line of FOLDER/rounds.jsonl. The next call goes on after the last complete round. Exit code 1: a
     round has found something; its folder, with logs and the broker's data, is kept.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # as Ctrl-C: the round ends its processes
+    end_on_sigterm()
     campaign = Campaign(auctions, seed, per_round, not dynamic, folder)
     for line in run(campaign, lambda text: click.echo(text, err=True)):
         click.echo(f"  {line['took_s']:.0f} s, {len(line['findings'])} findings", err=True)
     rounds = campaign.done()
-    if report_path is not None:
+    if path is not None:
         command = f"python -m tests.chaos --auctions {auctions} --seed {seed} --per-round {per_round} --folder DIR"
-        report_path.parent.mkdir(parents=True, exist_ok=True)
-        report_path.write_text(
-            report(rounds, f"{command}{' --dynamic' if dynamic else ''} --report {report_path.name}")
-        )
-    sys.exit(FINDING if findings_of(rounds) else 0)
+        write_report(path, report(rounds, f"{command}{' --dynamic' if dynamic else ''} --report {path.name}"))
+    end(has_found=bool(findings_of(rounds)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from tests.chaos import failpoints
 from tests.chaos.fleet import Fleet, Replica
 from tests.chaos.notes import Holders
 from tests.chaos.proxied_broker import ProxiedBroker
-from tests.chaos.proxy import HeldAnswer, Proxy
+from tests.chaos.proxy import Proxy
+from tests.chaos.weather import HeldAnswer
 
 EXTRA = "extra"
 EXTRA_MEMBER_S = 20.0  # as long as it may take until it gets partitions

@@ -1,154 +1,22 @@
 """A TCP proxy in front of a broker that understands just enough of Kafka's frames to break things where it hurts.
 
-It runs its event loop in a thread of its own, on loopback only. A frame is a 4-byte length and that many bytes; a
-request opens with api key, api version and correlation id, its answer with the same correlation id. Every count is of
-what has really happened: a frame that was late, a connection that was reset, an answer that was held.
+It runs its event loop in a thread of its own, on loopback only; `link.py` carries the frames of each connection,
+`weather.py` says what becomes of them.
 """
 
 import asyncio
-import random
-import socket
-import struct
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Self
 
+from tests.chaos.link import Link, Streams
+from tests.chaos.weather import HeldAnswer, Weather
 from workers.stream.broker import free_port
 
-END_TXN = 26
-MAX_FRAME_BYTES = 64 * 1024 * 1024
 STOP_S = 10.0
-LENGTH = struct.Struct(">i")
-REQUEST = struct.Struct(">hhi")
-CORRELATION = struct.Struct(">i")
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close() sends RST
-
-
-@dataclass(frozen=True)
-class HeldAnswer:
-    """What becomes of the next answer to an EndTxn: late by `delay_s`, or never seen because the connection breaks."""
-
-    delay_s: float = 0.0
-    dropped: bool = False
-
-
-@dataclass
-class Weather:
-    """What the network is like now. Times are of time.monotonic()."""
-
-    seed: int
-    latency_s: float = 0.0
-    latency_until: float = 0.0
-    hole_until: float = 0.0
-    end_txn: deque[HeldAnswer] = field(default_factory=deque)
-    happened: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
-
-    def delay_s(self) -> float:
-        """How late the next frame is."""
-        if time.monotonic() >= self.latency_until:
-            return 0.0
-        return self._random.uniform(0.0, 2 * self.latency_s)
-
-    @property
-    def is_hole(self) -> bool:
-        return time.monotonic() < self.hole_until
-
-
-class Link:
-    """One client's connection and the one to the broker that belongs to it."""
-
-    def __init__(self, weather: Weather, client: "Streams", broker: "Streams") -> None:
-        self._weather, self._client, self._broker = weather, client, broker
-        self._held: dict[int, HeldAnswer] = {}
-        self.has_lost = False
-
-    async def carry(self) -> None:
-        """Carry frames both ways until one side ends."""
-        pumps = [asyncio.create_task(self._requests()), asyncio.create_task(self._answers())]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            self._weather.end_txn.extend(self._held.values())  # never answered: they are still to come
-            self._client.close()
-            self._broker.close()
-
-    def reset(self) -> None:
-        """Break the connection as a firewall does that has forgotten it: the client gets RST."""
-        self._client.reset()
-        self._broker.reset()
-
-    async def _requests(self) -> None:
-        while frame := await self._client.frame():
-            if not await self._gets_through():
-                continue
-            api_key, _, correlation = REQUEST.unpack_from(frame)
-            if api_key == END_TXN and self._weather.end_txn:
-                self._held[correlation] = self._weather.end_txn.popleft()
-            await self._broker.send(frame)
-
-    async def _answers(self) -> None:
-        while frame := await self._broker.frame():
-            if not await self._gets_through():
-                continue
-            held = self._held.pop(CORRELATION.unpack_from(frame)[0], None)
-            if held is not None and held.dropped:
-                self._weather.happened["end_txn_dropped"] += 1
-                return self.reset()
-            if held is not None:
-                self._weather.happened["end_txn_delayed"] += 1  # also if the client gives up before it gets it
-                await asyncio.sleep(held.delay_s)
-            await self._client.send(frame)
-
-    async def _gets_through(self) -> bool:
-        """Wait out the latency; False for a frame that is swallowed."""
-        if self._weather.is_hole:
-            self.has_lost = True
-            self._weather.happened["frames_swallowed"] += 1
-            return False
-        if delay_s := self._weather.delay_s():
-            await asyncio.sleep(delay_s)
-            self._weather.happened["frames_late"] += 1
-        return True
-
-
-@dataclass(frozen=True)
-class Streams:
-    """One connection, in frames."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def frame(self) -> bytes:
-        """The next one without its length; empty when the connection has ended or what comes is no frame."""
-        try:
-            (length,) = LENGTH.unpack(await self.reader.readexactly(LENGTH.size))
-            return await self.reader.readexactly(length) if 8 <= length <= MAX_FRAME_BYTES else b""
-        except (asyncio.IncompleteReadError, OSError):
-            return b""
-
-    async def send(self, frame: bytes) -> None:
-        with suppress(OSError):
-            self.writer.writelines((LENGTH.pack(len(frame)), frame))
-            await self.writer.drain()
-
-    def reset(self) -> None:
-        with suppress(OSError):
-            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.writer.transport.abort()
-
-    def close(self) -> None:
-        with suppress(OSError, RuntimeError):
-            self.writer.close()
 
 
 class Proxy:
@@ -175,8 +43,7 @@ class Proxy:
 
     @property
     def is_quiet(self) -> bool:
-        """No latency and no black hole at the moment."""
-        return time.monotonic() >= max(self.weather.latency_until, self.weather.hole_until)
+        return self.weather.is_quiet
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -5,8 +5,6 @@ new connection or each new producer adds up.
 """
 
 import json
-import signal
-import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -15,10 +13,10 @@ from statistics import median
 import click
 
 from tests.chaos.campaign import Outcome, Plan, Round
+from tests.chaos.ending import end, end_on_sigterm, report_option, write_report
 from tests.chaos.rounds import kafka_version, machine, revision
 from workers.verification.flatness import Sample, growth, is_long_enough
 
-FINDING, INTERRUPTED = 1, 130
 GRACE_S = 600.0  # for what is not load
 #: What a worker lives through, a minute.
 PER_MINUTE = {"reset": 2, "latency": 1, "abort": 4, "end_txn_delayed": 4}
@@ -29,13 +27,13 @@ Samples = dict[str, list[Sample]]
 @click.option("--minutes", type=click.IntRange(min=3), default=30, show_default=True, help="Of load.")
 @click.option("--rate", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Queries a second.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn.")
-@click.option("--report", "path", type=click.Path(path_type=Path, dir_okay=False), help="Write the report here.")
+@report_option
 def main(minutes: int, rate: int, seed: int, path: Path | None) -> None:
     """Ask steadily, break what workers survive, and judge every process that lives through it.
 
     Exit code 1: something grows, or an invariant is broken.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # as Ctrl-C: the round ends its processes
+    end_on_sigterm()
     faults = {name: count * minutes for name, count in PER_MINUTE.items()}
     limit_s = minutes * 60 + GRACE_S
     plan = Plan(minutes * 60 * rate, seed, faults, replicas=1, rate_hz=rate, limit_s=limit_s)
@@ -46,9 +44,8 @@ def main(minutes: int, rate: int, seed: int, path: Path | None) -> None:
     text = report(command, outcome, samples)
     click.echo(text)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    sys.exit(FINDING if outcome.findings or not any(map(is_long_enough, samples.values())) else 0)
+        write_report(path, text)
+    end(has_found=bool(outcome.findings) or not any(map(is_long_enough, samples.values())))
 
 
 def _samples(path: Path) -> Samples:

@@ -12,8 +12,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.chaos.link import END_TXN
 from tests.chaos.proxied_broker import ProxiedBroker
-from tests.chaos.proxy import END_TXN, HeldAnswer, Proxy
+from tests.chaos.proxy import Proxy
+from tests.chaos.weather import HeldAnswer
 from workers.stream.broker import DevelopmentBroker
 
 pytestmark = pytest.mark.chaos

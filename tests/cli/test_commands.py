@@ -140,7 +140,7 @@ def test_settle_says_what_is_wrong_with_its_input(given: bytes, says: str) -> No
         ({"engine": "gpt"}, "TESSERA_ENGINE: no engine is called 'gpt'"),
         ({"payment_rule": "no_offset"}, "TESSERA_PAYMENT_RULE: Input should be 'offset' (it is 'no_offset')"),
         ({"candidate": 3}, "TESSERA_CANDIDATE, which is not a setting; did you mean TESSERA_CANDIDATES?"),
-        ({"draw_key": "short"}, "TESSERA_DRAW_KEY: Value error, a key has at least 32 characters"),
+        ({"draw_key": "short"}, "TESSERA_DRAW_KEY: a key has at least 32 characters"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, object], says: str) -> None:

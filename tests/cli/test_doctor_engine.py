@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from tests.engines.bundled import vllm_is_installed
 from tests.rewards.models import Fake, on_shelf
+from tests.vllm_stand_in import TOKENIZER, StandIn, standing_in
 from tests.worker_process import tessera
 from workers.diagnosis import State, Verdict
 from workers.engine_check import CHECKS, inspect_engine, surroundings
-from workers.engine_check.auction import TOLERANCE_16_BIT_NATS, hold_auction
+from workers.engine_check.auction import MAX_OWN, TOLERANCE_16_BIT_NATS, hold_auction
 from workers.engines.base import Prompt, Reply
 from workers.engines.catalogue import ENGINES
 from workers.engines.null import NullEngine
 from workers.engines.options import EngineOptions
 from workers.errors import EngineUnavailable
+from workers.models import Models
 from workers.settings import Settings
 from workers.stream.broker.ports import free_port
 
@@ -95,7 +97,7 @@ def test_without_options_the_engine_is_examined_though_kafka_is_not_there() -> N
 )
 async def test_numbers_that_do_not_agree_are_found(per_token_nats: float, state: State, advice: str) -> None:
     """Log q is what the engine said when it drew."""
-    held = await hold_auction(Shifted(0.0 if math.isnan(per_token_nats) else per_token_nats), settings())
+    held = await hold_auction(Models(Shifted(0.0 if math.isnan(per_token_nats) else per_token_nats)), settings())
     if math.isnan(per_token_nats):  # such scores would make the auction void before
         held = replace(held, difference_nats=math.nan, difference_of_token_nats=math.nan)
 
@@ -166,15 +168,35 @@ async def test_an_adapter_that_is_not_there_is_a_finding(tmp_path: Path) -> None
     assert found["engine"].state is State.FAILED and "advertisers.ovennest.adapter: " in found["engine"].said
 
 
-async def test_an_advertisers_server_that_does_not_answer_is_a_warning(tmp_path: Path) -> None:
+async def test_an_advertisers_server_that_is_not_as_it_must_be_is_a_warning(tmp_path: Path) -> None:
+    """Nobody's auctions wait for it."""
     file = tmp_path / "rewards.json"
-    own = {"source": "model", "engine": f"http://127.0.0.1:{free_port()}#own"}
-    file.write_text(json.dumps({"advertisers": {"ovennest": own}}))
+    async with standing_in(StandIn()) as url:
+        silent = {"source": "model", "engine": f"http://127.0.0.1:{free_port()}#own", "tokenizer": str(TOKENIZER)}
+        wrong = {"source": "model", "engine": f"{url}#other", "tokenizer": str(TOKENIZER)}
+        file.write_text(json.dumps({"advertisers": {"ovennest": silent, "crumbworks": wrong}}))
 
-    found = await inspected(rewards_file=str(file))
+        found = await inspected(engine="embedded", max_tokens=4, rewards_file=str(file))
 
-    assert found["rewards"].state is State.WARNING and "does not answer" in found["rewards"].said
-    assert found["auction"].state is State.OK
+    said = found["rewards"].said
+    assert found["rewards"].state is State.WARNING and "abstain" in found["rewards"].advice
+    assert "advertisers.ovennest.engine: " in said and "does not answer" in said
+    assert "advertisers.crumbworks.engine: " in said and "cannot be used (the engine at" in said
+    assert found["auction"].state is State.WARNING
+    assert "abstained: ovennest (OWN_MODEL_DOWN), crumbworks (OWN_MODEL_DOWN)" in found["auction"].said
+    assert found["log-probabilities"].state is State.OK
+
+
+async def test_advertisers_bid_through_what_is_their_own_in_the_auction(tmp_path: Path) -> None:
+    file = tmp_path / "rewards.json"
+    choices = {f"a{number}": {"source": "model", "engine": "own"} for number in range(9)}
+    file.write_text(json.dumps({"advertisers": choices}))
+    with on_shelf(Fake("reference"), Fake("own")) as shelf:
+        found = await inspected(engine="reference", rewards_file=str(file))
+
+    assert found["auction"].state is State.OK and f"{2 + MAX_OWN} advertisers" in found["auction"].said
+    assert len(shelf.engines["own"].turns) == MAX_OWN
+    assert found["log-probabilities"].state is State.OK
 
 
 async def test_the_auction_is_drawn_from_the_proposals_engine_and_checked_against_it() -> None:
@@ -230,9 +252,10 @@ async def test_vllm_needs_its_build_and_its_devices(
     monkeypatch.setattr(surroundings, "installed", INSTALLED[build].get)
 
     # Then both checks say what is the matter, and what to do
-    wanted = settings(engine="vllm:a-model")
-    for found, state in ((surroundings.software(wanted), software), (await surroundings.devices(wanted), devices)):
-        assert found[0] is state and found[1] and bool(found[2]) == (state is not State.OK), found
+    for role in ("engine", "proposal_engine"):
+        wanted = settings(**{role: "vllm:a-model"})
+        for found, state in ((surroundings.software(wanted), software), (await surroundings.devices(wanted), devices)):
+            assert found[0] is state and found[1] and bool(found[2]) == (state is not State.OK), found
 
 
 async def test_gpus_are_listed_with_their_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,16 @@
 """How `tessera run` ends where its stages never began: what may pass by itself is for a supervisor to try again."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.rewards.models import Fake
-from tests.worker_process import tessera
+from tests.worker_process import WorkerProcess, tessera
 from workers.cli import cli
 from workers.engines import catalogue
 from workers.engines.base import Prompt, Reply
@@ -84,3 +88,33 @@ def test_a_kafka_that_is_down_ends_the_process_with_70_whatever_the_stage() -> N
 
         assert done.returncode == 70, done.stderr.decode()
         assert b"start it again" in done.stderr and b"Traceback" not in done.stderr
+
+
+ENDS_S = 10.0  # on a machine that does other work too; the engine's own time-out is 60 s
+
+
+@pytest.fixture
+def loading(tmp_path: Path) -> Iterator[WorkerProcess]:
+    """A process whose model never finishes loading: its server accepts and does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        name = f"http://127.0.0.1:{silent.getsockname()[1]}#base"
+        process = WorkerProcess(["scoring"], "127.0.0.1:1", tmp_path / "log", engine=name)
+        silent.settimeout(60.0)
+        try:
+            with silent.accept()[0]:  # it asks, so it loads
+                yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_told_to_stop_while_its_model_loads_ends_soon(
+    loading: WorkerProcess, told: signal.Signals
+) -> None:
+    began = time.monotonic()
+    loading.process.send_signal(told)
+
+    assert loading.process.wait(60.0) == 0, loading.output()
+    assert time.monotonic() - began < ENDS_S
+    assert "stopping; again to stop at once" in loading.output()
+    assert "Traceback" not in loading.output() and "exit code" not in loading.output()

@@ -7,7 +7,7 @@ import pytest
 
 from workers.engines.embedded.engine import MODEL
 from workers.engines.options import EngineOptions, VllmOptions
-from workers.settings import VLLM_NEEDS
+from workers.models import VLLM_NEEDS
 
 FOLDER = MODEL / "hf"
 VLLM = f"vllm:{FOLDER}"

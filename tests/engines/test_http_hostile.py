@@ -17,12 +17,12 @@ from workers.engines.base import Reply
 from workers.engines.late import Late
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.answer import parsed
-from workers.engines.openai_http.breaker import FAILURES, OPEN_S, Breaker, Silent
+from workers.engines.openai_http.breaker import FAILURES, OPEN_S, PATIENCE_S, Breaker, Silent
 from workers.engines.openai_http.engine import HttpEngine
 from workers.engines.openai_http.opening import open_http
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.engines.retrying import Retrying
-from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
+from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
 from workers.rewards.base import Candidates
 from workers.rewards.isolated import Isolated
 from workers.rewards.own_model import OwnModel
@@ -175,7 +175,7 @@ async def test_garbage_is_no_answer(server: StandIn, engine: HttpEngine, data: b
         await engine.sample(PROMPT, seeds=[1, 2], max_tokens=3)
 
 
-@pytest.mark.parametrize(
+DRAWN = pytest.mark.parametrize(
     "change",
     [
         {"token_ids": None},
@@ -197,15 +197,47 @@ async def test_garbage_is_no_answer(server: StandIn, engine: HttpEngine, data: b
     ],
     ids=str,
 )
-async def test_a_drawn_reply_is_whole_or_none(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+
+
+def drawing_wrongly(server: StandIn, change: dict[str, Any], wrong: Callable[[Request], bool]) -> Behaviour:
+    """Where `wrong`, drawn replies have the change; scored ones are as they should be."""
+
     async def behave(request: Request, _: Connection) -> bytes:
         choice = server.choice(request.body)
-        return answer(200, {"choices": [choice | change if "seed" in request.body else choice]})
+        return answer(200, {"choices": [choice | change if "seed" in request.body and wrong(request) else choice]})
+
+    return behave
+
+
+@DRAWN
+async def test_a_drawn_reply_is_whole_or_none(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+    """A server that draws for nobody is down, though it scores: an older vLLM, or a proxy that strips token_ids."""
+    server.behaviours[COMPLETIONS] = drawing_wrongly(server, change, lambda request: True)
+
+    with pytest.raises(EngineUnavailable):
+        await engine.sample(PROMPT, seeds=[1], max_tokens=3)
+
+
+@DRAWN
+async def test_unless_it_draws_for_other_inputs(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+    server.behaviours[COMPLETIONS] = drawing_wrongly(server, change, lambda request: MARK in request.body["prompt"])
+
+    with pytest.raises(EngineRejected, match="fails on this input"):
+        await engine.sample((*PROMPT, MARK), seeds=[1], max_tokens=3)
+    assert len(await engine.sample(PROMPT, seeds=[1], max_tokens=3)) == 1
+
+
+async def test_a_failed_scoring_is_judged_by_a_scoring(server: StandIn, engine: HttpEngine) -> None:
+    """A server that draws for nobody any more can say which input it cannot score."""
+
+    async def behave(request: Request, _: Connection) -> bytes:
+        fails = "seed" in request.body or MARK in request.body["prompt"]
+        return refusal(500, "overflow") if fails else server.completed(request.body)
 
     server.behaviours[COMPLETIONS] = behave
 
-    with pytest.raises(EngineRejected):  # for it still scores what it could
-        await engine.sample(PROMPT, seeds=[1], max_tokens=3)
+    with pytest.raises(EngineRejected, match="overflow"):
+        await scored(engine, MARKED)
 
 
 # Statuses
@@ -229,13 +261,52 @@ async def test_500_for_one_input_is_that_inputs_fault(server: StandIn, engine: H
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_a_refused_input_is_rejected_at_once(server: StandIn, engine: HttpEngine, status: int) -> None:
+async def test_a_refused_input_is_rejected_where_others_are_not(
+    server: StandIn, engine: HttpEngine, status: int
+) -> None:
     before = server.seen(COMPLETIONS)
-    server.behaviours[COMPLETIONS] = always(refusal(status, "The prompt\n is\x1b[1m too long."))
+    server.behaviours[COMPLETIONS] = refusing(server, status, lambda request: MARK in request.body["prompt"])
 
     with pytest.raises(EngineRejected, match=r"The prompt is\?\[1m too long"):
-        await scored(engine)
-    assert server.seen(COMPLETIONS) == before + 1
+        await scored(engine, MARKED)
+    assert server.seen(COMPLETIONS) == before + 2  # it, and what was answered at the start
+    with pytest.raises(EngineRejected, match=r"The prompt is\?\[1m too long"):
+        await engine.sample((*PROMPT, MARK), seeds=[1], max_tokens=3)
+
+
+def refusing(server: StandIn, status: int, refused: Callable[[Request], bool]) -> Behaviour:
+    async def behave(request: Request, _: Connection) -> bytes:
+        if refused(request):
+            return refusal(status, "The prompt\n is\x1b[1m too long.")
+        return server.completed(request.body)
+
+    return behave
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_server_that_refuses_everybody_is_waited_for(server: StandIn, engine: HttpEngine, status: int) -> None:
+    """A gateway in front of it, or --max-logprobs too small since it was started again: each record would be lost."""
+    server.behaviours[COMPLETIONS] = refusing(server, status, lambda request: True)
+
+    for ask in (scored(engine), engine.sample(PROMPT, seeds=[1], max_tokens=3)):
+        with pytest.raises(EngineUnavailable, match=rf"answers {status}.*other settings \(--max-model-len"):
+            await ask
+    # and one that refuses to draw for anybody, but scores
+    server.behaviours[COMPLETIONS] = refusing(server, status, lambda request: "seed" in request.body)
+    with pytest.raises(EngineUnavailable, match=rf"answers {status}.*other settings"):
+        await engine.sample(PROMPT, seeds=[1], max_tokens=3)
+    assert await scored(engine) < 0
+
+
+async def test_a_server_that_takes_less_since_it_was_started_again_is_another(
+    server: StandIn, engine: HttpEngine
+) -> None:
+    """What it refuses was within the limits that it named at the start."""
+    server.cards[0]["max_model_len"] = 64
+    server.behaviours[COMPLETIONS] = refusing(server, 400, lambda request: len(request.body["prompt"]) > 64)
+
+    with pytest.raises(EngineGone, match=r"max_model_len=512.*became.*max_model_len=64"):
+        await scored(engine, Reply((8,) * 100, "", 0.0, False))
 
 
 @pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 405])
@@ -370,6 +441,14 @@ async def test_connections_that_break_are_a_server_that_is_down(
         await scored(engine)
 
 
+async def test_what_is_not_http_is_shown_bounded(server: StandIn, engine: HttpEngine) -> None:
+    server.behaviours[COMPLETIONS] = always(b"\x1b[2J" * 5_000 + b"\r\n\r\n")
+
+    with pytest.raises(EngineUnavailable) as caught:
+        await scored(engine)
+    assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+
+
 async def test_an_answer_without_end_is_read_as_far_as_a_small_request_needs(
     server: StandIn, engine: HttpEngine
 ) -> None:
@@ -427,6 +506,107 @@ async def test_a_half_open_server_is_found_to_be_down_before_a_record_is_given_u
         await Retrying(hurried).log_probs(PROMPT, [REPLY])
 
 
+async def test_a_silent_server_is_found_to_be_down_though_deadlines_end_before_time_outs(
+    server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.engines.openai_http.breaker.PATIENCE_S", SHORT_S / 2)
+    server.behaviours[COMPLETIONS] = half_open
+
+    async def ended_by_its_deadline() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SHORT_S):
+                await engine.sample(PROMPT, seeds=range(1, 9), max_tokens=3)
+
+    # one call's requests, given up together, are one silence
+    for _ in range(FAILURES):
+        assert await scored_soon(engine, server)
+        await ended_by_its_deadline()
+    # and answers in between count from the start
+    for _ in range(FAILURES - 1):
+        await ended_by_its_deadline()
+    before = server.seen(COMPLETIONS)
+    with pytest.raises(EngineUnavailable, match=f"no answer to anybody.*{FAILURES} times in a row"):
+        async with asyncio.timeout(SHORT_S):
+            await scored(engine)
+    assert server.seen(COMPLETIONS) == before
+
+
+async def scored_soon(engine: HttpEngine, server: StandIn) -> bool:
+    """While the server, which is silent to others, answers this."""
+    silent = server.behaviours.pop(COMPLETIONS)
+    answered = await scored(engine) < 0
+    server.behaviours[COMPLETIONS] = silent
+    return answered
+
+
+class Guarded:
+    """Requests through a breaker whose clock stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.breaker = Breaker(lambda: self.now_s)
+
+    def sent(self) -> asyncio.Task[None]:
+        async def waits() -> None:
+            async with self.breaker.guard():
+                await asyncio.Event().wait()
+
+        return asyncio.create_task(waits())
+
+    async def answers(self) -> None:
+        async with self.breaker.guard():
+            pass
+
+    async def is_open(self) -> bool:
+        try:
+            await self.answers()
+        except EngineUnavailable:
+            return True
+        return False
+
+
+async def given_up(requests: list[asyncio.Task[None]]) -> None:
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
+
+
+async def test_requests_that_are_given_up_soon_are_no_silence() -> None:
+    guarded = Guarded()
+    for _ in range(2 * FAILURES):
+        request = guarded.sent()
+        await asyncio.sleep(0)
+        guarded.now_s += PATIENCE_S - 0.1
+        await given_up([request])
+
+    assert not await guarded.is_open()
+
+
+async def test_requests_that_are_given_up_while_others_are_answered_are_no_silence() -> None:
+    guarded = Guarded()
+    for _ in range(2 * FAILURES):
+        request = guarded.sent()
+        await asyncio.sleep(0)
+        guarded.now_s += 10 * PATIENCE_S
+        await guarded.answers()
+        guarded.now_s += 0.1
+        await given_up([request])
+
+    assert not await guarded.is_open()
+
+
+async def test_requests_that_are_given_up_together_are_one_silence() -> None:
+    guarded = Guarded()
+    for silence in range(FAILURES):
+        requests = [guarded.sent() for _ in range(64)]
+        await asyncio.sleep(0)
+        guarded.now_s += PATIENCE_S
+        await given_up(requests)
+        assert (guarded.breaker.doubts, guarded.breaker._failures) == (silence + 1, silence + 1)
+
+    assert await guarded.is_open()
+
+
 async def test_an_open_breaker_asks_nothing_until_a_probe_succeeds(
     server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,7 +644,7 @@ async def test_those_that_wait_for_a_probe_that_fails_ask_nothing(server: StandI
     with pytest.raises(EngineUnavailable):
         await scored(engine)
     before = server.seen(COMPLETIONS)
-    engine._client._breaker._opened_s -= OPEN_S  # as if that time had passed
+    engine._client._breaker._silent_s -= OPEN_S  # as if that time had passed
 
     outcomes = await asyncio.gather(*(scored(engine) for _ in range(20)), return_exceptions=True)
 
@@ -575,6 +755,8 @@ async def test_the_first_error_ends_the_others_of_the_call(server: StandIn, engi
     async def behave(request: Request, connection: Connection) -> bytes | None:
         if MARK in request.body["prompt"]:
             return refusal(400, "no")
+        if request.body["prompt"][: len(PROMPT)] != list(PROMPT):  # what it answered at the start
+            return server.completed(request.body)
         await connection.closed_by_client()
         left.set()
         return None

@@ -112,6 +112,31 @@ async def test_a_missing_model_lists_those_there_are(server: StandIn, model: str
     assert says in message and "adverts, base" in message
 
 
+@pytest.mark.parametrize("name", ["x" * 20_000, "\x1b[2J\nadverts", "\ud800"])
+async def test_the_names_of_a_strangers_models_are_shown_bounded_and_without_control_characters(
+    server: StandIn, name: str
+) -> None:
+    server.add_adapter(name, 0.5)
+
+    message = await refused(server, "#other")
+
+    assert len(message) < 500 and message.isprintable()
+    # nor where an adapter is looked for
+    async with standing_in(server) as url:
+        engine = await opened(f"{url}#base")
+        with pytest.raises(SettingsError) as caught:
+            engine.adapter("other")
+        await engine.close()
+    assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("version", ["x" * 60_000, "0.32.0\x1b[2J", "0.32.0\n", "\ud800", ""])
+async def test_a_version_that_is_no_line_of_a_message_is_refused(server: StandIn, version: str) -> None:
+    server.behaviours["/version"] = always(answer(200, {"version": version}))
+
+    assert "/version does not name a version" in await refused(server)
+
+
 # Who it is
 
 

@@ -153,6 +153,10 @@ def test_stages_may_finish_what_they_have_before_they_are_killed() -> None:
     assert all(int(OURS[stage]["stop_grace_period"].removesuffix("s")) >= deadline_s + 15 for stage in STAGES)
 
 
+def test_process_1_hears_a_signal_from_the_first_moment_on() -> None:
+    assert all(service["init"] is True for service in OURS.values())
+
+
 def test_images_of_others_are_pinned() -> None:
     assert SERVICES["kafka"]["image"] == "apache/kafka:4.2.2"  # 4.3 and 4.4 lose transaction markers
     assert all(re.search(r":v?\d+\.\d+\.\d+$", service["image"]) for service in FOREIGN.values())

@@ -46,9 +46,9 @@ def accept_loss(kafka: str) -> "subprocess.CompletedProcess[bytes]":
 
 async def finish_early(kafka: str, partition: int, *early: int) -> None:
     """Commit as a worker that has finished these offsets and none before them."""
-    metadata = {partition: Completion(0, frozenset(early), attempts=1).metadata()}
+    to = {partition: Completion(0, frozenset(early), attempts=1)}
     async with Clients(Settings.read(bootstrap_servers=kafka, allow_plaintext=True)).cluster() as cluster:
-        await cluster.commit(STAGES["generation"].group, QUERIES.name, {partition: 0}, metadata)
+        await cluster.commit(STAGES["generation"].group, QUERIES.name, to)
 
 
 def test_a_stage_stops_and_says_what_is_gone(kafka_of_its_own: str, tmp_path: Path) -> None:

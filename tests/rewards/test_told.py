@@ -4,6 +4,7 @@ import io
 import json
 import re
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from schemas.receipt import AuditorReceipt, Receipt
 from tests.audit.logs import kinds, make_log
 from tests.receipts.sales import make_sale, receipts_of
 from tests.rewards.models import Fake, on_shelf
+from tests.vllm_stand_in import FRAMING, TOKENIZER
 from tests.worker_process import tessera
 from workers.cli import receipt_view
 from workers.engines import embedders
-from workers.engines.options import EngineOptions
+from workers.engines.options import EngineOptions, HttpOptions
 from workers.receipts.page import page
 from workers.receipts.recheck import recheck
 from workers.rewards.opening import Known, open_sources
@@ -112,11 +114,14 @@ async def test_the_readmes_file_opens(tmp_path: Path) -> None:
     (tmp_path / "doughpath.json").write_text(json.dumps({"w": [1.0] * 16, "b": 0}))
     own, vectors = (Fake(f"http://127.0.0.1:800{n}#{name}") for n, name in ((1, "crumbworks"), (2, "vectors")))
     reference = Fake("reference", adapters=["ovennest"])
+    for fake in (own, vectors, reference):
+        fake.identity = replace(fake.identity, tokenizer_sha256=FRAMING.sha256)
+    options = EngineOptions(http=HttpOptions(tokenizer=str(TOKENIZER)))
     # When it is opened
     with on_shelf(own, vectors) as shelf, pytest.MonkeyPatch.context() as patch:
         patch.setitem(embedders.EMBEDDERS, "http", shelf.open)
         async with AsyncExitStack() as stack:
-            known = Known(reference, {"reference": reference}, EngineOptions())
+            known = Known(reference, {"reference": reference}, options)
             sources = await open_sources(tmp_path / "rewards.json", known, stack)
     # Then everyone has its source
     origins = {id_: (sources.rewards.origin(id_) or "").partition(":")[0] for id_ in sources.rewards.chosen}

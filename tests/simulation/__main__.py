@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from tests.simulation import auctions
+from tests.simulation.answering import Answering
 from tests.simulation.auctions import Auctions
 from tests.simulation.checks import judge
 from tests.simulation.scenario import Scenario
@@ -24,8 +25,8 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     began, failed, happened, steps = time.perf_counter(), 0, Counter[str](), 0
     for seed in range(options.seed, options.seed + options.count):
-        simulation, check = (Auctions, auctions.judge) if options.auctions else (Simulation, judge)
-        outcome = simulation(Scenario.draw(seed, not options.calm), traced=options.trace).run()
+        workload, check = (Auctions, auctions.judge) if options.auctions else (Answering, judge)
+        outcome = Simulation(Scenario.draw(seed, not options.calm), workload, traced=options.trace).run()
         findings = list(check(outcome))
         happened, steps = happened + outcome.faults.happened, steps + outcome.steps
         if options.trace:

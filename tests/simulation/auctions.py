@@ -11,11 +11,10 @@ from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
 from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
 from tests.builders import Keys, make_query
-from tests.simulation.groups import Group
-from tests.simulation.lives import Life, Outcome
-from tests.simulation.log import PartitionLog
-from tests.simulation.scenario import PARTITIONS, Scenario
-from tests.simulation.simulation import Simulation
+from tests.simulation.clock import Process
+from tests.simulation.lives import Outcome
+from tests.simulation.scenario import PARTITIONS
+from tests.simulation.world import World
 from tests.workers.fakes import Clock
 from workers.engines.null import NullEngine
 from workers.pipeline import PATH, STAGES, Means, Stage
@@ -37,41 +36,34 @@ class Slowly:
         return await self._worker.handle(event)
 
 
-class Auctions(Simulation):
+class Auctions:
     """Every worker process runs all three stages; every group reads its own topic."""
 
-    def __init__(self, scenario: Scenario, *, traced: bool = False) -> None:
-        super().__init__(replace(scenario, given=()), traced=traced)
-        self.outputs = (SETTLED.name, CHARGED.name)
-        self.engine = NullEngine()
+    outputs = (SETTLED.name, CHARGED.name)
+
+    def __init__(self, world: World) -> None:
+        self._world, self._engine = world, NullEngine()
+        self.inputs: dict[tuple[int, int], int] = {}
         for topic in TOPICS:
             for name in (topic.name, topic.dead_letters):
-                self.broker.logs[name] = [PartitionLog(name, number) for number in range(PARTITIONS)]
-        self.groups: dict[str, Group] = {}
+                world.broker.create(name, PARTITIONS)
         for name in PATH:
-            self.groups[name] = self._new_group(STAGES[name])
+            world.broker.add_group(STAGES[name].group, STAGES[name].consumes.name)
 
-    def _stages(self, life: Life) -> list[Stage]:
-        means, clock = Means(self.scenario.settings, self.engine, Keys()), Clock()
+    def stages(self, process: Process) -> list[Stage]:
+        means, clock = Means(self._world.scenario.settings, self._engine, Keys()), Clock()
         workers = {name: STAGES[name].build(means) for name in PATH}
         timed = {name: replace(workers[name], now=clock) for name in ("generation", "scoring")}  # type: ignore[type-var]
-        return [Stage(STAGES[name], Slowly(worker, self.rng), 4) for name, worker in (workers | timed).items()]
+        return [Stage(STAGES[name], Slowly(worker, self._world.rng), 4) for name, worker in (workers | timed).items()]
 
-    def _plan_input(self) -> None:
+    def plan_input(self) -> None:
         for seed in range(QUERIES_PER_RUN):
-            self.loop.call_at(0.6 * seed, self._ask, seed)
+            self._world.loop.call_at(0.6 * seed, self._ask, seed)
 
     def _ask(self, seed: int) -> None:
         query = make_query(seed).to_record()
         assert query.key is not None
-        self.broker.append(QUERIES.name, place(query.key, PARTITIONS), query.key, query.value)
-
-    def _is_done(self) -> bool:
-        return self._is_quiet() and all(
-            group.committed[at][0] == self.broker.logs[at[0]][at[1]].end
-            for group in self.groups.values()
-            for at in group.places
-        )
+        self._world.broker.append(QUERIES.name, place(query.key, PARTITIONS), query.key, query.value)
 
 
 def judge(outcome: Outcome) -> Iterator[str]:

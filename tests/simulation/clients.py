@@ -45,7 +45,7 @@ class SimulatedClient:
         self.cluster = Topology(network)
 
     async def send(self, node: int, request: Any, *, group: Any = None) -> Any:
-        handle = self._network.broker.handle
+        handle = self._network.api.handle
         kind = type(request).__name__.removesuffix("Request")
         return await self._network.ask(kind, lambda: handle(request), self._timeout_s)
 

@@ -74,6 +74,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._ready.extend(process.held)
         process.held.clear()
 
+    def allow(self, steps: int) -> None:
+        """So many from here on, whatever the limit was."""
+        self._most_steps = self.steps + steps
+
     def _run_once(self) -> None:
         ready, timers = self._ready, self._timers
         if not ready and not self._stopping:
@@ -94,7 +98,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if process is not None:
             if self.before_step is not None:
                 self.before_step(process)
-            if process.dead or process.frozen:  # a dead one's are kept for the burial: `bury`
+            if process.dead or process.frozen:  # a dead one's are kept for the burial
                 process.held.append(handle)
                 return
         self.steps += 1

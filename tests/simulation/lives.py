@@ -57,7 +57,6 @@ class Life:
     journal: Journal
     task: "asyncio.Task[None] | None" = None
     clients: SimulatedClients | None = None
-    suspect: bool = False  # it crashed, or was away for longer than its session
 
 
 @dataclass
@@ -66,16 +65,20 @@ class Outcome:
 
     scenario: Scenario
     broker: Broker
-    group: Group
     faults: Faults
     lives: list[Life]
-    begun: list[tuple[int, Life]]  # every work on a record, by its number
     inputs: dict[tuple[int, int], int]  # partition and offset: index in scenario.given
     read_live: list[Record]
     findings: list[str]
     steps: int
     virtual_s: float
     trace: list[str]
+
+    @property
+    def group(self) -> Group:
+        """The only one. ValueError: there are several."""
+        (group,) = self.broker.groups.values()
+        return group
 
 
 def actor_of(coroutine: Any) -> PartitionActor | None:

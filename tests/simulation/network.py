@@ -1,4 +1,4 @@
-"""The way between a process and the broker: latency, faults, and the trace of every request."""
+"""The way between a process and the broker: latency and faults."""
 
 import asyncio
 import random
@@ -7,9 +7,11 @@ from typing import Any
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
+from tests.simulation.api import Api
 from tests.simulation.broker import Broker, Down
 from tests.simulation.clock import CURRENT, NOBODY, Process, VirtualLoop
 from tests.simulation.faults import Fault, Faults
+from tests.simulation.trace import Trace
 
 LATENCIES_S = (0.0003, 0.003)
 FETCH_LIMIT = 6
@@ -19,12 +21,11 @@ LATE_S = (0.02, 0.1, 0.12, 0.15, 0.3, 1.0, 4.0)  # aiokafka repeats a request af
 class Network:
     """`crash` and `freeze` strike a process; `trace` is told every request."""
 
-    def __init__(self, loop: VirtualLoop, rng: random.Random, broker: Broker, faults: Faults) -> None:
-        self._loop, self._rng = loop, rng
-        self.broker, self.faults = broker, faults
+    def __init__(self, loop: VirtualLoop, rng: random.Random, broker: Broker, faults: Faults, trace: Trace) -> None:
+        self._loop, self._rng, self._trace = loop, rng, trace
+        self.broker, self.api, self.faults = broker, Api(broker), faults
         self.crash: Callable[[Process, str], None] = lambda process, why: None
         self.freeze: Callable[[Process, str], None] = lambda process, why: None
-        self.trace: Callable[[str], None] | None = None
         self.over = False  # the run is judged: nobody gets an answer any more
         self.underway = 0  # requests that will be executed although nobody waits for them
 
@@ -34,8 +35,7 @@ class Network:
             raise KafkaConnectionError("the run is over")
         process, answer = CURRENT.get(), self._loop.create_future()
         fault = self.faults.strike(kind) if process is not None and process.mortal else None
-        if self.trace is not None:
-            self._tell(process, kind, "" if fault is None else f"*** {fault.value}")
+        self._trace.asked(process, kind, fault)
         if process is not None and fault in (Fault.CRASH_BEFORE, Fault.FREEZE_BEFORE):
             (self.crash if fault is Fault.CRASH_BEFORE else self.freeze)(process, f"before {kind}")
             await asyncio.sleep(0)  # never comes back to a dead process, late to a frozen one
@@ -91,8 +91,7 @@ class Network:
         except KafkaError as error:
             self._later(back, _fail, answer, error)
             return
-        if self.trace is not None:
-            self._tell(process, kind, f"-> {_shown(result)}" + (" LATE" if fault is Fault.EXECUTED_LATE else ""))
+        self._trace.answered(process, kind, result, fault)
         if process is not None and fault is Fault.CRASH_AFTER:
             self.crash(process, f"before the answer to {kind}")
         if process is not None and fault is Fault.FREEZE_AFTER:
@@ -134,21 +133,7 @@ class Network:
     def _later(self, delay_s: float, callback: Callable[..., None], *args: Any) -> None:
         self._loop.call_later(delay_s, callback, *args, context=NOBODY)
 
-    def _tell(self, process: Process | None, kind: str, what: str) -> None:
-        if self.trace is not None:
-            self.trace(f"{self._loop.time():9.4f} {process.name if process else '-':10} {kind:20} {what}")
-
 
 def _fail(answer: "asyncio.Future[Any]", error: Exception) -> None:
     if not answer.done():
         answer.set_exception(error)
-
-
-def _shown(result: Any) -> str:
-    if hasattr(result, "to_object"):
-        return "topology"
-    return (
-        " ".join(f"{name}={value}" for name, value in vars(result).items())
-        if hasattr(result, "__dict__")
-        else str(result)
-    )

@@ -113,12 +113,10 @@ class Answerer:
 
     scenario: Scenario
     rng: random.Random
-    begun: Callable[[int], None]
     crash: Callable[[], None]
 
     async def handle(self, event: Event[Asked]) -> Sequence[Event[Any]]:
         number, data = event.data.number, event.data
-        self.begun(number)
         given, now = self.scenario.given[number], asyncio.get_running_loop().time
         if self.scenario.slowness_s:
             await asyncio.sleep(self.rng.uniform(0.0, self.scenario.slowness_s))

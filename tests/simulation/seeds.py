@@ -48,7 +48,7 @@ def run_seed(seed: int) -> Tally:
 
 def run_auctions(seed: int) -> Tally:
     """As `run_seed`, of the real three stages."""
-    outcome = Auctions(Scenario.draw(seed)).run()
+    outcome = Simulation(Scenario.draw(seed), Auctions).run()
     findings = list(auctions.judge(outcome))
     return Tally(1, outcome.steps, {seed: findings} if findings else {}, outcome.faults.happened)
 

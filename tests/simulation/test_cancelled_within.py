@@ -1,7 +1,6 @@
 """A cancellation that comes out of the client library, and not from us, is a fault: the process ends for another."""
 
 import asyncio
-import logging
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -16,6 +15,7 @@ from workers.stream.writer import TransactionalWriter, WriterLost
 LOST_COMMIT = 3  # the first ones go well
 
 
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("seed", range(6))
 def test_no_partition_is_left_without_an_owner(seed: int) -> None:
     discard, commit = TransactionalWriter.discard, TransactionalWriter.commit
@@ -34,12 +34,8 @@ def test_no_partition_is_left_without_an_owner(seed: int) -> None:
             raised.append(writer)
             raise asyncio.CancelledError
 
-    logging.disable(logging.CRITICAL)
-    try:
-        with mock.patch.multiple(TransactionalWriter, discard=cancelled, commit=lost):
-            outcome = Simulation(replace(Scenario.draw(seed, faults=False), workers=2)).run()
-    finally:
-        logging.disable(logging.NOTSET)
+    with mock.patch.multiple(TransactionalWriter, discard=cancelled, commit=lost):
+        outcome = Simulation(replace(Scenario.draw(seed, faults=False), workers=2)).run()
 
     assert len(raised) == 1
     assert judge(outcome) == []

@@ -1,8 +1,8 @@
 """Real actors of two partitions in one process: a record that kills is condemned, a slow one beside it never."""
 
 import asyncio
-import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -10,7 +10,7 @@ import pytest
 
 from schemas.reasons import DeadLetterReason
 from tests.contracts.test_bus import Asked
-from tests.simulation import simulation as simulated
+from tests.simulation.answering import Answering
 from tests.simulation.checks import origin, published, reason_of
 from tests.simulation.clock import NOBODY
 from tests.simulation.scenario import ASKED, OUTPUTS, PARTITIONS, Answerer, Given, Scenario
@@ -18,6 +18,8 @@ from tests.simulation.simulation import Simulation
 from workers.stream.completion import Completion
 from workers.stream.solo import Solo
 from workers.stream.writer import TransactionalWriter, place
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 SLOW, DEADLY = 0, 1  # the number of the record, and of its partition
 SLOWNESS_S, DEADLY_COMES_S, DOUBT_S = 4.0, 2.5, 2.0
@@ -31,13 +33,6 @@ class Slow(Answerer):
         if event.data.number == SLOW:
             await asyncio.sleep(SLOWNESS_S)
         return await super().handle(event)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Any:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def given(at_s: float, number: int, *, is_deadly: bool) -> Given:
@@ -78,12 +73,13 @@ def ends(*, in_order: bool = False, with_doubt: bool = False) -> dict[int, str |
         for writer in writers:
             writer.tainted = True
 
-    with mock.patch.object(simulated, "Answerer", Slow), mock.patch.object(TransactionalWriter, "start", noted):
-        simulation = Simulation(scenario(in_order=in_order))
+    with mock.patch.object(TransactionalWriter, "start", noted):
+        simulation = Simulation(scenario(in_order=in_order), partial(Answering, answerer=Slow))
         noted_before = Completion(0, frozenset(), DEATHS_BEFORE)
-        simulation.group.committed[(ASKED.name, SLOW)] = (0, noted_before.metadata())
+        (group,) = simulation.world.broker.groups.values()
+        group.committed[ASKED.name, SLOW] = (0, noted_before.metadata())
         if with_doubt:
-            simulation.loop.call_at(DOUBT_S, doubt, context=NOBODY)
+            simulation.world.loop.call_at(DOUBT_S, doubt, context=NOBODY)
         outcome = simulation.run()
     assert not outcome.findings
     return {origin(outcome, entry)[0]: reason_of(entry) or None for entry in published(outcome, *OUTPUTS)}

@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +11,8 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulation import Simulation
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 MOST_SEEDS = 4_000
 OUR_OWN_MISTAKES = ("TypeError", "AttributeError", "NameError")  # a mutant that does not even run shows nothing
 
@@ -20,13 +20,6 @@ OUR_OWN_MISTAKES = ("TypeError", "AttributeError", "NameError")  # a mutant that
 FOCUS: dict[str, dict[str, Any]] = {
     "no_ownership_check": {"grid_s": 0.01, "slowness_s": 3.0, "static": False},  # a cancellation must be swallowed
 }
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("name", MUTANTS)

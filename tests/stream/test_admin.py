@@ -18,6 +18,7 @@ from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.ports import free_port
 from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster
+from workers.stream.completion import Completion
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ async def test_first_offsets_are_there_when_the_call_returns(settings: Settings,
 async def test_existing_offset_is_never_moved(settings: Settings, group: str) -> None:
     # Given a group with an offset in one partition
     async with Clients(settings).cluster() as cluster:
-        await cluster.insist(lambda: cluster.commit(group, QUERIES.name, {2: 77}))
+        await cluster.insist(lambda: cluster.commit(group, QUERIES.name, {2: Completion(77)}))
     # When
     (first,) = await initialise_offsets(settings, {group: QUERIES.name})
     # Then

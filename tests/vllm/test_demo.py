@@ -1,4 +1,4 @@
-"""`tessera demo` and `tessera doctor` on vLLM, and Ctrl-C while the model loads."""
+"""`tessera demo` and `tessera doctor` on vLLM, and what ends a process while the model loads."""
 
 import contextlib
 import json
@@ -39,6 +39,7 @@ def test_the_doctor_finds_nothing_wrong() -> None:
     found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert "vllm" in found["software"]["said"] and "model runner" in found["calls"]["said"]
     assert found["log-probabilities"]["state"] == "ok"
+    assert b"riton" not in done.stderr and b"FutureWarning" not in done.stderr  # nobody could do anything about it
 
 
 def test_demo_and_doctor_on_a_server(vllm_server: VllmServer) -> None:
@@ -78,6 +79,18 @@ def test_what_ends_it_while_it_loads_leaves_nothing(sent: signal.Signals) -> Non
         _, said = demo.communicate(timeout=ENDS_WITHIN_S)
     assert demo.returncode == (INTERRUPTED if sent == signal.SIGINT else -sent), said.decode()
     assert b"Traceback" not in said, said.decode()
+    assert psutil.wait_procs(started, timeout=20)[1] == []
+
+
+def test_a_worker_that_is_told_to_stop_while_it_loads_leaves_nothing() -> None:
+    command = [sys.executable, "-m", "workers", "run", "scoring", "--engine", bundled.VLLM]
+    with subprocess.Popen(command, env=environment("127.0.0.1:1"), stderr=subprocess.PIPE) as worker:
+        started = _until_engine_core(worker.pid)
+        worker.terminate()
+        _, said = worker.communicate(timeout=ENDS_WITHIN_S)
+
+    assert worker.returncode == 0, said.decode()
+    assert b"stopping" in said and b"Traceback" not in said, said.decode()
     assert psutil.wait_procs(started, timeout=20)[1] == []
 
 

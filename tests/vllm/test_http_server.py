@@ -12,8 +12,9 @@ from tests.vllm_server import ADAPTER, VllmServer
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.engines.catalogue import open_engine
 from workers.engines.embedded.engine import EmbeddedEngine
+from workers.engines.openai_http import breaker
 from workers.engines.openai_http.completions import PATH, sampling_body
-from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted, SettingsError
+from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted, SettingsError
 
 pytestmark = pytest.mark.vllm
 
@@ -164,6 +165,43 @@ async def answered(engine: Engine, prompt: Prompt, drawn: list[int]) -> tuple[Re
                 return await engine.sample(prompt, seeds=drawn, max_tokens=60)
             except EngineUnavailable:
                 await asyncio.sleep(0.2)
+
+
+async def test_a_server_that_hangs_is_found_to_be_down_though_deadlines_end_before_time_outs(
+    vllm_server: VllmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a server that takes connections and does nothing
+    monkeypatch.setattr(breaker, "PATIENCE_S", 0.5)
+    async with opened(vllm_server) as engine:
+        prompt, drawn = engine.encode(QUESTION), seeds("hang", 20)
+        before = await engine.sample(prompt, seeds=drawn, max_tokens=60)
+        with vllm_server.hanging():
+            # When its callers give up, one after the other
+            for _ in range(breaker.FAILURES):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await engine.sample(prompt, seeds=drawn, max_tokens=60)
+            # Then the next is told at once
+            with pytest.raises(EngineUnavailable, match="no answer to anybody"):
+                async with asyncio.timeout(1.0):
+                    await engine.sample(prompt, seeds=drawn, max_tokens=60)
+        # and when it goes on, it is the same server
+        assert await answered(engine, prompt, drawn) == before
+
+
+async def test_a_server_that_was_started_again_as_another_is_gone(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with VllmServer(tmp_path_factory.mktemp("another")) as server:
+        async with opened(server) as engine:
+            prompt, drawn = engine.encode(QUESTION), seeds("another", 4)
+            await engine.sample(prompt, seeds=drawn, max_tokens=8)
+            server.kill()
+            await asyncio.to_thread(server.start, "--max-model-len", "256")
+
+            # its next answer, and not one of the long records that it refuses from now on
+            with pytest.raises(EngineGone, match=r"max_model_len=512.*became.*max_model_len=256"):
+                await answered(engine, prompt, drawn)
+            with pytest.raises(EngineGone):
+                await engine.log_probs(prompt, [Reply((8,) * 300, "", 0.0, False)])
 
 
 async def test_a_prompt_beyond_the_models_length_never_leaves(http_engine: Engine) -> None:

@@ -40,7 +40,7 @@ GROUPS: dict[str, Callable[[Settings], Coroutine[Any, Any, Iterable[Verdict]]]] 
     flag_value=AS_SET,
     metavar="[NAME]",
     help="Only what concerns the language models: this one, or TESSERA_ENGINE, and those of the proposal and of "
-    "advertisers. They are loaded and hold one auction.",
+    "advertisers. They are loaded and hold one auction, in which up to four advertisers with models of their own bid.",
 )
 @click.option("--marker-probe", is_flag=True, help="Instead: does a Kafka version lose commit markers? Takes minutes.")
 @click.option("--kafka-version", metavar="X.Y.Z", help="Of the probe's own broker. [default: the development broker's]")

@@ -1,8 +1,6 @@
 """`tessera run`: stages as a service."""
 
 import asyncio
-import os
-import signal
 import traceback
 from collections.abc import Sequence
 
@@ -10,6 +8,7 @@ import click
 
 from workers.cli import options
 from workers.cli.session import Session, monitor_of, stages_running
+from workers.cli.stopping import Stopping
 from workers.errors import (
     AccessDenied,
     BrokerError,
@@ -25,7 +24,7 @@ from workers.pipeline import STAGES
 from workers.settings import Settings, settings_table
 from workers.stream.security import connection
 
-EXIT_FAILED, EXIT_INTERRUPTED = 70, 130
+EXIT_FAILED = 70
 PASSES = (BrokerError, EngineUnavailable, EngineTimeout, RetriesExhausted, EngineGone)  # also before the stages begin
 SETTINGS_HELP = "\b\nSettings (environment):\n" + "\n".join(
     f"  {row.variable}  [{row.default}]\n      {row.description}" for row in settings_table()
@@ -44,12 +43,13 @@ def run(stages: tuple[str, ...], **given: object) -> None:
     """Run one or more stages: generation, scoring, settlement.
 
     Stages in one process share one language model. The process runs until SIGTERM or Ctrl-C; it then commits what
-    is finished, lets go of the rest, leaves its groups and ends. A second signal ends it at once. Whatever ends it,
-    nothing is lost or done twice: the next owner begins where the last commit was.
+    is finished, lets go of the rest, leaves its groups and ends; while the model still loads, it just ends. A second
+    signal ends it at once. Whatever ends it, nothing is lost or done twice: the next owner begins where the last
+    commit was.
 
     \b
     Exit codes:
-      0    told to stop
+      0    told to stop, at work or while the model loads
       2    somebody must act: a setting, a right that is missing, or records that were deleted before they were
            read
       70   failed (Kafka does not answer, the engine is gone, a bug): start it again
@@ -70,6 +70,7 @@ def run(stages: tuple[str, ...], **given: object) -> None:
 async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
     """Monitoring first: a probe is answered while the model loads. Returns what another start may mend."""
     monitor = monitor_of(stages, settings)
+    stopping = Stopping(monitor.health)
     beating = asyncio.create_task(keep_beating(monitor.health, monitor))
     try:
         with MonitoringServer(
@@ -79,10 +80,13 @@ async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
             session: Session | None = None
             try:
                 async with stages_running(stages, settings, monitor, kafka=True) as session:
-                    _stop_on_signals(session)
+                    stopping.running(session)
                     await session.done
             except (OffsetLost, AccessDenied):
                 raise
+            except asyncio.CancelledError:
+                if not stopping.told:
+                    raise
             except Exception as failure:
                 if session is None and not isinstance(failure, PASSES):  # not even begun: a setting, most likely
                     raise
@@ -104,15 +108,3 @@ def _announce(stages: Sequence[str], settings: Settings, port: int) -> None:
         f"tessera run {' '.join(stages)}: Kafka {settings.bootstrap_servers}, engine {settings.engine}", err=True
     )
     click.echo(f"metrics at http://{settings.metrics_host}:{port}/metrics; Ctrl-C stops", err=True)
-
-
-def _stop_on_signals(session: Session) -> None:
-    def stop() -> None:
-        if session.stop.is_set():
-            os._exit(EXIT_INTERRUPTED)
-        session.monitor.health.draining()
-        session.stop.set()
-        click.echo("stopping; again to stop at once", err=True)
-
-    for signal_ in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_, stop)

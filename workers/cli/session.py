@@ -99,7 +99,7 @@ async def stages_running(
 
 @asynccontextmanager
 async def _models(names: Sequence[str], settings: Settings) -> AsyncIterator[Models | None]:
-    """What the stages ask, if anything; a line for each advertiser's server that does not answer."""
+    """What the stages ask, if anything; a line for each advertiser's server that is not as it must be."""
     if not needs_engine(names):
         yield None
         return

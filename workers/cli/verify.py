@@ -136,10 +136,14 @@ def verify(
 
 
 def _refuse_others(context: click.Context, wanted: set[str]) -> None:
-    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    if others := sorted(given - wanted):
-        names = ", ".join(f"--{name.replace('_', '-').removeprefix('as-')}" for name in others)
+    others = [one for one in context.command.params if one.name not in wanted and _is_given(context, one)]
+    if others:
+        names = ", ".join(sorted(one.opts[0] for one in others))
         raise click.UsageError(f"--record-witness checks nothing: it goes without {names}")
+
+
+def _is_given(context: click.Context, parameter: click.Parameter) -> bool:
+    return context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
 
 
 def _check_files(report: Report, faults: BinaryIO | None, resources: BinaryIO | None) -> None:

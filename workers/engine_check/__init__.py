@@ -49,7 +49,7 @@ async def _inspect_loaded(settings: Settings, found: dict[str, loaded.Findings])
 async def _inspect_at_work(models: Models, settings: Settings) -> dict[str, loaded.Findings]:
     try:
         async with within(LONGEST_AUCTION):
-            held = await hold_auction(models.reference, settings, models.context_aware)
+            held = await hold_auction(models, settings)
     except Exception as error:  # noqa: BLE001  # the same
         advice = "no auction can be held like this; start with a smaller model, M or reply"
         return {"auction": (State.FAILED, f"{type(error).__name__}: {error}", advice)}

@@ -53,7 +53,8 @@ def _rewards(models: Models) -> Findings:
     said = f"{len(models.sources.rewards.chosen)} advertisers bid through something of their own"
     if models.sources.unreached:
         unreached = "; ".join(models.sources.unreached)
-        return State.WARNING, f"{said}; {unreached}", "an advertiser whose model does not answer abstains until it does"
+        advice = "it is for those advertisers to put right: they abstain until then, and nobody waits for them"
+        return State.WARNING, f"{said}; {unreached}", advice
     return State.OK, said, ""
 
 

@@ -35,7 +35,7 @@ class Gpu:
 
 
 def software(settings: Settings) -> Findings:
-    """Which of the engines' packages are there, and whether this engine's are."""
+    """Which of the engines' packages are there, and whether those of the engines that are set are."""
     found = {name: known for name in PACKAGES if (known := installed(name))}
     said = ", ".join(f"{name} {known}" for name, known in found.items()) or "none of the engines' packages"
     if not _in_process(settings):
@@ -49,7 +49,7 @@ def software(settings: Settings) -> Findings:
 
 
 async def devices(settings: Settings) -> Findings:
-    """Processors and GPUs, and whether they are those that this engine was built for."""
+    """Processors and GPUs, and whether they are those that the engines were built for."""
     gpus = await asyncio.to_thread(visible_gpus)
     said = f"{_processors()}; {_counted(gpus)}"
     if not _in_process(settings):
@@ -94,7 +94,8 @@ def _gpu(line: str) -> Gpu:
 
 
 def _in_process(settings: Settings) -> bool:
-    return settings.engine.startswith("vllm:")
+    """Whether vLLM runs here, for replies without adverts or for candidates."""
+    return any(name.startswith("vllm:") for name in (settings.engine, settings.proposal_engine))
 
 
 def _processors() -> str:

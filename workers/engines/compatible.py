@@ -30,10 +30,15 @@ def insist_same_tokenizer(model: Scorer | Embedder, reference: Scorer) -> None:
     How many ids each counts does not matter: models of one family pad their vocabularies differently, and a server does
     not say its padding. Every model's limit covers its tokenizer (see Limits), and so the tokens of any reply.
     """
-    own, expected = model.identity, reference.identity
-    if own.tokenizer_sha256 != expected.tokenizer_sha256:
+    insist_tokenizer(model.identity.name, model.identity.tokenizer_sha256, reference)
+
+
+def insist_tokenizer(name: str, sha256: str, reference: Scorer) -> None:
+    """SettingsError unless that is the tokenizer of the reference engine; `name`: of what has it."""
+    expected = reference.identity
+    if sha256 != expected.tokenizer_sha256:
         raise SettingsError(
-            f"{own.name} has the tokenizer {own.tokenizer_sha256[:12]}, the reference engine {expected.name} has "
+            f"{name} has the tokenizer {sha256[:12]}, the reference engine {expected.name} has "
             f"{expected.tokenizer_sha256[:12]}: replies pass between them as token ids; name a model of the same family"
         )
 

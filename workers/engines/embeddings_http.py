@@ -12,9 +12,8 @@ from workers.engines.framing import Framing
 from workers.engines.openai_http.address import parse_address
 from workers.engines.openai_http.answer import Unusable, most_bytes
 from workers.engines.openai_http.client import Client, Failing, Misdirected
-from workers.engines.openai_http.engine import Served
-from workers.engines.openai_http.models import chosen, served
-from workers.engines.openai_http.opening import QUESTION, check_tokenizer, framing_of, listed
+from workers.engines.openai_http.models import Served, chosen, listed, served
+from workers.engines.openai_http.opening import QUESTION, check_tokenizer, framing_of
 from workers.engines.options import EngineOptions
 from workers.errors import EngineRejected, SettingsError
 

@@ -5,16 +5,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from workers.engines.base import Prompt
+from workers.engines.chat_template import SPECIAL_TOKENS, render_turn
 from workers.errors import SettingsError
 
 FILE = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
+DEFAULT = "default"  # the name of the template for plain questions, where there are several
+MAX_NAMES = 500  # characters of a message
 MARK = "\u2045turn\u2046"  # stands for the turn while the template is rendered; no template has it
 
 AGAIN = "is it a git-lfs pointer or a part of the file? Fetch the model again"
@@ -71,10 +72,14 @@ def _text_of(path: Path) -> str:
 
 
 def _tokenizer(content: bytes, folder: Path) -> Tokenizer:
+    """Every text gets all of its ids and no others: training leaves its own lengths in the file."""
     try:
-        return Tokenizer.from_str(content.decode())
+        tokenizer = Tokenizer.from_str(content.decode())
     except Exception as error:  # the library raises nothing narrower
         raise SettingsError(f"{folder / FILE} is not a tokenizer: {error}; {AGAIN}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _configuration(path: Path) -> dict[str, Any]:
@@ -91,15 +96,12 @@ def _configuration(path: Path) -> dict[str, Any]:
 
 
 def _rendered(folder: Path) -> str:
-    """The template around one user's turn, up to where the model goes on. Sandboxed: it came with a model."""
+    """The template around one user's turn, up to where the model goes on."""
     config = _configuration(folder / CONFIG)
     template = _template(folder, config)
-    names = {name: _text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = _refuse
+    tokens = {name: _text(config[name]) for name in SPECIAL_TOKENS if config.get(name) is not None}
     try:
-        turn = {"role": "user", "content": MARK}
-        return environment.from_string(template).render(messages=[turn], add_generation_prompt=True, **names)
+        return render_turn(template, tokens, MARK)
     except Exception as error:  # a template is a program: it may fail in every way
         raise SettingsError(f"the chat template in {folder} cannot be rendered: {error}") from error
 
@@ -108,15 +110,25 @@ def _template(folder: Path, config: dict[str, Any]) -> str:
     if (folder / TEMPLATE).exists():
         return _text_of(folder / TEMPLATE)
     template = config.get("chat_template")
+    if isinstance(template, list):
+        return _default(template, folder / CONFIG)
     if not isinstance(template, str):
         raise SettingsError(f"{folder} has no chat template, neither {TEMPLATE} nor one in {CONFIG}: a base model?")
     return template
 
 
+def _default(templates: list[Any], path: Path) -> str:
+    """Of several, each an object with its name."""
+    named = {str(one.get("name")): one.get("template") for one in templates if isinstance(one, dict)}
+    if not isinstance(named.get(DEFAULT), str):
+        names = ", ".join(named)[:MAX_NAMES] or "none"
+        raise SettingsError(
+            f"{path} has several chat templates and none of them is called {DEFAULT!r}; there are: {names}. Copy the "
+            f"one that replies to plain questions into {TEMPLATE} beside it"
+        )
+    return str(named[DEFAULT])
+
+
 def _text(token: object) -> str:
     """A special token is named as text, or as an object around it."""
-    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
-
-
-def _refuse(message: str) -> None:
-    raise TemplateError(message)
+    return str(token.get("content", "")) if isinstance(token, dict) else str(token)

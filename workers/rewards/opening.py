@@ -10,13 +10,14 @@ from workers.engines.late import Late
 from workers.engines.options import EngineOptions
 from workers.engines.retrying import embedder_of
 from workers.errors import SettingsError
+from workers.rewards.addresses import OVER_NETWORK, Address, located
 from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
 from workers.rewards.chosen import ByAdvertiser, Chosen
 from workers.rewards.isolated import Isolated
 from workers.rewards.linear_probe import Embeddings, LinearProbe
 from workers.rewards.log_ratio import LogRatio
 from workers.rewards.lora import Lora
-from workers.rewards.own_engines import OVER_NETWORK, Address, OwnEngines
+from workers.rewards.own_engines import OwnEngines, insist_dimensions
 from workers.rewards.own_model import OwnModel
 from workers.rewards.reading import read_bounded
 from workers.rewards.weights import read_weights
@@ -26,7 +27,7 @@ MAX_KEY_BYTES = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The rewards of everybody; `unreached`: one sentence for each model that does not answer yet."""
+    """The rewards of everybody; `unreached`: one sentence for each model that is not as it must be yet."""
 
     rewards: ByAdvertiser
     unreached: tuple[str, ...] = ()
@@ -44,17 +45,14 @@ class Known:
 async def open_sources(file: Path, known: Known, stack: AsyncExitStack) -> Sources:
     """What is opened is closed by `stack`. SettingsError names the file, the advertiser and the field.
 
-    A server that does not answer is no error: its advertiser abstains until it does.
+    A server that does not answer, or not as it must, is no error: its advertiser abstains until it does.
     """
     engines = OwnEngines(known.by_name, known.reference, known.options)
     stack.push_async_callback(engines.close)
     opener = _Opener(file, known, engines)
     choices = read_choices(file).items()
     chosen = {id_: opener.source(id_, choice) for id_, choice in choices if not isinstance(choice, Prompted)}
-    unreached = await engines.reach()
-    for probe, where in opener.probes:
-        _insist_dimensions(probe, where)
-    return Sources(ByAdvertiser(LogRatio(known.reference), chosen), unreached)
+    return Sources(ByAdvertiser(LogRatio(known.reference), chosen), await engines.reach())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,6 @@ class _Opener:
     known: Known
     engines: OwnEngines
     shared: dict[Late[Embedder] | None, Embeddings] = field(default_factory=dict)
-    probes: list[tuple[LinearProbe, str]] = field(default_factory=list)
 
     def source(self, advertiser_id: str, choice: Adapted | Owned | Probed) -> Chosen:
         where = f"{self.file}: advertisers.{advertiser_id}"
@@ -86,32 +83,35 @@ class _Opener:
 
     def _probed(self, choice: Probed, where: str) -> Chosen:
         weights = read_weights(self.file.parent / choice.weights_file, f"{where}.weights_file")
-        probe = LinearProbe(self._embeddings(choice, where), weights)
-        self.probes.append((probe, where))
+        probe = LinearProbe(self._embeddings(choice, len(weights.w), where), weights)
         return Isolated(probe, choice.timeout_s) if choice.engine else probe
 
-    def _embeddings(self, choice: Probed, where: str) -> Embeddings:
-        """Those of the reference engine where the choice names no other: it is everybody's."""
-        late = None
-        if choice.tokenizer and not choice.engine:
-            raise SettingsError(f"{where}.tokenizer: only an engine over HTTP needs one; name the engine too")
-        if choice.engine:
-            late = self.engines.embedder(self._address(choice.engine, choice, where), f"{where}.engine")
-        if late not in self.shared:
-            self.shared[late] = Embeddings(late or self._of_reference(where))
-        return self.shared[late]
+    def _embeddings(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
+        if choice.engine is None:
+            return self._of_reference(choice, dimensions, where)
+        address = self._address(choice.engine, choice, where)
+        late = self.engines.embedder(address, dimensions, f"{where}.engine")
+        return self.shared.setdefault(late, Embeddings(late))
 
-    def _of_reference(self, where: str) -> Late[Embedder]:
+    def _of_reference(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
+        """Where the choice names no other: it is everybody's."""
+        if choice.tokenizer:
+            raise SettingsError(f"{where}.tokenizer: only an engine over HTTP needs one; name the engine too")
         embedder = embedder_of(self.known.reference)
         if embedder is None:
             raise SettingsError(
                 f"{where}.engine: {self.known.reference.identity.name} gives no embeddings; name a server that does: "
                 "http://HOST:PORT#MODEL"
             )
-        return Late.of(embedder)
+        try:
+            insist_dimensions(embedder, dimensions)
+        except SettingsError as error:
+            raise SettingsError(f"{where}.weights_file: {error}") from None
+        return self.shared.setdefault(None, Embeddings(Late.of(embedder)))
 
     def _address(self, engine: str, choice: Owned | Probed, where: str) -> Address:
-        return Address(engine, self._key(choice, where), self._tokenizer(engine, choice, where))
+        name = located(engine, self.file.parent, self.known.by_name)
+        return Address(name, self._key(choice, where), self._tokenizer(engine, choice, where))
 
     def _tokenizer(self, engine: str, choice: Owned | Probed, where: str) -> str:
         if choice.tokenizer is None:
@@ -130,13 +130,3 @@ class _Opener:
         if not key.isascii() or not key.decode("ascii", "replace").isprintable():
             raise SettingsError(f"{named_by}: {path} holds no key: not one line of printable ASCII")
         return key.decode("ascii")
-
-
-def _insist_dimensions(probe: LinearProbe, where: str) -> None:
-    """As far as the model answers; where it does so later, its advertisers abstain if it does not fit."""
-    model, weights = probe.embeddings.embedder.model, probe.weights
-    if model is not None and model.dimensions != len(weights.w):
-        raise SettingsError(
-            f"{where}.weights_file: {len(weights.w)} weights for embeddings of {model.dimensions} dimensions; fit them "
-            f"to embeddings of {model.identity.name}"
-        )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,24 +14,11 @@ from workers.engines.deadline import within
 from workers.engines.embedders import open_embedder
 from workers.engines.late import Late
 from workers.engines.options import EngineOptions
-from workers.errors import EngineTimeout, EngineUnavailable, SettingsError
+from workers.errors import EngineError, EngineUnavailable, SettingsError
+from workers.rewards.addresses import Address, insist_folder, insist_server
 
 MAX_ENGINES = 64
 START = timedelta(seconds=10)  # how long a start waits for servers
-OVER_NETWORK = ("http:", "https:")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """What makes two engines one. `embeds`: it is asked for embeddings, not for log-probabilities.
-
-    `tokenizer` is the folder whose chat template frames what it is asked; empty: that of the reference server.
-    """
-
-    name: str
-    api_key: str = field(default="", repr=False)
-    tokenizer: str = ""
-    embeds: bool = False
 
 
 class OwnEngines:
@@ -41,26 +28,29 @@ class OwnEngines:
         self._opened, self._reference, self._options = opened, reference, options
         self._lates: dict[Address, Late[Any]] = {}
         self._named_by: dict[Address, str] = {}  # the place that was first to name it
+        self._folders: set[str] = set()  # with tokenizers that are known to be right
 
     def model(self, address: Address, where: str) -> Late[Engine]:
-        """One that scores. SettingsError: too many."""
+        """One that scores. SettingsError: too many, or it is named wrongly."""
         if address.name in self._opened and not address.tokenizer:
             return Late.of(self._opened[address.name])
         return self._late(address, where)
 
-    def embedder(self, address: Address, where: str) -> Late[Embedder]:
-        """One that embeds. SettingsError: too many."""
-        return self._late(replace(address, embeds=True), where)
+    def embedder(self, address: Address, dimensions: int, where: str) -> Late[Embedder]:
+        """One that embeds in so many dimensions. SettingsError: too many, or it is named wrongly."""
+        return self._late(replace(address, dimensions=dimensions), where)
 
     async def reach(self) -> tuple[str, ...]:
-        """Open them all; a sentence for each that does not answer yet. SettingsError: one is not what it should be.
+        """Open them all; a sentence for each that is not there, or not what it must be, and will be asked again.
 
         In this process one after the other, since each measures the memory that is left; over the network at once.
+        SettingsError: one in this process is not what it should be. What a server says is not the operator's mistake:
+        could it end a start, one advertiser would keep everybody's auctions from being held.
         """
-        remote = [address for address in self._lates if address.name.startswith(OVER_NETWORK)]
-        silent = [await self._reach(address) for address in self._lates if address not in remote]
-        silent += await asyncio.gather(*(self._within_a_start(address) for address in remote))
-        return tuple(sentence for sentence in silent if sentence)
+        remote = [address for address in self._lates if address.over_network]
+        missing = [await self._reach_here(address) for address in self._lates if address not in remote]
+        missing += await asyncio.gather(*(self._reach_server(address) for address in remote))
+        return tuple(sentence for sentence in missing if sentence)
 
     async def close(self) -> None:
         """Every one of them, whatever happens to the others."""
@@ -72,33 +62,63 @@ class OwnEngines:
         if address not in self._lates:
             if len(self._lates) == MAX_ENGINES:
                 raise SettingsError(f"{where}: more than {MAX_ENGINES} engines beside the reference engine")
-            self._lates[address], self._named_by[address] = Late(lambda: self._open(address)), where
+            if address.over_network:
+                self._insist_named_rightly(address, where)
+            self._named_by[address] = where
+            self._lates[address] = Late(lambda: self._open(address), reopens=address.over_network)
         return self._lates[address]
+
+    def _insist_named_rightly(self, address: Address, where: str) -> None:
+        """As far as it can be seen without the server."""
+        folder = address.tokenizer or self._options.http.tokenizer
+        try:
+            insist_server(address)
+            if folder not in self._folders:
+                insist_folder(folder, self._reference)
+        except SettingsError as error:
+            raise SettingsError(f"{where}: {error}") from None
+        self._folders.add(folder)
 
     async def _open(self, address: Address) -> Any:
         """The reference server's key is not for others."""
         http = self._options.http
         http = replace(http, api_key=address.api_key, tokenizer=address.tokenizer or http.tokenizer)
         options = replace(self._options.without_adapters(), http=http)
-        opening = (open_embedder if address.embeds else open_engine)(address.name, options)
-        return await open_checked(
-            opening, lambda model: insist_same_tokenizer(model, self._reference), self._named_by[address]
-        )
+        opening = (open_embedder if address.dimensions else open_engine)(address.name, options)
+        return await open_checked(opening, lambda model: self._insist_fits(model, address), self._named_by[address])
 
-    async def _within_a_start(self, address: Address) -> str | None:
-        try:
-            async with within(START):
-                return await self._reach(address)
-        except EngineTimeout as error:
-            return self._silence(address, error)
+    def _insist_fits(self, model: Any, address: Address) -> None:
+        insist_same_tokenizer(model, self._reference)
+        if address.dimensions:
+            insist_dimensions(model, address.dimensions)
 
-    async def _reach(self, address: Address) -> str | None:
+    async def _reach_here(self, address: Address) -> str | None:
         try:
             await self._lates[address].opened()
         except EngineUnavailable as error:
-            return self._silence(address, error)
+            return self._missing(address, "does not answer", error)
         return None
 
-    def _silence(self, address: Address, error: Exception) -> str:
+    async def _reach_server(self, address: Address) -> str | None:
+        try:
+            async with within(START):
+                await self._lates[address].opened()
+        except EngineError as error:
+            return self._missing(address, "does not answer", error)
+        except SettingsError as error:
+            return self._missing(address, "cannot be used", error)
+        return None
+
+    def _missing(self, address: Address, how: str, error: Exception) -> str:
         where = self._named_by[address]
-        return f"{where}: {address.name} does not answer ({error}); who depends on it abstains until it does"
+        reason = str(error).removeprefix(f"{where}: ")
+        return f"{where}: {address.name} {how} ({reason}); who depends on it abstains until that is put right"
+
+
+def insist_dimensions(embedder: Embedder, dimensions: int) -> None:
+    """SettingsError unless a probe of so many weights fits."""
+    if embedder.dimensions != dimensions:
+        raise SettingsError(
+            f"{dimensions} weights for embeddings of {embedder.dimensions} dimensions; fit them to embeddings of "
+            f"{embedder.identity.name}"
+        )

@@ -31,6 +31,7 @@ from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST, Cluster, Partition, TopicPlan
+from workers.stream.completion import Completion
 from workers.stream.reading import offsets
 
 NEVER = -1  # Kafka's word for it
@@ -203,7 +204,7 @@ async def _commit_missing(
         return
     written |= missing
     try:
-        await cluster.commit(group, topic, {number: starts[number] for number in missing})
+        await cluster.commit(group, topic, {number: Completion(starts[number]) for number in missing})
     except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError):
         raise BrokerError(f"group {group} has running workers: stop them, then set its first offsets") from None
     if still := _without_offset(await cluster.committed(group, topic, starts)):

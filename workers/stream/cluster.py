@@ -27,6 +27,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from workers.errors import BrokerError
+from workers.stream.completion import Completion
 from workers.stream.features import FeaturesRequest, newest_metadata
 from workers.stream.refusals import denied, last_words, unreachable
 from workers.stream.security import user_of
@@ -158,12 +159,12 @@ class Cluster:
             raise NotCoordinatorForGroupError(f"group {group}: no answer for partitions {sorted(missing)}")
         return found
 
-    async def commit(
-        self, group: str, topic: str, offsets: Mapping[int, int], metadata: Mapping[int, str] | None = None
-    ) -> None:
-        """Write offsets for a group without members. The call may succeed while a partition fails: each is checked."""
+    async def commit(self, group: str, topic: str, completions: Mapping[int, Completion]) -> None:
+        """Write where partitions stand, for a group without members. The call may succeed while one of them fails:
+        each is checked.
+        """
         node = await self._coordinator(GROUP, group)
-        rows = [(number, offset, (metadata or {}).get(number, "")) for number, offset in offsets.items()]
+        rows = [(number, to.base, to.metadata()) for number, to in completions.items()]
         answer = await self._ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
         for number, code in answer.topics[0][1]:
             _check(code, f"group {group}, {topic}, partition {number}")

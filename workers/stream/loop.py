@@ -111,7 +111,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         tasks = [self._tasks[actor] for actor in actors if actor in self._tasks]  # one that failed has ended
         for actor in actors:
             actor.leave()
-        await _ended(tasks, self._leave_s)
+        await _wait_for(tasks, self._leave_s)
         for actor in actors:  # a rebalance during the end of `run` lets the same actors go
             if self._is_owner(actor):
                 del self._actors[actor.partition]
@@ -120,7 +120,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     async def _end(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
         for task in tasks:
             task.cancel()
-        await _ended(tasks, self._leave_s)
+        await _wait_for(tasks, self._leave_s)
 
     @property
     def _leave_s(self) -> float:
@@ -153,7 +153,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         )
 
 
-async def _ended(tasks: Sequence["asyncio.Task[None]"], within_s: float) -> None:
+async def _wait_for(tasks: Sequence["asyncio.Task[None]"], within_s: float) -> None:
     if tasks:
         await asyncio.wait(tasks, timeout=within_s)
 

@@ -121,7 +121,8 @@ class PartitionActor:
             await asyncio.wait_for(self._told_to_leave.wait(), pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
 
     async def _disclaim(self) -> None:
-        """Take back the attempt, if Kafka can still be told: that this process ends is no record's fault."""
+        """End what is in work, and take back its attempt if Kafka can be told: our own end is no record's fault."""
+        await self.backlog.abandon()
         with contextlib.suppress(WriterLost, BrokerError):
             try:
                 completion = await self._tenure.open()  # the backlog may know less: a commit may have arrived

@@ -70,9 +70,8 @@ async def accept_losses(settings: Settings, losses: Mapping[str, tuple[Standing,
     """
     async with Clients(settings).cluster() as cluster:
         for group, standing in losses.items():
-            to = {one.partition: one.first_stored for one in standing}
-            metadata = {one.partition: one.early_at(one.first_stored).metadata() for one in standing}
+            to = {one.partition: one.early_at(one.first_stored) for one in standing}
             try:
-                await cluster.insist(partial(cluster.commit, group, standing[0].topic, to, metadata))
+                await cluster.insist(partial(cluster.commit, group, standing[0].topic, to))
             except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError):
                 raise BrokerError(f"group {group} has running workers: stop them first") from None

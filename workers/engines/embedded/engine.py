@@ -38,6 +38,8 @@ class EmbeddedEngine:
     def __init__(self, folder: Path = MODEL, *, threads: int = 2) -> None:
         self._files = _read(folder / "ct2")
         self._tokenizer = Tokenizer.from_file(str(folder / "hf" / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # in a stranger's text they are plain text
         self._ids = self._tokenizer.get_vocab(with_added_tokens=True)
         self._tokens = sorted(self._ids, key=self._ids.__getitem__)

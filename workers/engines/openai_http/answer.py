@@ -51,7 +51,12 @@ def shown(content: bytes) -> str:
         text = json.loads(content)["error"]["message"]
     except (ValueError, RecursionError, TypeError, LookupError):
         text = content[: 4 * MAX_SHOWN].decode(errors="replace")
-    line = " ".join(str(text).split())
+    return one_line(str(text))
+
+
+def one_line(text: str) -> str:
+    """A stranger's text as it may stand in a message: the beginning, nothing in it that a terminal would obey."""
+    line = " ".join(text[: 4 * MAX_SHOWN].split())
     return "".join(one if one.isprintable() else "?" for one in line)[:MAX_SHOWN] or "(nothing)"
 
 

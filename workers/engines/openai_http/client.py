@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from workers.engines.deadline import within
-from workers.engines.openai_http.answer import Unusable, parsed, read_body, shown
+from workers.engines.openai_http.answer import Unusable, one_line, parsed, read_body, shown
 from workers.engines.openai_http.breaker import Breaker, Silent
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable
 
@@ -46,29 +46,37 @@ class Misdirected(EngineUnavailable):
 
 
 class Client:
-    """The server at `url`; at most `concurrency` requests at once, each with all its attempts inside `timeout_s`."""
+    """The server at `url`; at most `concurrency` requests at once, each with all its attempts inside `timeout_s`.
+
+    One more may go `ahead`: what asks after the server itself does not queue behind those that wait to know.
+    """
 
     def __init__(self, url: str, *, api_key: str, concurrency: int, timeout_s: float) -> None:
         self.url, self._timeout_s = url, timeout_s
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
         self._authorities = ssl.create_default_context()  # the machine's own, so that a company's may be added
         self._breaker = Breaker()
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots, self._slot_ahead = asyncio.Semaphore(concurrency), asyncio.Semaphore(1)
         self._connections: list[httpx.AsyncClient] = []  # never more than slots
         self._idle: list[httpx.AsyncClient] = []  # of these, the last used last
 
-    async def get(self, path: str, read: Read[T], limit_bytes: int) -> T:
-        """What `read` makes of the JSON there. Raises as `post` does."""
-        return await self._asked("GET", path, None, read, limit_bytes)
+    @property
+    def doubts(self) -> int:
+        """How often there was a reason to ask whether it is still the same server."""
+        return self._breaker.doubts
 
-    async def post(self, path: str, body: dict[str, Any], read: Read[T], limit_bytes: int) -> T:
+    async def get(self, path: str, read: Read[T], limit_bytes: int, *, ahead: bool = False) -> T:
+        """What `read` makes of the JSON there. Raises as `post` does."""
+        return await self._asked("GET", path, None, read, limit_bytes, ahead)
+
+    async def post(self, path: str, body: dict[str, Any], read: Read[T], limit_bytes: int, *, ahead: bool = False) -> T:
         """What `read` makes of the answer, of which no more than `limit_bytes` are read.
 
         EngineRejected: the input is at fault. EngineTimeout: no answer in time. EngineUnavailable: the server is down,
         busy or misdirected; or, as Unusable, it answers with something else.
         """
         content = json.dumps(body, separators=(",", ":")).encode()
-        return await self._asked("POST", path, content, read, limit_bytes)
+        return await self._asked("POST", path, content, read, limit_bytes, ahead)
 
     async def close(self) -> None:
         for connection in self._connections:
@@ -95,9 +103,11 @@ class Client:
         self._connections.append(connection)
         return connection
 
-    async def _asked(self, method: str, path: str, body: bytes | None, read: Read[T], limit_bytes: int) -> T:
+    async def _asked(
+        self, method: str, path: str, body: bytes | None, read: Read[T], limit_bytes: int, ahead: bool
+    ) -> T:
         clock = asyncio.get_running_loop().time
-        async with self._slots:
+        async with self._slot_ahead if ahead else self._slots:
             end_s = clock() + self._timeout_s
             for pause_s in (*PAUSES_S, None):
                 asked_s = clock()
@@ -143,9 +153,9 @@ def _wait_s(failure: EngineUnavailable, pause_s: float | None) -> float | None:
 
 def _broken(url: str, error: httpx.HTTPError) -> EngineUnavailable:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return Misdirected(f"{url}: the certificate cannot be trusted: {error}")
+        return Misdirected(f"{url}: the certificate cannot be trusted: {one_line(str(error))}")
     asking = "; is its server running, and is this its address?" if isinstance(error, httpx.ConnectError) else ""
-    return Silent(f"{url}: {str(error) or type(error).__name__}{asking}")
+    return Silent(f"{url}: {one_line(str(error) or type(error).__name__)}{asking}")
 
 
 def _refusal(where: str, response: httpx.Response, content: bytes) -> EngineRejected | EngineUnavailable:

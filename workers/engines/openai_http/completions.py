@@ -5,17 +5,43 @@ and what they ask for is looked for in every answer.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from workers.engines.base import Limits, Prompt
 from workers.engines.nats import ROUNDING, total
-from workers.engines.openai_http.answer import Unusable, most_bytes
+from workers.engines.openai_http.answer import Unusable, most_bytes, one_line
+from workers.engines.openai_http.client import Client, Read
 
 PATH = "/v1/completions"
 ZERO = -9999.0  # what vLLM writes for a probability of 0, and for NaN
 
 Drawn = tuple[tuple[int, ...], float, bool]  # ids, their log-probability in nats, finished
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """A body, and how what is wanted is read from the answer."""
+
+    body: dict[str, Any]
+    read: Read[T]
+
+    async def sent(self, client: Client, *, ahead: bool = False) -> T:
+        """What is wanted. Raises as Client.post does. Some of an answer is about the tokens of the prompt too."""
+        limit_bytes = most_bytes(tokens=len(self.body["prompt"]) + self.body["max_tokens"])
+        return await client.post(PATH, self.body, self.read, limit_bytes, ahead=ahead)
+
+
+def drawing(model: str, prompt: Prompt, max_tokens: int, seed: int, limits: Limits) -> Request[Drawn]:
+    """Of one reply."""
+    body = sampling_body(model, prompt, max_tokens, seed)
+    return Request(body, lambda answer: drawn_reply(answer, max_tokens, limits))
+
+
+def scoring(model: str, prompt: Prompt, reply: Sequence[int]) -> Request[float]:
+    """Of one reply: its log-probability, nats."""
+    return Request(scoring_body(model, prompt, reply), lambda answer: scored_reply(answer, prompt, reply))
 
 
 def _body(model: str, prompt: Sequence[int], max_tokens: int) -> dict[str, Any]:
@@ -45,11 +71,6 @@ def scoring_body(model: str, prompt: Prompt, reply: Sequence[int]) -> dict[str, 
     return _body(model, [*prompt, *reply], 1) | {"prompt_logprobs": 0}
 
 
-def limit_bytes(body: dict[str, Any]) -> int:
-    """Of the answer to that: some of it is about the tokens of the prompt too."""
-    return most_bytes(tokens=len(body["prompt"]) + body["max_tokens"])
-
-
 def drawn_reply(document: Any, max_tokens: int, limits: Limits) -> Drawn:
     """The reply in an answer. Unusable: it is not there, or not as asked for."""
     choice = _choice(document)
@@ -59,7 +80,8 @@ def drawn_reply(document: Any, max_tokens: int, limits: Limits) -> Drawn:
     if not all(type(one) is int and 0 <= one < limits.vocabulary for one in ids):
         raise Unusable(f"a drawn token is outside the vocabulary of {limits.vocabulary}")
     if not 1 <= len(ids) <= max_tokens or reason not in ("stop", "length"):
-        raise Unusable(f"a reply of {len(ids)} tokens ended by {reason!r}, where at most {max_tokens} were asked for")
+        ended = one_line(repr(reason))
+        raise Unusable(f"a reply of {len(ids)} tokens ended by {ended}, where at most {max_tokens} were asked for")
     if reason == "length" and len(ids) < max_tokens:
         raise Unusable(f"a reply was cut after {len(ids)} of {max_tokens} tokens")
     return tuple(ids), _sum(_looked_up(lambda: choice["logprobs"]["token_logprobs"]), len(ids)), reason == "stop"

@@ -7,11 +7,21 @@ from hashlib import sha256
 from typing import Any
 
 from workers.engines.base import Identity, Limits
-from workers.engines.openai_http.answer import Unusable
-from workers.engines.openai_http.engine import Served
+from workers.engines.openai_http.answer import Unusable, most_bytes, one_line
+from workers.engines.openai_http.client import Client
 from workers.errors import SettingsError
 
 CALLS = "POST /v1/completions draws with log-probabilities, and scores by prompt_logprobs"
+MAX_CARDS_BYTES = 1 << 20  # a model's card has about 600
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model of the server: its name there, who it is, and what it can take."""
+
+    name: str
+    identity: Identity
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +34,16 @@ class Card:
     max_model_len: int | None
 
 
+async def listed(client: Client, *, ahead: bool = False) -> tuple[str, dict[str, Card]]:
+    """The server's version, and its models by name."""
+    version = await client.get("/version", read_version, most_bytes(), ahead=ahead)
+    return version, await client.get("/v1/models", read_cards, MAX_CARDS_BYTES, ahead=ahead)
+
+
 def read_version(document: Any) -> str:
+    """Unusable: this names none, or not on one line of a message."""
     version = document.get("version") if isinstance(document, dict) else None
-    if not isinstance(version, str) or not version:
+    if not isinstance(version, str) or version != one_line(version):
         raise Unusable("/version does not name a version")
     return version
 
@@ -51,7 +68,7 @@ def _card(entry: Mapping[str, Any]) -> Card:
 def chosen(cards: Mapping[str, Card], url: str, model: str) -> Card:
     """The card of the model. SettingsError: the server has none of that name, or does not say how much it takes."""
     if model not in cards:
-        names = ", ".join(sorted(cards)) or "none"
+        names = one_line(", ".join(sorted(cards)) or "none")
         missing = f"has no model {model!r}" if model else "is named without a model (#MODEL)"
         raise SettingsError(f"the engine at {url} {missing}; the server's models: {names}")
     if _context(cards, cards[model]) < 1:

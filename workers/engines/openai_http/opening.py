@@ -1,19 +1,21 @@
 """What a server must show before it is an engine; what it cannot promise is refused, with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from workers.engines.all_of import all_of
-from workers.engines.base import Prompt, Reply, Scorer
+from workers.engines.base import Prompt, Reply
 from workers.engines.framing import Framing
 from workers.engines.openai_http.address import Address, parse_address
 from workers.engines.openai_http.answer import Unusable, most_bytes
 from workers.engines.openai_http.client import Client, Failing, Misdirected
-from workers.engines.openai_http.engine import HttpEngine, Known
-from workers.engines.openai_http.models import Card, adapters_of, chosen, read_cards, read_version, served
+from workers.engines.openai_http.completions import drawing, scoring
+from workers.engines.openai_http.constancy import Known, Watch
+from workers.engines.openai_http.engine import HttpEngine, HttpScorer
+from workers.engines.openai_http.models import Card, Served, adapters_of, chosen, listed, served
 from workers.engines.openai_http.vocabulary import vocabulary_of
 from workers.engines.options import EngineOptions
 from workers.errors import EngineRejected, SettingsError
@@ -33,7 +35,6 @@ AWKWARD = (
 QUESTION = "What can I do with a free afternoon?"
 ANSWER = "Read a book, bake bread, or go for a walk."
 REPLIES, TOKENS = 8, 32  # that are drawn and scored, to see whether the numbers agree
-MAX_CARDS_BYTES = 1 << 20  # a model's card has about 600
 MEAN_NATS = 5e-3  # per token over all of them: 16-bit arithmetic errs to both sides, another temperature to one
 REPLY_NATS = 0.02  # per token of one reply
 
@@ -62,19 +63,22 @@ async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngin
     card = chosen(cards, address.url, address.model)
     framing, vocabulary = framing_of(tokenizer)
     await check_tokenizer(client, card.id, framing)
-    model = served(cards, card, version, framing.sha256, vocabulary)
-    adapters = {one.id: served(cards, one, version, framing.sha256, vocabulary) for one in adapters_of(cards, card)}
-    bare = HttpEngine(client, model, framing, None, adapters)
-    known = framing.encode(QUESTION), Reply(framing.plain(ANSWER), "", 0.0, False)
-    await _check_numbers(bare, known)
-    await _check_separation(bare, list(adapters), known)
-    return HttpEngine(client, model, framing, known, adapters)
+    models = [served(cards, one, version, framing.sha256, vocabulary) for one in (card, *adapters_of(cards, card))]
+    bare = HttpEngine(client, models[0], framing)
+    await _check_numbers(bare, framing.encode(QUESTION), framing.plain(ANSWER))
+    scores = await _separate_scores(client, models, framing)
+
+    def watch(model: Served) -> Watch:
+        return Watch(client, _known(version, cards[model.name], model, framing, scores[model.name]))
+
+    adapters = {one.name: HttpScorer(client, one, framing, watch(one)) for one in models[1:]}
+    return HttpEngine(client, models[0], framing, watch(models[0]), adapters)
 
 
-async def listed(client: Client) -> tuple[str, dict[str, Card]]:
-    """The server's version, and its models by name."""
-    version = await client.get("/version", read_version, most_bytes())
-    return version, await client.get("/v1/models", read_cards, MAX_CARDS_BYTES)
+def _known(version: str, card: Card, model: Served, framing: Framing, score: float) -> Known:
+    prompt, answer = framing.encode(QUESTION), framing.plain(ANSWER)
+    drawn = drawing(card.id, prompt, 1, 1, model.limits)
+    return Known(version, card, drawn, scoring(card.id, prompt, answer), score, REPLY_NATS * len(answer))
 
 
 def framing_of(folder: str) -> tuple[Framing, int]:
@@ -109,11 +113,12 @@ def _tokens(document: Any) -> Prompt:
     return tuple(tokens)
 
 
-async def _check_numbers(engine: HttpEngine, known: Known) -> None:
+async def _check_numbers(engine: HttpEngine, prompt: Prompt, answer: Prompt) -> None:
     """SettingsError: what tokens are drawn with is not what the model gives them."""
-    prompt, last = known[0], engine.limits.vocabulary - 1
+    last = engine.limits.vocabulary - 1
     replies = await engine.sample(prompt, seeds=range(1, REPLIES + 1), max_tokens=TOKENS)
-    await engine.log_probs(prompt, [known[1], Reply((last,), "", 0.0, False)])  # rejected: the model knows fewer tokens
+    # rejected: the model knows fewer tokens
+    await engine.log_probs(prompt, [Reply(ids, "", 0.0, False) for ids in (answer, (last,))])
     gaps = np.array([reply.log_q for reply in replies]) - await engine.log_probs(prompt, replies)
     lengths = np.array([len(reply.token_ids) for reply in replies])
     if abs(gaps.sum()) > MEAN_NATS * lengths.sum() or (np.abs(gaps) > REPLY_NATS * lengths).any():
@@ -124,15 +129,19 @@ async def _check_numbers(engine: HttpEngine, known: Known) -> None:
         )
 
 
-async def _check_separation(engine: HttpEngine, adapters: Sequence[str], known: Known) -> None:
-    """SettingsError: scored together, replies get another adapter's log-probability (vLLM's CPU build can do that)."""
-    prompt, replies = known[0], [known[1]]
-    scorers: list[Scorer] = [engine, *(engine.adapter(name) for name in adapters)] if adapters else []
-    alone = np.array([(await scorer.log_probs(prompt, replies))[0] for scorer in scorers])
-    together = await all_of(scorer.log_probs(prompt, replies) for scorer in scorers * 2)
-    gaps = np.abs(np.ravel(together) - np.tile(alone, 2))
-    if (gaps > REPLY_NATS * len(known[1].token_ids)).any():
+async def _separate_scores(client: Client, models: Sequence[Served], framing: Framing) -> Mapping[str, float]:
+    """The log-probability of ANSWER in each of the models, nats, scored alone.
+
+    SettingsError: scored together, replies get another adapter's (vLLM's CPU build can do that).
+    """
+    prompt, answer = framing.encode(QUESTION), framing.plain(ANSWER)
+    wanted = [scoring(model.name, prompt, answer) for model in models]
+    alone = [await request.sent(client) for request in wanted]
+    together = await all_of(request.sent(client) for request in wanted * 2) if len(wanted) > 1 else alone * 2
+    gap = np.abs(np.subtract(together, alone * 2)).max()
+    if gap > REPLY_NATS * len(answer):
         raise SettingsError(
-            f"the server mixes up LoRA adapters: a reply's log-probability is off by {gaps.max():.3g} nats when others "
+            f"the server mixes up LoRA adapters: a reply's log-probability is off by {gap:.3g} nats when others "
             "are scored beside it. Start it with --max-loras above the number of adapters, or serve them apart"
         )
+    return {model.name: score for model, score in zip(models, alone, strict=True)}

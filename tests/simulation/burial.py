@@ -1,0 +1,41 @@
+"""The end of what a judged run has left behind, so that nothing of it runs into the next seed."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from tests.simulation.clock import Stuck, VirtualLoop
+from tests.simulation.lives import Life
+from tests.simulation.world import World
+
+MOST_STEPS = 20_000
+ATTEMPTS = 5  # a cancellation can be swallowed
+PATIENCE_S = 60.0
+
+
+def bury(world: World, lives: Sequence[Life]) -> None:
+    """Let every task end, also those of processes that died long ago, and close the loop."""
+    loop = world.loop
+    world.network.over, loop.before_step = True, None
+    loop.allow(MOST_STEPS)
+    for life in lives:
+        life.process.dead = False
+        loop.thaw(life.process)
+    for _ in range(ATTEMPTS):
+        _cancel_all(loop)
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    for life in lives:
+        for producer in life.clients.producers if life.clients is not None else ():
+            producer._closed = True
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+def _cancel_all(loop: VirtualLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        with contextlib.suppress(Stuck):
+            loop.run_until_complete(asyncio.wait(tasks, timeout=PATIENCE_S))
