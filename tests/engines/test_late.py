@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from workers.engines.late import Late
-from workers.errors import EngineGone, EngineUnavailable, SettingsError
+from workers.errors import EngineUnavailable, SettingsError
 
 
 class Model:
@@ -80,8 +80,7 @@ async def test_at_work_another_model_than_expected_is_as_good_as_none() -> None:
     with pytest.raises(SettingsError):
         await late.opened()
     with pytest.raises(EngineUnavailable, match="another tokenizer"):
-        async with late.at_work():
-            pass
+        await late.at_work()
 
 
 @pytest.mark.parametrize("when", ["never asked", "on its way", "open", "failed"])
@@ -108,70 +107,3 @@ async def test_what_is_open_already_is_not_opened() -> None:
     late = Late.of(model)
 
     assert late.model is model and await late.opened() is model
-
-
-async def test_a_model_that_is_gone_is_opened_again_and_closed_when_nobody_uses_it() -> None:
-    first, second = Model(), Model()
-    door = Door(first, second)
-    door.go_on.set()
-    late = Late(door, reopens=True)
-
-    # Given two at work, one of which finds the model gone
-    async with late.at_work() as used:
-        with pytest.raises(EngineGone):
-            async with late.at_work():
-                raise EngineGone("another model answers there")
-
-        # Then the next gets a new one, and the other keeps what it has until it is done
-        assert late.model is None and used is first and first.closed == 0
-        async with late.at_work() as renewed:
-            assert renewed is second
-    assert (first.closed, second.closed) == (1, 0)
-
-    await late.close()
-    assert (first.closed, second.closed, door.tried) == (1, 1, 2)
-
-
-async def test_a_second_who_finds_it_gone_does_not_give_up_its_successor() -> None:
-    door = Door(Model(), Model())
-    door.go_on.set()
-    late = Late(door, reopens=True)
-
-    with pytest.raises(EngineGone):
-        async with late.at_work():
-            with pytest.raises(EngineGone):
-                async with late.at_work():
-                    raise EngineGone("gone")
-            successor = await late.opened()
-            raise EngineGone("gone")
-
-    assert late.model is successor and successor.closed == 0
-
-
-async def test_where_it_is_not_reopened_it_stays() -> None:
-    model = Model()
-    late = Late.of(model)
-
-    with pytest.raises(EngineGone):
-        async with late.at_work():
-            raise EngineGone("killed")
-
-    assert late.model is model and model.closed == 0
-
-
-async def test_who_gives_up_waiting_at_work_leaves_the_attempt() -> None:
-    door = Door(Model())
-    late = Late(door)
-
-    async def work() -> None:
-        async with late.at_work():
-            raise AssertionError
-
-    impatient = asyncio.ensure_future(work())
-    await asyncio.sleep(0)
-    impatient.cancel()
-    await asyncio.wait([impatient])
-    door.go_on.set()
-
-    model = await late.opened()
-    assert model is late.model and model.closed == 0 and door.tried == 1

@@ -15,9 +15,8 @@ from tests.builders import make_bidder, make_generated
 from tests.rewards.models import Fake
 from tests.vllm_stand_in import FRAMING, TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
 from tests.workers.fakes import Clock, drawn_by
-from workers.engines.openai_http.engine import HttpEngine
 from workers.engines.options import EngineOptions, HttpOptions
-from workers.errors import EngineGone, SettingsError
+from workers.errors import SettingsError
 from workers.rewards.opening import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
@@ -130,25 +129,6 @@ async def test_a_server_that_answers_wrongly_keeps_nobody_from_starting(
         # Then it bids, in the same process
         assert await here.abstain() == []
         assert (await here.score()).reward_origins.keys() == {ID}
-
-
-async def test_a_server_whose_model_is_gone_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a server that was opened, and then found to have another model
-    server = StandIn()
-    async with standing_in(server) as url, world(tmp_path, OWN, url, str(TOKENIZER)) as here:
-        before = (await here.score()).reward_origins[ID]
-        server.cards[0]["root"] = "/models/trained-again"
-        with monkeypatch.context() as patch:
-            patch.setattr(HttpEngine, "log_probs", gone)
-            assert await here.abstain() == [(ID, "OWN_MODEL_DOWN")]
-
-        # Then its advertiser bids through that one, in the same process, and the event says so
-        assert await here.abstain() == []
-        assert (await here.score()).reward_origins[ID] != before
-
-
-async def gone(*_: object) -> None:
-    raise EngineGone("another model answers there")
 
 
 FILE_FAULTS: dict[str, tuple[dict[str, Any], str]] = {

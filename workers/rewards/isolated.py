@@ -24,10 +24,9 @@ class Isolated:
     The reference engine is everybody's, and auctions wait for it. Would they wait for this one, an advertiser could
     stop all the others' sales by switching off its server. A model that died inside this process ends nothing either:
     whoever can make its own model die could otherwise end workers, and after three deaths the user's query is refused.
-    It abstains until somebody starts the process again; a server with another model is opened anew. After a failure it
-    is left alone for PAUSE_S, so that a model that never answers costs one auction its time-out and not each of them.
-    The auction's own deadline may end the call before the time-out: that is a failure too, once the model had
-    PATIENCE_S.
+    It abstains until somebody starts the process again. After a failure it is left alone for PAUSE_S, so that
+    a model that never answers costs one auction its time-out and not each of them. The auction's own deadline may end
+    the call before the time-out: that is a failure too, once the model had PATIENCE_S.
     """
 
     def __init__(self, source: Chosen, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:

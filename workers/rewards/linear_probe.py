@@ -37,8 +37,8 @@ class Embeddings:
         return await asyncio.shield(begun)
 
     async def _embed(self, candidates: Candidates) -> NDArray[np.float64]:
-        async with self.embedder.at_work() as embedder:
-            return await embedder.embed(embedder.encode(reference_turn(candidates.question)), candidates.replies)
+        embedder = await self.embedder.at_work()
+        return await embedder.embed(embedder.encode(reference_turn(candidates.question)), candidates.replies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,7 @@ class OwnEngines:
                 raise SettingsError(f"{where}: more than {MAX_ENGINES} engines beside the reference engine")
             if address.over_network:
                 self._insist_named_rightly(address, where)
-            self._named_by[address] = where
-            self._lates[address] = Late(lambda: self._open(address), reopens=address.over_network)
+            self._lates[address], self._named_by[address] = Late(lambda: self._open(address)), where
         return self._lates[address]
 
     def _insist_named_rightly(self, address: Address, where: str) -> None:

@@ -26,5 +26,5 @@ class OwnModel:
         return origin_of("model", model.identity.name, model.identity.model_sha256) if model else None
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        async with self.engine.at_work() as engine:
-            return await log_ratio(engine, reference_turn(candidates.question), candidates, advertiser)
+        engine = await self.engine.at_work()
+        return await log_ratio(engine, reference_turn(candidates.question), candidates, advertiser)
