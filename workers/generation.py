@@ -58,15 +58,15 @@ class Generation:
 
     async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
         work_for_query_of(event.time)
-        deadline = event.expiry_time or self.now() + self.policy.deadline
-        if deadline <= self.now():
+        stated = event.expiry_time
+        if stated is not None and stated <= self.now():
             raise Refused(
-                DeadLetterReason.EXPIRED, f"the deadline {deadline.isoformat()} had passed when the query was read"
+                DeadLetterReason.EXPIRED, f"the deadline {stated.isoformat()} had passed when the query was read"
             )
         auction_id = derive("auction", *event.origin, event.subject)
         bidders, abstentions = self._admit(event.data)
         plan = self._plan(event.data, bidders)
-        replies, fallback = await self._sample(plan, auction_id, deadline, stated=event.expiry_time is not None)
+        deadline, (replies, fallback) = await self._sample_by(stated, plan, auction_id)
         generated = CandidatesGenerated(
             query_id=event.subject,
             auction_id=auction_id,
@@ -114,14 +114,29 @@ class Generation:
                 return replace(plan, proposal="context_aware", proposal_engine=engine, proposal_prompt=prompt)
         return plan
 
-    async def _sample(
-        self, plan: Plan, auction_id: str, deadline: datetime, *, stated: bool
-    ) -> tuple[Sequence[Reply], Reply]:
-        """The candidates and the fallback at once, each from a seed of its own.
+    async def _sample_by(
+        self, stated: datetime | None, plan: Plan, auction_id: str, *, again: bool = True
+    ) -> tuple[datetime, tuple[Sequence[Reply], Reply]]:
+        """The deadline, and what was drawn until then.
 
-        Where nobody stated the deadline, a silent engine is waited for as one that is down: an outage must not expire
-        a backlog.
+        Where nobody stated one, an outage must not expire a backlog: an engine that is silent then is waited for as one
+        that is down, and one that answers may have been silent until a moment ago, and gets all the time once more.
         """
+        if stated is not None:
+            return stated, await self._sample(plan, auction_id, stated)
+        try:
+            deadline = self.now() + self.policy.deadline
+            return deadline, await self._sample(plan, auction_id, deadline)
+        except Refused as refusal:
+            if refusal.reason is DeadLetterReason.ENGINE_REJECTED:
+                raise
+            await self._insist_answers(plan)
+            if not again:
+                raise
+        return await self._sample_by(None, plan, auction_id, again=False)
+
+    async def _sample(self, plan: Plan, auction_id: str, deadline: datetime) -> tuple[Sequence[Reply], Reply]:
+        """The candidates and the fallback at once, each from a seed of its own."""
         key = self.policy.sampling_key
         seeds = derive_seeds(key, auction_id, "candidate", plan.candidates)
         last = derive_seeds(key, auction_id, "fallback", 1)
@@ -134,13 +149,10 @@ class Generation:
                     engine.sample(prompt, seeds=drawn, max_tokens=plan.max_tokens) for engine, prompt, drawn in wanted
                 )
         except EngineTimeout:
-            if not stated:
-                await self._insist_answers(plan)
             raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
         except EngineRejected as error:
             raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the model rejects the query: {error}") from None
         except RetriesExhausted as error:
-            await self._insist_answers(plan)
             raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
         return replies[0] if replies else (), fallback[0]
 

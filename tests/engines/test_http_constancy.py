@@ -139,6 +139,21 @@ async def test_another_model_behind_the_address_is_gone_before_its_numbers_are_u
             await ask
 
 
+async def test_a_comparison_that_had_begun_clears_nothing_that_came_later(server: StandIn, engine: HttpEngine) -> None:
+    """Another model is put there while one is compared, which has seen the old version."""
+
+    async def put_meanwhile(_: Request, __: Connection) -> bytes:
+        engine._client._breaker.doubts += 1  # as by a silence
+        another_version(server)
+        return answer(200, {"version": "0.32.0"})
+
+    after_some_minutes(server, engine)
+    server.behaviours["/version"] = put_meanwhile
+
+    with pytest.raises(EngineGone, match=r"version 0\.32\.0 became 0\.33\.0"):
+        await scored(engine)
+
+
 @REASONS
 async def test_the_same_model_goes_on(server: StandIn, engine: HttpEngine, reason: Reason) -> None:
     before = server.seen("/version")

@@ -65,6 +65,6 @@ async def test_its_tokenizer_is_the_references_all_the_same(tmp_path: Path) -> N
     theirs = StandIn()
     theirs.framing = Framing(folder)
 
-    with pytest.raises(SettingsError, match=f"advertisers.{ID}.engine: .*has the tokenizer"):
+    with pytest.raises(SettingsError, match=f"advertisers.{ID}.tokenizer: .*has the tokenizer"):
         await asked(tmp_path, {"tokenizer": "theirs"}, theirs)
     assert not theirs.requests  # the folder is here: nobody has to be asked

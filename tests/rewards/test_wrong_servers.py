@@ -136,7 +136,7 @@ FILE_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a login": (OWN | {"engine": "http://u:p@127.0.0.1:1#base"}, "engine: an engine's address has no user"),
     "no model": (OWN | {"engine": "http://127.0.0.1:1"}, "engine: http://127.0.0.1:1 names no model"),
     "no model to embed": (PROBE | {"engine": "http://127.0.0.1:1"}, "engine: http://127.0.0.1:1 names no model"),
-    "a folder that is missing": (OWN | {"tokenizer": "missing"}, "engine: .*missing/tokenizer.json cannot be read"),
+    "a folder that is missing": (OWN | {"tokenizer": "missing"}, "tokenizer: .*missing/tokenizer.json cannot be read"),
     "no folder": (OWN, "engine: TESSERA_ENGINE_TOKENIZER is not set"),
     "a key of two lines": (OWN | {"api_key_file": "key"}, "api_key_file: .* holds no key"),
     "no weights": (PROBE | {"weights_file": "missing.json"}, "weights_file: .*missing.json cannot be read"),

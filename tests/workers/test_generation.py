@@ -1,5 +1,6 @@
 """Generation: what becomes of a query, with an engine that fails on demand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -15,7 +16,7 @@ from schemas.reasons import AbstentionReason, DeadLetterReason
 from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query
 from tests.workers.fakes import Clock, FaultyEngine, Hang
 from workers.engines import answering
-from workers.engines.base import Engine, derive_seed
+from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.errors import EngineRejected, EngineUnavailable, Refused, RetriesExhausted
 from workers.generation import Generation, Policy
 from workers.prompts import context_aware_turn
@@ -304,7 +305,25 @@ async def test_a_query_that_is_too_much_for_an_engine_at_work_is_refused() -> No
         await generate(make_query(), engine, deadline=SHORT)
 
     assert caught.value.reason is DeadLetterReason.EXPIRED
-    assert engine.calls.sampled[-1] == (answering.QUESTION, (0,), 1)
+    turns = [turn for turn, _, _ in engine.calls.sampled]
+    first, second = turns.index(answering.QUESTION), len(turns)
+    assert first < second - 1 and turns.count(answering.QUESTION) == 2  # it had all its time twice
+
+
+class Recovering(FaultyEngine):
+    """Answers nobody until the deadline has passed, and then is asked whether it does."""
+
+    async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
+        if self._turns[prompt] == answering.QUESTION:
+            self.faults.clear()
+        return await super().sample(prompt, seeds=seeds, max_tokens=max_tokens)
+
+
+@pytest.mark.parametrize("fault", [Hang(), RetriesExhausted("no answer")])
+async def test_an_outage_that_ends_just_behind_the_deadline_expires_nothing(fault: Hang | Exception) -> None:
+    event = await generate(make_query(), Recovering({"": fault}), deadline=SHORT)
+
+    assert event.data.candidates == (await generate(make_query())).data.candidates
 
 
 async def test_whoever_stated_a_deadline_is_told_that_it_passed() -> None:

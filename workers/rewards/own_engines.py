@@ -72,6 +72,7 @@ class OwnEngines:
         folder = address.tokenizer or self._options.http.tokenizer
         try:
             insist_server(address)
+            where = where.removesuffix(".engine") + ".tokenizer" if address.tokenizer else where
             if folder not in self._folders:
                 insist_folder(folder, self._reference)
         except SettingsError as error:
