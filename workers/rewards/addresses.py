@@ -1,6 +1,7 @@
 """Where a model beside the reference engine is, and what can be wrong with that before anybody is asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,3 +68,12 @@ def insist_folder(tokenizer: str, reference: Scorer) -> None:
 
     framing, _ = framing_of(tokenizer)
     insist_tokenizer(tokenizer, framing.sha256, reference)
+
+
+@contextmanager
+def told_at(where: str) -> Iterator[None]:
+    """The place in the file stands before what is wrong there."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {error}") from None

@@ -10,7 +10,7 @@ from workers.engines.late import Late
 from workers.engines.options import EngineOptions
 from workers.engines.retrying import embedder_of
 from workers.errors import SettingsError
-from workers.rewards.addresses import OVER_NETWORK, Address, located
+from workers.rewards.addresses import OVER_NETWORK, Address, located, told_at
 from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
 from workers.rewards.chosen import ByAdvertiser, Chosen
 from workers.rewards.isolated import Isolated
@@ -71,10 +71,8 @@ class _Opener:
         return self._owned(choice, where) if isinstance(choice, Owned) else self._probed(choice, where)
 
     def _lora(self, choice: Adapted, where: str) -> Chosen:
-        try:
+        with told_at(f"{where}.adapter"):
             return Lora(choice.adapter, self.known.reference.adapter(choice.adapter))
-        except SettingsError as error:
-            raise SettingsError(f"{where}.adapter: {error}") from None
 
     def _owned(self, choice: Owned, where: str) -> Chosen:
         model = self.engines.model(self._address(choice.engine, choice, where), f"{where}.engine")
@@ -103,10 +101,8 @@ class _Opener:
                 f"{where}.engine: {self.known.reference.identity.name} gives no embeddings; name a server that does: "
                 "http://HOST:PORT#MODEL"
             )
-        try:
+        with told_at(f"{where}.weights_file"):
             insist_dimensions(embedder, dimensions)
-        except SettingsError as error:
-            raise SettingsError(f"{where}.weights_file: {error}") from None
         return self.shared.setdefault(None, Embeddings(Late.of(embedder)))
 
     def _address(self, engine: str, choice: Owned | Probed, where: str) -> Address:

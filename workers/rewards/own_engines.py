@@ -15,7 +15,7 @@ from workers.engines.embedders import open_embedder
 from workers.engines.late import Late
 from workers.engines.options import EngineOptions
 from workers.errors import EngineError, EngineUnavailable, SettingsError
-from workers.rewards.addresses import Address, insist_folder, insist_server
+from workers.rewards.addresses import Address, insist_folder, insist_server, told_at
 
 MAX_ENGINES = 64
 START = timedelta(seconds=10)  # how long a start waits for servers
@@ -70,14 +70,12 @@ class OwnEngines:
     def _insist_named_rightly(self, address: Address, where: str) -> None:
         """As far as it can be seen without the server."""
         folder = address.tokenizer or self._options.http.tokenizer
-        try:
+        with told_at(where):
             insist_server(address)
-            where = where.removesuffix(".engine") + ".tokenizer" if address.tokenizer else where
-            if folder not in self._folders:
+        if folder not in self._folders:
+            with told_at(where.removesuffix("engine") + "tokenizer" if address.tokenizer else where):
                 insist_folder(folder, self._reference)
-        except SettingsError as error:
-            raise SettingsError(f"{where}: {error}") from None
-        self._folders.add(folder)
+            self._folders.add(folder)
 
     async def _open(self, address: Address) -> Any:
         """The reference server's key is not for others."""
