@@ -14,8 +14,9 @@ from workers.engines.catalogue import open_engine
 from workers.errors import MissingProgram
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.admin import create_topics
 from workers.stream.broker import DevelopmentBroker
+from workers.stream.first_offsets import initialise_offsets
 
 
 @pytest.fixture(scope="session", autouse=True)

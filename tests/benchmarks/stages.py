@@ -13,8 +13,9 @@ import psutil
 from tests.worker_process import WorkerProcess
 from workers.pipeline import GROUPS, PATH
 from workers.settings import Settings
-from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.admin import create_topics
 from workers.stream.broker import DevelopmentBroker
+from workers.stream.first_offsets import initialise_offsets
 
 BROKER = "broker"
 SCRAPE_S = 5.0

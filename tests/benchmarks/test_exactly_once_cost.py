@@ -31,8 +31,9 @@ from workers.cli.session import calm_collector
 from workers.pipeline import Stage, StageSpec, Worker
 from workers.settings import Settings
 from workers.settlement import Settlement
-from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.admin import create_topics
 from workers.stream.cluster import TopicPlan, connected
+from workers.stream.first_offsets import initialise_offsets
 from workers.stream.kafka import KafkaBus
 from workers.stream.reading import as_record
 

@@ -24,7 +24,9 @@ from tests.chaos.verdict import findings, witness
 from tests.chaos.watch import Watch, percentile
 from workers.pipeline import GROUPS, PATH, STAGES
 from workers.settings import Settings
-from workers.stream.admin import create_topics, describe_topics, initialise_offsets
+from workers.stream.admin import create_topics
+from workers.stream.description import describe_topics
+from workers.stream.first_offsets import initialise_offsets
 
 SESSION_S = 3.0
 HOLD_S = SESSION_S + 2.0  # how long a zombie sleeps

@@ -23,10 +23,10 @@ from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused
 from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
 from workers.stream import patience
-from workers.stream.admin import initialise_offsets
 from workers.stream.bus import Bus, Observer
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
+from workers.stream.first_offsets import initialise_offsets
 from workers.stream.kafka import KafkaBus
 from workers.stream.memory import MemoryBus
 

@@ -16,9 +16,10 @@ from tests.worker_process import worker
 from workers.errors import BrokerError, MissingProgram
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.admin import create_topics
 from workers.stream.broker.development_cluster import DevelopmentCluster
 from workers.stream.clients import Clients
+from workers.stream.first_offsets import initialise_offsets
 
 pytestmark = pytest.mark.kafka
 

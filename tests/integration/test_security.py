@@ -22,10 +22,11 @@ from workers.pipeline import GROUPS, STAGES, Means, build_stages, needs_keys, no
 from workers.principals import Principal, Right, principals
 from workers.settings import DEMO_DRAW_KEY
 from workers.stream.acls import grant, grant_all, take
-from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.admin import create_topics
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.secured import ADMIN, Secured
 from workers.stream.clients import Clients
+from workers.stream.first_offsets import initialise_offsets
 from workers.stream.kafka import KafkaBus
 from workers.stream.keys import open_key_ring
 

@@ -22,8 +22,9 @@ from tests.worker_process import environment, tessera, worker
 from workers.errors import MissingProgram
 from workers.pipeline import GROUPS, PATH
 from workers.settings import Settings
-from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.admin import create_topics
 from workers.stream.broker import DevelopmentBroker
+from workers.stream.first_offsets import initialise_offsets
 
 pytestmark = pytest.mark.kafka
 

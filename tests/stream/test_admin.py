@@ -13,12 +13,15 @@ from schemas.topics import CHARGED, DEAD_LETTER_MAX_BYTES, QUERIES, SCORED, SETT
 from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stream import cluster
-from workers.stream.admin import create_topics, describe_topics, initialise_offsets, planned_topics
+from workers.stream.admin import create_topics
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.ports import free_port
 from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster
 from workers.stream.completion import Completion
+from workers.stream.description import describe_topics
+from workers.stream.first_offsets import initialise_offsets
+from workers.stream.plans import planned_topics
 
 
 @pytest.fixture

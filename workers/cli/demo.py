@@ -23,7 +23,8 @@ from workers.cli.session import Session, monitor_of, stages_running
 from workers.errors import SettingsError
 from workers.pipeline import GROUPS, PATH
 from workers.settings import DEMO_DRAW_KEY, Settings
-from workers.stream.admin import create_topics, initialise_offsets
+from workers.stream.admin import create_topics
+from workers.stream.first_offsets import initialise_offsets
 from workers.stream.terminals import TERMINAL_TOPICS, Collector, Terminal, terminals
 
 MOST_QUERIES = 10_000

@@ -18,7 +18,7 @@ from workers.key_ring import Committed, commitment
 from workers.mechanism.epochs import EpochKey, committed_key, epoch_of
 from workers.pipeline import STAGES, now
 from workers.settings import Settings
-from workers.stream.admin import describe_topics
+from workers.stream.description import describe_topics
 from workers.stream.keys import open_key_ring, read_commitments
 
 SECRET_BYTES = 32

@@ -18,15 +18,10 @@ from workers.cli import options
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.admin import (
-    CreatedTopics,
-    FirstOffsets,
-    TopicState,
-    create_topics,
-    describe_topics,
-    initialise_offsets,
-    planned_topics,
-)
+from workers.stream.admin import CreatedTopics, create_topics
+from workers.stream.description import TopicState, describe_topics
+from workers.stream.first_offsets import FirstOffsets, initialise_offsets
+from workers.stream.plans import planned_topics
 
 PIPED_WIDTH = 160  # columns of a table that no terminal shows: nothing is cut
 

@@ -2,10 +2,10 @@
 
 from workers.diagnosis import Verdict
 from workers.settings import Settings
-from workers.stream.admin import planned_topics
 from workers.stream.clients import Clients
 from workers.stream.inspection import broker_checks, topic_checks
 from workers.stream.inspection.inspected import Check, Inspected
+from workers.stream.plans import planned_topics
 
 GROUP = "kafka"
 CONFIGS = [*topic_checks.PLANNED, topic_checks.SIZE, topic_checks.KEPT, topic_checks.INSYNC]
