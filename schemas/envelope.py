@@ -38,6 +38,7 @@ class Event(Generic[P]):
     expiry_time: datetime | None = None  # nobody waits for the reply any more
     trace_parent: str | None = None
     origin: tuple[str, ...] = ()  # where it was read; only for deriving ids
+    recorded_at: datetime | None = None  # when the broker took the record; None where only its producer stamped it
 
     @property
     def type(self) -> str:
@@ -118,12 +119,13 @@ def from_record(record: Record, topic: Topic) -> Event[Payload]:
         id=attributes.get("id") or derive("event", *record.origin),
         source=attributes.get("source", f"urn:kafka:{record.topic}"),
         subject=subject,
-        time=_moment(attributes, "time") or _stamp(record),
+        time=moment(attributes, "time") or _stamp(record),
         correlation_id=attributes.get("correlationid") or getattr(data, "query_id", None) or subject,
         causation_id=attributes.get("causationid"),
-        expiry_time=getattr(data, "deadline", None) or _moment(attributes, "expirytime"),
+        expiry_time=getattr(data, "deadline", None) or moment(attributes, "expirytime"),
         trace_parent=attributes.get("traceparent"),
         origin=record.origin,
+        recorded_at=_stamp(record) if record.stamped_by_broker else None,
     )
 
 
@@ -155,17 +157,18 @@ def _check(attributes: Mapping[str, str], event_type: str) -> None:
         raise bad_headers(f"content-type is {attributes['content-type']!r}; the value must be {CONTENT_TYPE}")
 
 
-def _moment(attributes: Mapping[str, str], name: str) -> datetime | None:
+def moment(attributes: Mapping[str, str], name: str) -> datetime | None:
+    """The time in the attribute of that name, None where it is left out. BadRecord: what is there is no time."""
     if (text := attributes.get(name)) is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise bad_headers(f"ce_{name} is not a time as in RFC 3339") from None
-    if moment.tzinfo is None:
+    if found.tzinfo is None:
         raise bad_headers(f"ce_{name} has no offset from UTC")
     try:
-        return in_utc(moment)
+        return in_utc(found)
     except ValueError as error:
         raise bad_headers(f"ce_{name}: {error}") from None
 

@@ -1,20 +1,25 @@
 """Events and dead letters as text: CloudEvents structured-mode JSON, one event a line.
 
-`data` comes last and holds the value's bytes unchanged, so that digests over the value survive export and import.
+`data` comes last and holds the value's bytes unchanged, so that digests over the value survive export and import. The
+extension attribute `brokertime` holds when the broker took the record: what is decided by that is decided again from
+the line alone.
 """
 
 import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event, from_record, timestamp
+from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event, from_record, moment, timestamp
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, Topic
 
+BROKER_TIME = "brokertime"
 _DATA = re.compile(rb',\s*"data"\s*:\s*')  # cannot stand inside a string: its quotes would be escaped there
 _DLQ_ATTRIBUTES = {
     "dlq.reason": "dlqreason",
@@ -32,6 +37,8 @@ _DLQ_ATTRIBUTES = {
 def to_line(event: Event[Payload]) -> bytes:
     """The event as one line, without the line's end."""
     attributes = {**event.attributes(), "datacontenttype": CONTENT_TYPE}
+    if event.recorded_at is not None:
+        attributes[BROKER_TIME] = timestamp(event.recorded_at)
     return _compact(attributes)[:-1] + b',"data":' + event.value + b"}"
 
 
@@ -84,11 +91,17 @@ def read_event(line: bytes, topic: Topic) -> Event[Payload] | None:
             )
         return None
     headers = tuple((f"ce_{name}", str(text).encode()) for name, text in _context(attributes))
-    return from_record(Record(topic.name, None, value, headers), topic)
+    event = from_record(Record(topic.name, None, value, headers), topic)
+    return replace(event, recorded_at=recorded_at(attributes))
+
+
+def recorded_at(attributes: Mapping[str, Any]) -> datetime | None:
+    """When the broker took the record of a line, where the line says so. BadRecord: what it says is no time."""
+    return moment({BROKER_TIME: str(attributes[BROKER_TIME])}, BROKER_TIME) if BROKER_TIME in attributes else None
 
 
 def _context(attributes: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return ((name, value) for name, value in attributes.items() if name != "datacontenttype")
+    return ((name, value) for name, value in attributes.items() if name not in ("datacontenttype", BROKER_TIME))
 
 
 def _attributes(text: bytes) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ class Record(Outgoing):
     partition: int = 0
     offset: int = 0
     timestamp_ms: int = 0
+    stamped_by_broker: bool = False  # LogAppendTime; otherwise CreateTime: the producer wrote the stamp
 
     @property
     def origin(self) -> tuple[str, str, str]:

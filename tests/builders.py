@@ -26,7 +26,7 @@ from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.incentive import Gap, IncentiveMeasured
 from schemas.payload import Payload
-from schemas.record import Headers, Record
+from schemas.record import Headers, Outgoing, Record
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
 from schemas.topics import QUERIES, Topic, topic_of
@@ -184,12 +184,13 @@ def make_record(
     partition: int = 0,
     offset: int = 0,
     timestamp_ms: int = 1_795_435_200_250,  # SUBMITTED_AT
+    by_broker: bool = False,
 ) -> Record:
     """The record a reader finds: an event as it is written, or a bare value as a stranger sends it."""
-    if isinstance(what, Event):
-        written = what.to_record()
-        return Record(written.topic, written.key, written.value, written.headers, partition, offset, timestamp_ms)
-    return Record(topic.name, key, what, headers, partition, offset, timestamp_ms)
+    written = what.to_record() if isinstance(what, Event) else Outgoing(topic.name, key, what, headers)
+    return Record(
+        written.topic, written.key, written.value, written.headers, partition, offset, timestamp_ms, by_broker
+    )
 
 
 def _generated(seed: int, candidates: int | Sequence[Candidate], advertisers: int | Sequence[Bidder]) -> dict[str, Any]:

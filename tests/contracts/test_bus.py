@@ -186,8 +186,9 @@ async def rig_with(
 async def kafka_bus(bootstrap_servers: str, spec: StageSpec, journal: Observer) -> KafkaBus:
     settings = Settings.read(bootstrap_servers=bootstrap_servers, session_timeout_s=3, transaction_auctions=8)
     async with Clients(settings).cluster() as cluster:
-        names = (spec.consumes.name, spec.consumes.dead_letters, *(topic.name for topic in spec.publishes))
-        await cluster.create([TopicPlan(each, 1, 1, {}) for each in names])
+        stamped = {topic.name: {"message.timestamp.type": "LogAppendTime"} for topic in spec.publishes}
+        plain: dict[str, dict[str, str]] = {spec.consumes.name: {}, spec.consumes.dead_letters: {}}
+        await cluster.create([TopicPlan(name, 1, 1, configs) for name, configs in (plain | stamped).items()])
     await initialise_offsets(settings, {spec.group: spec.consumes.name})
     return KafkaBus(settings, journal)
 
@@ -295,6 +296,8 @@ async def test_what_is_stored_is_all_from_the_first_record_to_the_last(rig: Rig)
     assert numbers(record for record in stored if record.topic == names[1]) == [0, 1, 2, 3, 5, 6, 7, 8]
     times = [record.timestamp_ms for record in stored]
     assert times == sorted(times)
+    by_broker = {record.topic for record in stored if record.stamped_by_broker}
+    assert by_broker == ({names[1]} if rig.kafka else set(names))  # as the topic says; memory stamps whatever it takes
 
 
 async def test_of_an_empty_topic_nothing_is_stored(rig: Rig) -> None:

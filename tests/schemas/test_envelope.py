@@ -149,6 +149,18 @@ def test_harmless_headers(headers: Any) -> None:
     assert event.id == derive("event", QUERIES.name, "0", "0")
 
 
+def test_only_the_brokers_own_stamp_says_when_the_record_was_taken() -> None:
+    forged = (("ce_brokertime", b"1970-01-01T00:00:00Z"), ("ce_time", b"1970-01-01T00:00:00Z"))
+    value = make_query().value
+
+    by_broker = from_record(make_record(value, headers=forged, by_broker=True), QUERIES)
+    by_producer = from_record(make_record(value, headers=forged), QUERIES)
+
+    assert by_broker.recorded_at == SUBMITTED_AT
+    assert by_producer.recorded_at is None
+    assert by_broker.time == by_producer.time == datetime(1970, 1, 1, tzinfo=UTC)
+
+
 # What follows from an event
 
 

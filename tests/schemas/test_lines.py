@@ -43,6 +43,24 @@ def test_an_event_survives_its_line(event: Event[Any]) -> None:
     assert to_line(found) == line
 
 
+def test_a_line_says_when_the_broker_took_the_record() -> None:
+    event = from_record(make_record(make_scored(), SCORED, by_broker=True), SCORED)
+
+    found = read_event(to_line(event), SCORED)
+
+    assert found is not None
+    assert found.recorded_at == event.recorded_at == SUBMITTED_AT
+    assert b"brokertime" not in to_line(make_scored())
+    JSONFormat().read(CloudEvent, to_line(event))
+
+
+def test_a_line_whose_brokers_time_is_no_time_is_refused() -> None:
+    line = to_line(make_scored()).replace(b'{"specversion"', b'{"brokertime":1,"specversion"', 1)
+
+    with pytest.raises(BadRecord, match="brokertime"):
+        read_event(line, SCORED)
+
+
 @pytest.mark.parametrize("event", EVENTS, ids=IDS)
 def test_the_oracle_reads_a_line(event: Event[Any]) -> None:
     found = JSONFormat().read(CloudEvent, to_line(event))

@@ -37,6 +37,7 @@ class Stored:
     piece: Piece | None = None
     marker: bool = False
     transactional_id: str | None = None
+    timestamp_type: int = 1  # LogAppendTime
 
     @property
     def is_visible(self) -> bool:

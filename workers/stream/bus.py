@@ -45,6 +45,7 @@ class Bus(Protocol):
       refused. A record of another auction with that id is a dead letter, DUPLICATE_QUERY, also in a later run.
     * `run` ends without an error when `stop` is set.
     * `stored` gives what the topics hold when it is asked, committed records only, in order per partition, and ends.
+    * A record says whether the broker stamped it (`stamped_by_broker`); topics that stages write are set to that.
     """
 
     async def publish(self, records: Sequence[Outgoing]) -> None: ...

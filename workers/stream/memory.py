@@ -106,4 +106,5 @@ class MemoryBus:
 
 
 def _stored(record: Outgoing, offset: int) -> Record:
-    return Record(record.topic, record.key, record.value, record.headers, 0, offset, time.time_ns() // 1_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    return Record(record.topic, record.key, record.value, record.headers, 0, offset, now_ms, stamped_by_broker=True)

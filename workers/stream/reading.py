@@ -21,6 +21,7 @@ RECORDS_PER_POLL = 500
 SILENCE_S = 30.0  # the longest wait for a partition that has more
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+LOG_APPEND_TIME = 1  # a record's timestamp_type where the broker stamps it; 0, CreateTime, where its producer does
 
 
 @asynccontextmanager
@@ -97,6 +98,14 @@ async def offsets(cluster: Cluster, topic: str, edge: int) -> dict[int, int]:
 
 
 def as_record(record: Any) -> Record:
+    """aiokafka's record as ours."""
     return Record(
-        record.topic, record.key, record.value, tuple(record.headers), record.partition, record.offset, record.timestamp
+        topic=record.topic,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        stamped_by_broker=record.timestamp_type == LOG_APPEND_TIME,
     )
