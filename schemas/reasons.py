@@ -15,7 +15,7 @@ class DeadLetterReason(IntEnum):
     BAD_SCHEMA = 2  # JSON, but not the event: a field is missing, unknown, of the wrong type or out of bounds
     TOO_LARGE = 3  # the value has more bytes than the topic's readers accept
     BAD_NUMBER = 4  # NaN, an infinity, or a number outside its bounds
-    DUPLICATE_QUERY = 7  # another auction of the same query id was settled: that one's reply and bills stand
+    DUPLICATE_QUERY = 7  # its query id was settled, by another auction or from another scored event: that one stands
     EXPIRED = 8  # the deadline had passed when the query was read
     ENGINE_REJECTED = 10  # the model cannot take this question (too long for its context)
     RETRIES_EXHAUSTED = 11  # the engine timed out again and again, and the deadline allows no more attempts
@@ -23,6 +23,17 @@ class DeadLetterReason(IntEnum):
     BAD_HEADERS = 14  # a header is not UTF-8, or an envelope attribute is malformed
     BAD_KEY = 15  # the record's key is not the query id of its value
     BAD_EPOCH = 16  # the scored event names no day to draw on: none, one in the future, or one that is revealed
+
+
+@unique
+class RepeatReason(IntEnum):
+    """How an auction came to a stage again after its outcome was published; the name is also a metric label.
+
+    Nobody is billed for it. Many of them mean that a position upstream went back, and model time was wasted.
+    """
+
+    SAME_EVENT = 301  # the event was worked on before: nothing is published again
+    SCORED_AGAIN = 302  # drawn or scored a second time, with other bytes: a dead letter, DUPLICATE_QUERY
 
 
 @unique

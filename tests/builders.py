@@ -154,7 +154,12 @@ def make_events(seed: int = 0) -> list[Event[Payload]]:
         gaps=(gap,),
         largest_gap_micros=-2.5,
     )
-    used = QuerySettled(query_id=scored.data.query_id, auction_id=scored.data.auction_id, settled_sha256=reply.digest)
+    used = QuerySettled(
+        query_id=scored.data.query_id,
+        auction_id=scored.data.auction_id,
+        settled_sha256=reply.digest,
+        scored_sha256=scored.digest,
+    )
     return [make_query(seed), make_generated(seed), scored, reply, bills[0], key, envelop(measured), envelop(used)]
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
+from schemas.reasons import AbstentionReason, DeadLetterReason, RepeatReason, VoidReason
 from tests.committed_events import SUBMITTED_AT, abstention, charged, generated, measured, not_sold, scored, sold
 from tests.prometheus_server import get, poll
 from workers.errors import SettingsError
@@ -134,6 +134,16 @@ def test_a_record_refused_later_ends_its_query_too(metrics: Metrics) -> None:
     assert sample(metrics, "auction_queries_total", outcome="refused") == 1
 
 
+def test_an_auction_that_comes_again_ends_no_query(metrics: Metrics) -> None:
+    metrics.repeated("settlement", RepeatReason.SAME_EVENT)
+    metrics.repeated("settlement", RepeatReason.SCORED_AGAIN)
+
+    repeats = [sample(metrics, "auction_repeated_total", stage="settlement", reason=r.name) for r in RepeatReason]
+    assert repeats == [1, 1]
+    assert sample(metrics, "auction_dead_letters_total", stage="settlement", reason="DUPLICATE_QUERY") == 1
+    assert sample(metrics, "auction_queries_total", outcome="refused") == 0
+
+
 def test_the_pipelines_verbs(metrics: Metrics) -> None:
     metrics.handled("scoring", 0.2)
     metrics.transaction("settlement", "committed", 0.05, 64)
@@ -163,6 +173,8 @@ def test_label_sets_known_beforehand_start_at_zero(metrics: Metrics) -> None:
     for stage in STAGES:
         for reason in DeadLetterReason:
             zero.append(sample(metrics, "auction_dead_letters_total", stage=stage, reason=reason.name))
+        for repeat in RepeatReason:
+            zero.append(sample(metrics, "auction_repeated_total", stage=stage, reason=repeat.name))
         for result in ("committed", "aborted"):
             zero.append(sample(metrics, "auction_transactions_total", stage=stage, result=result))
         zero.append(sample(metrics, "auction_stage_duration_seconds_count", stage=stage))

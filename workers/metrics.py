@@ -13,7 +13,7 @@ from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
 from schemas.incentive import IncentiveMeasured
 from schemas.payload import Payload
-from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
+from schemas.reasons import AbstentionReason, DeadLetterReason, RepeatReason, VoidReason
 from schemas.reply import ReplySettled
 
 DISTRIBUTION = "tessera-auction"
@@ -75,6 +75,12 @@ class Metrics:
         """A record of `stage`'s input went to its dead-letter topic, and that is committed: so ended its query."""
         self._dead_letters.labels(stage, reason.name).inc()
         self._queries.labels(REFUSED).inc()
+
+    def repeated(self, stage: str, reason: RepeatReason) -> None:
+        """A record brought an auction again whose outcome stands, and that is committed. No query ended by it."""
+        self._repeated.labels(stage, reason.name).inc()
+        if reason is RepeatReason.SCORED_AGAIN:
+            self._dead_letters.labels(stage, DeadLetterReason.DUPLICATE_QUERY.name).inc()
 
     def handled(self, stage: str, duration_s: float) -> None:
         """A worker's `handle` returned or raised after `duration_s`."""
@@ -156,6 +162,9 @@ class Metrics:
 
     def _declare_pipeline(self) -> None:
         self._dead_letters = self._counter("dead_letters", "Records refused for good.", "stage", "reason")
+        self._repeated = self._counter(
+            "repeated", "Records of auctions whose outcome was published before, and stands.", "stage", "reason"
+        )
         self._stage_duration = self._histogram(
             "stage_duration_seconds", "One event in a stage's worker.", LATENCY_BUCKETS_S, "stage"
         )
@@ -180,6 +189,8 @@ class Metrics:
         for stage in stages:
             for reason in DeadLetterReason:
                 self._dead_letters.labels(stage, reason.name)
+            for repeat in RepeatReason:
+                self._repeated.labels(stage, repeat.name)
             for result in TRANSACTION_RESULTS:
                 self._transactions.labels(stage, result)
             for family in (self._stage_duration, self._transaction_duration, self._transaction_auctions):

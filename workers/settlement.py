@@ -118,7 +118,12 @@ def _follow(event: Event[CandidatesScored], data: ReplySettled) -> Event[ReplySe
 def _query_settled(event: Event[CandidatesScored], settled_sha256: str) -> Event[QuerySettled]:
     """The query's id is used from now on, also where nobody took part or the auction was void."""
     scored = event.data
-    data = QuerySettled(query_id=scored.query_id, auction_id=scored.auction_id, settled_sha256=settled_sha256)
+    data = QuerySettled(
+        query_id=scored.query_id,
+        auction_id=scored.auction_id,
+        settled_sha256=settled_sha256,
+        scored_sha256=event.digest,
+    )
     return event.follow(data, source=SOURCE, auction_id=scored.auction_id, time=event.time)
 
 

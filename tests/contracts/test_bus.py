@@ -16,7 +16,7 @@ from schemas import topics as table
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.payload import Identifier, Payload
-from schemas.reasons import DeadLetterReason
+from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
 from schemas.topics import MEBIBYTE, Topic
 from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused
@@ -55,6 +55,7 @@ class Journal:
 
     committed_numbers: list[int] = field(default_factory=list)
     refusals: list[tuple[str, DeadLetterReason]] = field(default_factory=list)
+    repeats: list[RepeatReason] = field(default_factory=list)
     down: list[bool] = field(default_factory=list)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,6 +64,9 @@ class Journal:
 
     def refused(self, stage: str, reason: DeadLetterReason) -> None:
         self.refusals.append((stage, reason))
+
+    def repeated(self, stage: str, reason: RepeatReason) -> None:
+        self.repeats.append(reason)
 
     def assigned(self, stage: str, ready: bool) -> None:
         if ready:

@@ -131,7 +131,12 @@ class Answerer:
         answered = event.follow(answer, source="test", auction_id=data.auction_id, time=event.time)
         if not self.scenario.remembers:
             return (answered,)
-        used = Used(query_id=data.query_id, auction_id=data.auction_id, settled_sha256=answered.digest)
+        used = Used(
+            query_id=data.query_id,
+            auction_id=data.auction_id,
+            settled_sha256=answered.digest,
+            scored_sha256=event.digest,
+        )
         return answered, event.follow(used, source="test", auction_id=data.auction_id, time=event.time)
 
 

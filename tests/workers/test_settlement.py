@@ -105,7 +105,10 @@ async def test_the_query_is_settled_whatever_the_outcome(outcome: str, changes: 
 
     assert getattr(reply.data, "outcome", None) == outcome
     assert used.data == QuerySettled(
-        query_id="query-2", auction_id=scored.data.auction_id, settled_sha256=sha256(reply.value).hexdigest()
+        query_id="query-2",
+        auction_id=scored.data.auction_id,
+        settled_sha256=sha256(reply.value).hexdigest(),
+        scored_sha256=sha256(scored.value).hexdigest(),
     )
     assert (used.subject, used.correlation_id, used.causation_id) == ("query-2", "query-2", scored.id)
 

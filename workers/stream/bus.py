@@ -7,16 +7,21 @@ from typing import Protocol
 
 from schemas.envelope import Event
 from schemas.payload import Payload
-from schemas.reasons import DeadLetterReason
+from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
 from workers.pipeline import Stage
 
 
 class Observer(Protocol):
-    """Who is told what happened. Events and refusals are reported after their transaction is committed, once."""
+    """Who is told what happened. What was published is reported after its transaction is committed, once.
+
+    `repeated`: an auction came again whose outcome stands; also where that became a dead letter, so that no query is
+    taken to have two ends.
+    """
 
     def committed(self, events: Iterable[Event[Payload]]) -> None: ...
     def refused(self, stage: str, reason: DeadLetterReason) -> None: ...
+    def repeated(self, stage: str, reason: RepeatReason) -> None: ...
     def handled(self, stage: str, duration_s: float) -> None: ...
     def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None: ...
     def in_flight(self, stage: str, count: int) -> None: ...
@@ -42,7 +47,8 @@ class Bus(Protocol):
     * While an engine is down (EngineUnavailable) its records wait, for as long as it takes; none is refused for it.
     * Any other error ends `run` with that error, and nothing of that record is published.
     * Of a stage that remembers, one record for each id is worked on: the first in the order of the input that is not
-      refused. A record of another auction with that id is a dead letter, DUPLICATE_QUERY, also in a later run.
+      refused. The same record once more leads to nothing, in a later run too; any other record with that id is a dead
+      letter, DUPLICATE_QUERY, of another auction or of the same one.
     * `run` ends without an error when `stop` is set.
     * `stored` gives what the topics hold when it is asked, committed records only, in order per partition, and ends.
     * A record says whether the broker stamped it (`stamped_by_broker`); topics that stages write are set to that.

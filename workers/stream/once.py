@@ -1,4 +1,4 @@
-"""One record for each id: what a stage that remembers has worked on, and the refusal of what comes after it."""
+"""Deduplication: what a stage that remembers has worked on, and what becomes of events that come after it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,9 +11,17 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import Topic
 from workers.errors import BrokerError, Refused
-from workers.known_ids import KnownIds
+from workers.stream.known_auctions import KnownAuctions, Standing
 
 Handle = Callable[[Event[Any]], Awaitable[Sequence[Event[Payload]]]]
+
+
+class Repeated(Exception):
+    """The event's outcome was published before, and stands: nothing is to be published again."""
+
+
+class ScoredAgain(Refused):
+    """The event's auction was settled from another event; that outcome stands."""
 
 
 class Once:
@@ -26,7 +34,7 @@ class Once:
 
     def __init__(self, remembers: Topic | None) -> None:
         self._topic = remembers
-        self._known = KnownIds()
+        self._known = KnownAuctions()
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __len__(self) -> int:
@@ -46,28 +54,41 @@ class Once:
                 ) from None
 
     async def work(self, event: Event[Any], handle: Handle) -> Sequence[Event[Payload]]:
-        """What `handle` makes of the event. Refused: DUPLICATE_QUERY, when another auction of its id came before it.
+        """What `handle` makes of the event, if none of its query id came before it.
 
-        Calls must begin in the order of the input: of two events with one id, the second waits for the first. It is a
-        duplicate unless that one was refused.
+        Calls must begin in the order of the input: of two events with one id, the second waits for the first, and
+        comes after it unless that one was refused. Repeated: this event was worked on. Refused, DUPLICATE_QUERY:
+        another auction of its id was, or the same auction (then ScoredAgain) as an event with other bytes.
         """
         if self._topic is None:
             return await handle(event)
-        id_, auction_id = event.data.query_id, event.data.auction_id
-        line = self._lines.setdefault(id_, asyncio.Lock())  # fair: whoever waits first goes on first
+        line = self._lines.setdefault(event.data.query_id, asyncio.Lock())  # fair: whoever waits first goes on first
         async with line:
-            if self._known.has_another(id_, auction_id):
-                raise Refused(
-                    DeadLetterReason.DUPLICATE_QUERY,
-                    f"query id {id_} was used before, and settled by another auction than {auction_id}: that one's "
-                    "reply and bills stand",
-                )
+            self._refuse_known(event)
             events = await handle(event)
             for published in events:
                 if published.type == self._topic.name:
                     self._remember(published.data)
         return events
 
+    def _refuse_known(self, event: Event[Any]) -> None:
+        id_, auction_id = event.data.query_id, event.data.auction_id
+        match self._known.standing(id_, auction_id, event.digest):
+            case Standing.SAME_EVENT:
+                raise Repeated
+            case Standing.SAME_AUCTION:
+                raise ScoredAgain(
+                    DeadLetterReason.DUPLICATE_QUERY,
+                    f"auction {auction_id} of query id {id_} was scored a second time: it is settled, and this event "
+                    "has other bytes than the one it was settled from. The reply and bills of that one stand",
+                )
+            case Standing.OTHER_AUCTION:
+                raise Refused(
+                    DeadLetterReason.DUPLICATE_QUERY,
+                    f"query id {id_} was used before, and settled by another auction than {auction_id}: that one's "
+                    "reply and bills stand",
+                )
+
     def _remember(self, used: Any) -> None:
-        """Take in an event's data: a query id, and the auction that has it."""
-        self._known.add(used.query_id, used.auction_id)
+        """Take in an event's data: a query id, its auction, and the event that it was worked out from."""
+        self._known.add(used.query_id, used.auction_id, used.scored_sha256)

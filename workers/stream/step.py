@@ -9,13 +9,13 @@ from hashlib import sha256
 
 from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord, Payload
-from schemas.reasons import DeadLetterReason
+from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Headers, Outgoing, Record
 from workers.errors import Refused
 from workers.pipeline import Stage
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.bus import Observer
-from workers.stream.once import Once
+from workers.stream.once import Once, Repeated, ScoredAgain
 from workers.stream.writer import WriterLost
 
 DEAD_LETTER_VERSION = "1"
@@ -24,12 +24,16 @@ MAX_MESSAGE_BYTES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the input record at `offset` leads to: events, or one dead letter and its reason."""
+    """What the input record at `offset` leads to: events, one dead letter and its reason, or nothing.
+
+    `repeat`: its auction had its outcome before, which stands.
+    """
 
     offset: int
     events: Sequence[Event[Payload]] = ()
     letter: Outgoing | None = None
     refusal: DeadLetterReason | None = None
+    repeat: RepeatReason | None = None
 
     @property
     def outgoing(self) -> Iterator[Outgoing]:
@@ -50,11 +54,14 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
     try:
         events = await once.work(from_record(record, stage.spec.consumes), stage.worker.handle)
         return Result(record.offset, events)
+    except Repeated:
+        return Result(record.offset, repeat=RepeatReason.SAME_EVENT)
     except (BadRecord, Refused) as refusal:
         if stage.spec.watches:
             return Result(record.offset)
         letter = dead_letter(record, stage.spec.name, refusal.reason, str(refusal))
-        return Result(record.offset, (), letter, refusal.reason)
+        repeat = RepeatReason.SCORED_AGAIN if isinstance(refusal, ScoredAgain) else None
+        return Result(record.offset, (), letter, refusal.reason, repeat)
     finally:
         observer.handled(stage.spec.name, time.perf_counter() - began)
 
@@ -109,5 +116,7 @@ def measured(observer: Observer, stage: str, auctions: int) -> Iterator[None]:
 def report(result: Result, stage: str, observer: Observer) -> None:
     """Tell the observer what was committed."""
     observer.committed(result.events)
-    if result.refusal is not None:
+    if result.repeat is not None:
+        observer.repeated(stage, result.repeat)
+    elif result.refusal is not None:
         observer.refused(stage, result.refusal)
