@@ -46,7 +46,7 @@ class AbstentionReason(IntEnum):
     ENGINE_FAILED = 104  # the model failed while it scored this advertiser
     DEADLINE_PASSED = 105  # the query's deadline passed while this advertiser was scored
     REWARD_NOT_FINITE = 106  # a reward was NaN or infinite
-    OWN_MODEL_DOWN = 107  # the advertiser's own model is down, or gave no answer within its time
+    OWN_MODEL_DOWN = 107  # the advertiser's own model is down, or gave no answer within its time, now or as a rule
 
 
 @unique

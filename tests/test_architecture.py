@@ -28,7 +28,7 @@ ARROW = (
     ("workers.settings",),
     ("workers.pipeline", "workers.models"),
     ("workers.principals", "workers.engine_check"),
-    ("workers.stream", "workers.metrics"),
+    ("workers.stream", "workers.metrics", "workers.own_model_metrics"),
     ("workers.health",),
     ("workers.monitor",),
     ("workers.experiments",),
@@ -70,7 +70,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "aiokafka": ("workers.stream",),
     "ctranslate2": ("workers.engines.embedded",),
     "tokenizers": ("workers.engines.embedded", "workers.engines.framing"),
-    "prometheus_client": ("workers.metrics", "workers.health"),
+    "prometheus_client": ("workers.metrics", "workers.own_model_metrics", "workers.health"),
     "numpy": (
         "workers.mechanism",
         "workers.engines",

@@ -11,6 +11,7 @@ from workers.engines.compatible import insist_scorable, open_checked
 from workers.engines.openai_http.address import origin_of
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
+from workers.rewards.observing import Observer, Unobserved
 from workers.rewards.opening import Known, Sources, open_sources
 from workers.settings import Settings, preset
 
@@ -37,8 +38,12 @@ class Models:
 
 
 @asynccontextmanager
-async def open_models(settings: Settings, *, proposal: bool, rewards: bool) -> AsyncIterator[Models]:
+async def open_models(
+    settings: Settings, *, proposal: bool, rewards: bool, observer: Observer | None = None
+) -> AsyncIterator[Models]:
     """What a process that draws candidates (`proposal`) or scores them (`rewards`) needs; all closed in the end.
+
+    `observer` is told how advertisers' own models do.
 
     SettingsError names what cannot be opened, or does not fit the reference engine. EngineUnavailable: the reference
     engine or that of the proposal does not answer.
@@ -53,7 +58,8 @@ async def open_models(settings: Settings, *, proposal: bool, rewards: bool) -> A
             known[settings.proposal_engine] = context_aware
         sources = None
         if rewards and settings.rewards_file:
-            sources = await open_sources(Path(settings.rewards_file), Known(reference, known, options), stack)
+            own = Known(reference, known, options, observer or Unobserved())
+            sources = await open_sources(Path(settings.rewards_file), own, stack)
         yield Models(reference, context_aware, sources)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from workers.health import Health
 from workers.metrics import Metrics
+from workers.own_model_metrics import OwnModelMetrics
 
 
 class Monitor(Metrics):
@@ -11,6 +12,7 @@ class Monitor(Metrics):
 
     def __init__(self, *, stages: Sequence[str], currency: str, engine: str) -> None:
         super().__init__(stages=stages, currency=currency, engine=engine)
+        self.own_models = OwnModelMetrics(self.registry)
         self.health = Health([f"stage {stage}" for stage in stages])
 
     def assigned(self, stage: str, ready: bool) -> None:

@@ -190,6 +190,13 @@ PIPELINE = (
                 (("sum by (stage) (auction_in_flight)", "{{stage}}"),),
             ),
             Panel(
+                "Own models, calls per minute",
+                "Auctions in which an advertiser's own model was due, by outcome. Skipped: it was left out after a "
+                "failure or slow answers; its advertiser abstained, and nobody waited.",
+                "short",
+                ((f"60 * {rate('auction_own_model_calls_total', 'model', 'outcome')}", "{{model}} {{outcome}}"),),
+            ),
+            Panel(
                 "Event loop lag",
                 "How late each process ran its last timer. Heartbeats share the loop; from 1 s on, /livez fails.",
                 "s",

@@ -193,7 +193,7 @@ async def test_an_adapter_is_looked_at_by_those_who_ask_it(server: StandIn, engi
 async def test_an_advertisers_own_model_is_not_billed_under_its_old_identity(
     server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.rewards.isolated.PAUSE_S", 0.0)
+    monkeypatch.setattr("workers.rewards.breaker.FIRST_PAUSE_S", 0.0)
     source = Isolated(OwnModel(Late.of(engine)), TIMEOUT_S)
     after_a_quiet_time(server, engine)
     other_weights(server)

@@ -18,7 +18,9 @@ from tests.committed_events import abstention, charged, generated, measured, not
 from tests.prometheus_server import PrometheusServer, poll, require, running_prometheus
 from workers.health import Health, MonitoringServer
 from workers.metrics import Metrics, utc_now
+from workers.own_model_metrics import OwnModelMetrics
 from workers.pipeline import STAGES
+from workers.rewards.observing import Outcome
 
 GRAFANA = Path(__file__).parents[2] / "infra" / "grafana"
 DASHBOARD = GRAFANA / "dashboards" / "auction.json"
@@ -123,10 +125,13 @@ def test_prometheus_sees_the_revenue_and_answers_every_panel(tmp_path: Path) -> 
             [f"127.0.0.1:{process.port}"], tmp_path, scrape_interval_ms=500, rule_files=[RULES]
         ) as server,
     ):
+        own_models = OwnModelMetrics(metrics.registry)
+        own_models.own_model("http://127.0.0.1:8001#own")
         scraped(server, "sum(auction_revenue_micros_total)", 0)  # a rate needs the value before
         billed = 0
         for number in range(1, 4):
             billed += some_auctions(metrics, number)
+            own_models.own_model_asked("http://127.0.0.1:8001#own", Outcome.ANSWERED, 0.1, slow=False)
             scraped(server, "sum(auction_revenue_micros_total)", billed)
 
         assert billed == 3 * (1_700 + 25)

@@ -1,5 +1,6 @@
 """Engines without a model that pass for several: each with an identity, adapters, faults, and a count of closings."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,8 @@ from workers.engines.base import Limits, Prompt, Reply, Scorer
 from workers.engines.null import NullEngine
 from workers.engines.options import EngineOptions
 from workers.errors import EngineUnavailable, SettingsError
+from workers.rewards.isolated import Isolated
+from workers.rewards.opening import Sources
 
 
 class Fake(NullEngine):
@@ -83,3 +86,10 @@ def on_shelf(*engines: Fake) -> Iterator[Shelf]:
             patch.setitem(catalogue.ENGINES, name, lambda _, options, name=name: shelf.open(name, options))
             patch.setitem(embedders.EMBEDDERS, name, shelf.open)
         yield shelf
+
+
+async def probes_of(sources: Sources) -> None:
+    """Wait for the probes of models that are left out."""
+    probes = [one._probe for one in sources.rewards.chosen.values() if isinstance(one, Isolated) and one._probe]
+    if probes:
+        await asyncio.wait(probes)

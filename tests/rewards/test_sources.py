@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from schemas.envelope import Event
 from schemas.reasons import AbstentionReason
 from tests import builders
 from tests.builders import make_bidder, make_scored
-from tests.rewards.models import Fake, Shelf, on_shelf
+from tests.rewards.models import Fake, Shelf, on_shelf, probes_of
 from tests.workers.fakes import Clock, drawn_by
 from workers.engines.base import Prompt, Reply
 from workers.engines.nats import total
@@ -27,8 +26,7 @@ from workers.engines.options import EngineOptions
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
-from workers.rewards.chosen import ByAdvertiser, origin_of
-from workers.rewards.isolated import PATIENCE_S, PAUSE_S, Isolated
+from workers.rewards.chosen import origin_of
 from workers.rewards.lora import Lora
 from workers.rewards.opening import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
@@ -287,7 +285,7 @@ async def test_a_probe_beyond_what_a_float_holds_is_its_advertisers_abstention(t
 async def test_a_server_that_is_down_at_the_start_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.rewards.isolated.PAUSE_S", 0.0)
+    monkeypatch.setattr("workers.rewards.breaker.FIRST_PAUSE_S", 0.0)
     async with world(tmp_path, down=["own", "vectors"]) as here:
         # Given two servers that did not answer: the start says so and goes on
         first, second = here.sources.unreached
@@ -296,9 +294,11 @@ async def test_a_server_that_is_down_at_the_start_is_asked_again(
         down = await here.score()
         # When one is back
         here.shelf.down.discard("own")
+        await here.score()
+        await probes_of(here.sources)
         back = await here.score()
 
-    # Then its advertiser bids again, and the process was not started again
+    # Then its advertiser bids again after a probe, and the process was not started again
     assert [one.advertiser_id[-2:] for one in down.abstentions] == ["00", "01", "02"]
     assert [one.advertiser_id[-2:] for one in back.abstentions] == ["00", "01"]
     assert back.reward_origins["advertiser-02"].startswith("model:own@")
@@ -307,7 +307,7 @@ async def test_a_server_that_is_down_at_the_start_is_asked_again(
 async def test_a_server_that_comes_back_as_another_model_only_abstains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.rewards.isolated.PAUSE_S", 0.0)
+    monkeypatch.setattr("workers.rewards.breaker.FIRST_PAUSE_S", 0.0)
     async with world(tmp_path, down=["own", "vectors"]) as here:
         here.shelf.down.clear()
         stranger = here.shelf.engines["own"] = Fake("own", tokenizer="another")
@@ -318,67 +318,6 @@ async def test_a_server_that_comes_back_as_another_model_only_abstains(
         (f"advertiser-0{index}", AbstentionReason.OWN_MODEL_DOWN) for index in range(3)
     ]
     assert stranger.closed == 1
-
-
-class Slow:
-    """A source that never answers."""
-
-    origin = None
-
-    def __init__(self, takes: Callable[[], None] = lambda: None) -> None:
-        self.asked, self._takes = 0, takes
-
-    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        self.asked += 1
-        self._takes()
-        await asyncio.Event().wait()
-        raise AssertionError
-
-
-async def test_a_model_that_never_answers_costs_one_auction_its_time_and_not_each() -> None:
-    now, slow = [0.0], Slow()
-    source = ByAdvertiser(Fixed(), {"advertiser-00": Isolated(slow, 0.02, lambda: now[0])})
-    scoring = Scoring(Fake("reference"), source, TERMS, Clock())
-
-    async def reasons() -> list[AbstentionReason]:
-        (scored,) = await scoring.handle(make_generated())
-        assert list(scored.data.rewards_micros) == ["advertiser-01"]
-        return [one.reason for one in scored.data.abstentions]
-
-    assert [await reasons(), await reasons(), await reasons()] == [[AbstentionReason.OWN_MODEL_DOWN]] * 3
-    assert slow.asked == 1
-    now[0] = PAUSE_S
-    await reasons()
-    assert slow.asked == 2
-
-
-@pytest.mark.parametrize(("waited_s", "asked"), [(PATIENCE_S, 1), (0.9 * PATIENCE_S, 2)])
-async def test_a_deadline_before_the_time_out_is_a_failure_too_if_there_was_time(waited_s: float, asked: int) -> None:
-    # Given a model that may take longer than the auctions have
-    now = [0.0]
-    slow = Slow(lambda: now.append(now.pop() + waited_s))
-    source = ByAdvertiser(Fixed(), {"advertiser-00": Isolated(slow, 600.0, lambda: now[0])})
-    scoring = Scoring(Fake("reference"), source, TERMS, Clock())
-    deadline = Clock().moment + timedelta(milliseconds=20)
-
-    async def reasons() -> list[AbstentionReason]:
-        (scored,) = await scoring.handle(make_generated(deadline=deadline))
-        assert list(scored.data.rewards_micros) == ["advertiser-01"]
-        return [one.reason for one in scored.data.abstentions]
-
-    # When it gives no answer to the first, then the second does not wait for it
-    first, second = await reasons(), await reasons()
-
-    assert first == [AbstentionReason.DEADLINE_PASSED]
-    assert second == [AbstentionReason.OWN_MODEL_DOWN if asked == 1 else AbstentionReason.DEADLINE_PASSED]
-    assert slow.asked == asked
-
-
-class Fixed:
-    """A reward source that needs no model."""
-
-    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        return np.zeros(len(candidates.replies))
 
 
 class Waiting(Fake):

@@ -12,7 +12,7 @@ import pytest
 
 from schemas.auction import CandidatesScored
 from tests.builders import make_bidder, make_generated
-from tests.rewards.models import Fake
+from tests.rewards.models import Fake, probes_of
 from tests.vllm_stand_in import FRAMING, TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
 from tests.workers.fakes import Clock, drawn_by
 from workers.engines.options import EngineOptions, HttpOptions
@@ -28,7 +28,7 @@ ID = "advertiser-00"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.rewards.isolated.PAUSE_S", 0.0)
+    monkeypatch.setattr("workers.rewards.breaker.FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr("workers.engines.openai_http.client.PAUSES_S", (0.0,))
 
 
@@ -126,7 +126,9 @@ async def test_a_server_that_answers_wrongly_keeps_nobody_from_starting(
         server.__dict__.pop("_tokens", None)
         server.behaviours["/v1/embeddings"] = vectors(4)
 
-        # Then it bids, in the same process
+        # Then it bids, in the same process, once a probe was answered
+        await here.abstain()
+        await probes_of(here.sources)
         assert await here.abstain() == []
         assert (await here.score()).reward_origins.keys() == {ID}
 

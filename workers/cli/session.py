@@ -84,7 +84,7 @@ async def stages_running(
     """
     check_settings(names, settings)
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
-    async with _models(names, settings) as models:
+    async with _models(names, settings, monitor) as models:
         calm_collector()
         keys = await open_key_ring(bus, settings.draw_secrets, now) if needs_keys(names) else None
         stop = asyncio.Event()
@@ -98,13 +98,15 @@ async def stages_running(
 
 
 @asynccontextmanager
-async def _models(names: Sequence[str], settings: Settings) -> AsyncIterator[Models | None]:
+async def _models(names: Sequence[str], settings: Settings, monitor: Monitor) -> AsyncIterator[Models | None]:
     """What the stages ask, if anything; a line for each advertiser's server that is not as it must be."""
     if not needs_engine(names):
         yield None
         return
     async with AsyncExitStack() as stack:
-        opening = open_models(settings, proposal=needs_proposal(names), rewards=needs_rewards(names))
+        opening = open_models(
+            settings, proposal=needs_proposal(names), rewards=needs_rewards(names), observer=monitor.own_models
+        )
         with waiting(f"loading the language model {settings.engine}"):  # a large one takes minutes
             models = await stack.enter_async_context(opening)
         for sentence in models.sources.unreached if models.sources else ():

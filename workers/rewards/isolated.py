@@ -3,54 +3,150 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.auction import Bidder
-from workers.engines.deadline import within
-from workers.errors import EngineGone, EngineTimeout, EngineUnavailable, OwnModelDown, RetriesExhausted
+from workers.engines.deadline import seconds_left, within
+from workers.errors import EngineError, EngineGone, EngineTimeout, EngineUnavailable, OwnModelDown, RetriesExhausted
 from workers.rewards.base import Candidates
+from workers.rewards.breaker import Breaker
 from workers.rewards.chosen import Chosen
+from workers.rewards.observing import Observer, Outcome, Unobserved
 
-PAUSE_S = 5.0  # after a failure; until then nobody waits for that model
-PATIENCE_S = 1.0  # less than this is no time to answer in: an auction that was nearly late says nothing of a model
+SHARE = 0.5  # of what is left of an auction's time: the most that one model may use
+SLOW_SHARE = 0.5  # of the time a model has: an answer that needs more of it is slow
+PATIENCE_S = 1.0  # a time-out after less is slow and no failure: an auction that was nearly late says little of a model
+DOWN = (EngineUnavailable, EngineGone)
+LATE = (EngineTimeout, RetriesExhausted)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How one call ended: rewards, or why there are none."""
+
+    outcome: Outcome
+    slow: bool
+    broken: bool  # enough to leave the model alone for a while
+    rewards: NDArray[np.float64] | None = None
+    error: EngineError | None = None
 
 
 class Isolated:
     """`source`, whose model belongs to one advertiser: where it is down, gone or slow, OwnModelDown says so.
 
     The reference engine is everybody's, and auctions wait for it. Would they wait for this one, an advertiser could
-    stop all the others' sales by switching off its server. A model that died inside this process ends nothing either:
-    whoever can make its own model die could otherwise end workers, and after three deaths the user's query is refused.
-    It abstains until somebody starts the process again. After a failure it is left alone for PAUSE_S, so that
-    a model that never answers costs one auction its time-out and not each of them. The auction's own deadline may end
-    the call before the time-out: that is a failure too, once the model had PATIENCE_S.
+    stop all the others' sales by switching off its server, or delay them by answering at the last moment. So a call has
+    at most `timeout_s` and at most SHARE of what is left of the auction's time, and a breaker leaves a model out that
+    failed, or whose recent answers were slow. It comes back by a probe: the question of an auction that does not wait
+    for the answer. A model that died inside this process ends nothing either: whoever can make its own model die could
+    otherwise end workers, and after three deaths the user's query is refused. It abstains until somebody starts the
+    process again.
     """
 
-    def __init__(self, source: Chosen, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._source, self._timeout, self._clock = source, timedelta(seconds=timeout_s), clock
-        self._asked_again_at_s = float("-inf")
+    def __init__(
+        self,
+        source: Chosen,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        model: str = "",
+        observer: Observer | None = None,
+    ) -> None:
+        self._source, self._timeout_s, self._clock = source, timeout_s, clock
+        self._model, self._observer = model, observer or Unobserved()
+        self._breaker = Breaker(clock)
+        self._why = ""  # it was left out
+        self._probe: asyncio.Task[None] | None = None
+        self._observer.own_model(model)
 
     @property
     def origin(self) -> str | None:
         return self._source.origin
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        if self._clock() < self._asked_again_at_s:
-            raise OwnModelDown("it failed a moment ago")
-        began_s = self._clock()
-        try:
-            async with within(self._timeout):
-                return await self._source.rewards(candidates, advertiser)
-        except asyncio.CancelledError:
-            if self._clock() - began_s >= PATIENCE_S:
-                self._pause()
-            raise
-        except (EngineUnavailable, EngineGone, EngineTimeout, RetriesExhausted) as error:
-            self._pause()
-            raise OwnModelDown(str(error)) from error
+        if self._breaker.is_open:
+            self._observer.own_model_skipped(self._model)
+            self._probe_beside(candidates, advertiser)
+            raise OwnModelDown(f"{self._why}; left out until a probe is answered in time")
+        asked = await self._asked(candidates, advertiser, self._limit_s())
+        self._judge(asked)
+        if asked.rewards is None:
+            raise asked.error or OwnModelDown("no rewards")
+        return asked.rewards
 
-    def _pause(self) -> None:
-        self._asked_again_at_s = self._clock() + PAUSE_S
+    async def close(self) -> None:
+        """Give up the probe under way; raises what is wrong with one that ended."""
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.wait([self._probe])
+            self._insist_sound(self._probe)
+
+    def _limit_s(self) -> float:
+        return min(self._timeout_s, SHARE * seconds_left())
+
+    async def _asked(self, candidates: Candidates, advertiser: Bidder, limit_s: float) -> Asked:
+        began_s = self._clock()
+        rewards: NDArray[np.float64] | None = None
+        error: EngineError | None = None
+        try:
+            async with within(timedelta(seconds=limit_s)):
+                rewards = await self._source.rewards(candidates, advertiser)
+        except EngineError as failure:
+            error = failure
+        took_s = self._clock() - began_s
+        asked = _ended(rewards, error, took_s, limit_s)
+        self._observer.own_model_asked(self._model, asked.outcome, took_s, slow=asked.slow)
+        return asked
+
+    def _judge(self, asked: Asked) -> None:
+        was_open = self._breaker.is_open
+        if asked.broken:
+            self._breaker.failed()
+        else:
+            self._breaker.answered(not asked.slow)
+        self._why = str(asked.error or "its answers took too long")
+        self._told(was_open)
+
+    def _probe_beside(self, candidates: Candidates, advertiser: Bidder) -> None:
+        """Ask once more where it is time to, one probe at a time; the auction does not wait for it."""
+        if self._probe is not None and self._probe.done():
+            self._insist_sound(self._probe)
+            self._probe = None
+        if self._probe is None and self._breaker.probe_due:
+            self._probe = asyncio.create_task(self._probed(candidates, advertiser, self._limit_s()))
+
+    async def _probed(self, candidates: Candidates, advertiser: Bidder, limit_s: float) -> None:
+        asked = await self._asked(candidates, advertiser, limit_s)
+        self._breaker.probed(not (asked.broken or asked.slow))
+        self._why = str(asked.error or "its answers took too long")
+        self._told(was_open=True)
+
+    def _insist_sound(self, probe: "asyncio.Task[None]") -> None:
+        """A mistake of ours that a probe met is not swallowed."""
+        if not probe.cancelled() and (error := probe.exception()):
+            raise error
+
+    def _told(self, was_open: bool) -> None:
+        if self._breaker.is_open != was_open:
+            self._observer.own_model_breakers(self._model, 1 if self._breaker.is_open else -1)
+
+
+def _ended(rewards: NDArray[np.float64] | None, error: EngineError | None, took_s: float, limit_s: float) -> Asked:
+    slow = took_s > SLOW_SHARE * limit_s
+    if error is None:
+        return Asked(Outcome.ANSWERED, slow, broken=False, rewards=rewards)
+    if isinstance(error, DOWN):
+        return Asked(Outcome.DOWN, slow, broken=True, error=_down(error))
+    if isinstance(error, LATE):
+        return Asked(Outcome.TIMED_OUT, slow=True, broken=limit_s >= PATIENCE_S, error=_down(error))
+    return Asked(Outcome.FAILED, slow, broken=False, error=error)
+
+
+def _down(error: EngineError) -> OwnModelDown:
+    down = OwnModelDown(str(error))
+    down.__cause__ = error
+    return down

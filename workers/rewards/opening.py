@@ -17,6 +17,7 @@ from workers.rewards.isolated import Isolated
 from workers.rewards.linear_probe import Embeddings, LinearProbe
 from workers.rewards.log_ratio import LogRatio
 from workers.rewards.lora import Lora
+from workers.rewards.observing import Observer, Unobserved
 from workers.rewards.own_engines import OwnEngines, insist_dimensions
 from workers.rewards.own_model import OwnModel
 from workers.rewards.reading import read_bounded
@@ -40,6 +41,7 @@ class Known:
     reference: Engine
     by_name: Mapping[str, Engine]
     options: EngineOptions  # that all were opened with
+    observer: Observer = field(default_factory=Unobserved)  # of advertisers' own models
 
 
 async def open_sources(file: Path, known: Known, stack: AsyncExitStack) -> Sources:
@@ -52,6 +54,9 @@ async def open_sources(file: Path, known: Known, stack: AsyncExitStack) -> Sourc
     opener = _Opener(file, known, engines)
     choices = read_choices(file).items()
     chosen = {id_: opener.source(id_, choice) for id_, choice in choices if not isinstance(choice, Prompted)}
+    for source in chosen.values():
+        if isinstance(source, Isolated):
+            stack.push_async_callback(source.close)
     return Sources(ByAdvertiser(LogRatio(known.reference), chosen), await engines.reach())
 
 
@@ -77,12 +82,15 @@ class _Opener:
     def _owned(self, choice: Owned, where: str) -> Chosen:
         model = self.engines.model(self._address(choice.engine, choice, where), f"{where}.engine")
         source = OwnModel(model)
-        return source if model.model is self.known.reference else Isolated(source, choice.timeout_s)
+        return source if model.model is self.known.reference else self._isolated(source, choice.engine, choice)
 
     def _probed(self, choice: Probed, where: str) -> Chosen:
         weights = read_weights(self.file.parent / choice.weights_file, f"{where}.weights_file")
         probe = LinearProbe(self._embeddings(choice, len(weights.w), where), weights)
-        return Isolated(probe, choice.timeout_s) if choice.engine else probe
+        return self._isolated(probe, choice.engine, choice) if choice.engine else probe
+
+    def _isolated(self, source: Chosen, engine: str, choice: Owned | Probed) -> Isolated:
+        return Isolated(source, choice.timeout_s, model=engine, observer=self.known.observer)
 
     def _embeddings(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
         if choice.engine is None:
