@@ -1,4 +1,5 @@
-"""An auction whose query id was used before: its dead letter is its end, and nothing may stand beside it."""
+"""Auctions that came again. Of another one with the same query id the dead letter is the end, and nothing may stand
+beside it; the same one scored twice is waste, as long as it has one reply and one set of bills, from the first."""
 
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import Log, lines, make_log
-from tests.builders import DRAW_KEY, envelop, make_record
+from tests.builders import DRAW_KEY, envelop, make_record, settle
 from workers.audit.auditor import Audit
 from workers.audit.findings import Finding, Kind
 from workers.audit.ledger import Horizon
@@ -37,7 +38,14 @@ def verdict(*given: bytes) -> tuple[list[Kind], dict[str, int]]:
         if (entry := read_line(line, number)) is not None:
             audit.add(entry)
     notes = audit.finish().notes
-    return [finding.kind for finding in found], {name: notes[name] for name in ("auctions", "duplicates")}
+    return [finding.kind for finding in found], {
+        name: notes[name] for name in ("auctions", "duplicates") if notes[name]
+    }
+
+
+def scored_again(log: Log) -> Log:
+    """The same auction from another run of scoring: it took longer."""
+    return replace(log.change_scored(scoring_duration_s=9.0), before=())
 
 
 def test_a_refused_duplicate_is_no_missing_reply() -> None:
@@ -81,3 +89,52 @@ def test_the_receipt_is_of_the_auction_that_counts() -> None:
 
     for order in (given, given[::-1]):
         assert read_lines(order, "query-1", "log").sale(()).scored.data == FIRST.scored
+
+
+AGAIN = scored_again(FIRST)
+ONE_AUCTION = ([], {"auctions": 1})
+
+
+@pytest.mark.parametrize("again", [FIRST, AGAIN], ids=["same bytes", "other bytes"])
+@pytest.mark.parametrize("place", [2, 3, 4, None], ids=["before the reply", "before a bill", "between bills", "last"])
+def test_an_auction_that_was_scored_twice_is_waste_and_no_discrepancy(again: Log, place: int | None) -> None:
+    log = lines(FIRST.payloads())
+    place = len(log) if place is None else place
+    letters = [] if again is FIRST else [dead_letter_line(letter(again))]  # what came again as it was leads to nothing
+
+    assert verdict(*log[:place], *lines([again.scored]), *letters, *log[place:]) == ONE_AUCTION
+    assert verdict(*log[:place], *lines([again.scored]), *log[place:], *letters) == ONE_AUCTION
+    assert verdict(*log[:place], *letters, *log[place:], *lines([again.scored])) == ONE_AUCTION
+
+
+def test_what_was_scored_again_is_counted() -> None:
+    audit = Audit(lambda finding: None, [DRAW_KEY])
+    again = [*lines([AGAIN.scored]) * 2, dead_letter_line(letter(AGAIN)), *lines([FIRST.scored])]
+    for number, line in enumerate([*lines(FIRST.payloads()), *again], 1):
+        if (entry := read_line(line, number)) is not None:
+            audit.add(entry)
+
+    assert audit.finish().notes["scored_again"] == 3
+
+
+def test_whoever_chooses_the_second_scoring_is_found() -> None:
+    commitment, scored, *rest = lines(FIRST.payloads())
+    again, refused = lines([AGAIN.scored]), dead_letter_line(letter(AGAIN))
+
+    assert verdict(commitment, *again, scored, *rest, refused)[0] == [Kind.SECOND_SCORED]
+    assert verdict(commitment, *again, refused, scored, *rest)[0][0] == Kind.SECOND_TERMINAL
+
+
+def test_a_second_reply_and_second_bills_of_an_auction_scored_twice_are_found() -> None:
+    reply, *bills = [event.data for event in settle(envelop(AGAIN.scored))]
+    billed_again = verdict(*lines(FIRST.payloads()), *lines([AGAIN.scored, reply, *bills]))
+
+    assert billed_again[0] == [Kind.SECOND_TERMINAL, *[Kind.DOUBLE_CHARGE] * len(bills)]
+
+
+def test_a_reply_beside_the_letter_of_its_own_scored_event_is_found() -> None:
+    commitment, scored, reply, *bills = lines(FIRST.payloads())
+    refused, again = dead_letter_line(letter(FIRST)), lines([AGAIN.scored])
+
+    for log in ([scored, refused, *again, reply], [scored, *again, reply, *bills, refused]):
+        assert Kind.SECOND_TERMINAL in verdict(commitment, *log)[0]

@@ -127,7 +127,10 @@ FRAUDS: dict[str, tuple[Any, Kind]] = {
     "reordered candidates": (reordered, Kind.OTHER_SCORED_EVENT),
     "changed reward": (changed_reward, Kind.OTHER_SCORED_EVENT),
     "other epoch": (lambda log: log.change_scored(draw_epoch="2026-11-22"), Kind.WRONG_EPOCH),
-    "second scored event": (lambda log: replace(log, before=(*log.before, log.scored)), Kind.SECOND_SCORED),
+    "settled from a second scoring": (
+        lambda log: replace(log, before=(*log.before, log.change_scored(tau_micros_per_nat=900).scored)),
+        Kind.SECOND_SCORED,
+    ),
     "reply twice": (lambda log: replace(log, before=(*log.before, log.reply)), Kind.SECOND_TERMINAL),
 }
 CAUSED: dict[str, set[Kind]] = {  # what else such a lie is

@@ -114,8 +114,6 @@ EDITS: dict[str, tuple[int, Edit]] = {
     "a charge that no reply names": (1, unnamed_charge),
     "a reply twice": (2, lambda log: appended(log, settled(log))),
     "a charge twice": (2, lambda log: appended(log, charges_of_one(log)[0])),
-    "candidates twice": (2, lambda log: appended(log, of(log, GENERATED.name)[1])),
-    "a scored event twice": (2, lambda log: appended(log, of(log, SCORED.name)[1])),
     "a whole auction twice": (
         2,
         lambda log: appended(log, of(log, SCORED.name)[1], settled(log, 1), *charges_of_one(log)),
@@ -265,4 +263,22 @@ def test_a_letter_that_was_redriven_is_no_second_end(log: list[Record]) -> None:
 
     assert broken(verified([*log[:at], refusal, again, *log[at:]])) == []
     assert broken(verified([*log[:at], refusal, *log[at:]])) == [1]
-    assert broken(verified([*log[:at], again, *log[at:]])) == [2]
+    assert broken(verified([*log[:at], again, *log[at:]])) == []  # redriven once too often
+
+
+def test_auctions_that_were_generated_and_scored_twice_are_waste_that_is_counted(log: list[Record]) -> None:
+    candidates, scored = of(log, GENERATED.name)[1], of(log, SCORED.name)[1]
+    again = edited(
+        [scored], scored, value=(scored.value or b"").replace(b'"scoring_duration_s":', b'"scoring_duration_s":1')
+    )
+    doubled = appended(log, candidates, scored, *again)
+    refusal = dead_letter(doubled[-1], "settlement", DeadLetterReason.DUPLICATE_QUERY, "scored a second time")
+    letter = replace(scored, topic=refusal.topic, headers=refusal.headers, offset=50, value=refusal.value)
+
+    for records in ([*doubled, letter], [letter, *doubled]):
+        report = verified(records)
+        assert broken(report) == []
+        assert row(report, 2).counts == {"generated again": 1, "scored again": 2, "repeats refused": 1}
+    # Then a second letter for it is one too many, and one with another key is none for it
+    assert broken(verified([*doubled, letter, replace(letter, offset=51)])) == [1]
+    assert broken(verified([*doubled, replace(letter, key=b"someone")])) == [9]

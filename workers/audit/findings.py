@@ -31,7 +31,7 @@ class Kind(StrEnum):
     MISSING_TERMINAL = "missing_terminal"  # a scored event without a settled one
     SECOND_TERMINAL = "second_terminal"  # the auction has been settled before
     UNKNOWN_AUCTION = "unknown_auction"  # settled, but no scored event of it is in the log, or it closed long before
-    SECOND_SCORED = "second_scored"  # two scored events of one auction
+    SECOND_SCORED = "second_scored"  # settled from a later scored event of the auction than the first
     UNREADABLE_RECORD = "unreadable_record"  # on a topic that only the stages write
     # EVIDENCE
     OTHER_SCORED_EVENT = "other_scored_event"  # the digest is not that of the scored event in the log

@@ -3,6 +3,9 @@
 Memory holds the auctions that are open, and of the last CLOSED ones their ids and those of their bills. So what comes
 twice is taken for a second one if its auction closed among these; later for a record of an unknown auction, which is a
 discrepancy as well: a second settled event for UNKNOWN_AUCTION, a second bill for EXTRA_CHARGE.
+
+An auction may have been scored more than once, when a position upstream went back. As long as it has one reply and one
+set of bills, from the first scored event that was not refused, that is waste: it is counted, and no discrepancy.
 """
 
 from dataclasses import dataclass, field
@@ -10,13 +13,15 @@ from dataclasses import dataclass, field
 from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
+from workers.audit.case import Closed, Open
 from workers.audit.examination import Reply, examine
 from workers.audit.findings import Finding, Invariant, Kind, Tally
 from workers.audit.keys import Keys
-from workers.audit.logged import Auction, read_scored
+from workers.audit.logged import read_scored
 from workers.audit.reading import Entry
 
 CLOSED = 4_096
+RIGHT = {Kind.UNKNOWN_AUCTION: "a scored event before it", Kind.SECOND_SCORED: "the first one"}
 MARGIN_MS = 60 * 60 * 1_000  # so much later nothing more comes of an auction that is past its retention
 
 
@@ -28,26 +33,6 @@ class Horizon:
     complete_until: int  # what is younger may still be under way
 
 
-@dataclass(slots=True)
-class Open:
-    """What is known of an auction so far."""
-
-    auction: Auction | None = None
-    reply: Reply | None = None
-    refused: bool = False  # another auction has its query id
-    bills: dict[str, AdvertiserCharged] = field(default_factory=dict)  # by charge id
-    newest: int = 0
-
-    @property
-    def complete(self) -> bool:
-        ended = self.refused or self.reply is not None
-        return self.auction is not None and ended and self.bills.keys() >= {*self.charge_ids}
-
-    @property
-    def charge_ids(self) -> tuple[str, ...]:
-        return self.reply.settled.charge_ids if self.reply else ()
-
-
 @dataclass
 class Ledger:
     """`horizon` None: the log is a file and whole."""
@@ -56,7 +41,7 @@ class Ledger:
     keys: Keys
     horizon: Horizon | None = None
     _open: dict[str, Open] = field(default_factory=dict)  # oldest first
-    _closed: dict[str, frozenset[str]] = field(default_factory=dict)  # auction -> its charge ids
+    _closed: dict[str, Closed] = field(default_factory=dict)  # by auction
 
     @property
     def open_auctions(self) -> int:
@@ -89,23 +74,26 @@ class Ledger:
 
     def _scored(self, data: CandidatesScored, entry: Entry) -> None:
         case = self._case(data.auction_id, entry)
-        if case is None or case.auction is not None:
-            self._twice(Kind.SECOND_SCORED, data, "a second scored event", entry.sha256)
-        else:
-            case.auction = read_scored(data, entry.sha256)
+        if case is None or case.scored:
+            self.tally.notes["scored_again"] += 1
+        if case is not None:
+            case.add(read_scored(data, entry.sha256))
             self._close_if_complete(data.auction_id, case)
 
     def _refused(self, data: CandidatesScored, entry: Entry) -> None:
         case = self._case(data.auction_id, entry)
-        if case is None or case.reply is not None or case.refused:
+        ended = self._closed[data.auction_id].ended if case is None else case.refused
+        if entry.sha256 in ended or (case is not None and case.has_reply_from(entry.sha256)):
             self._twice(Kind.SECOND_TERMINAL, data, "a dead letter as well", entry.sha256)
+        elif case is None:
+            ended.add(entry.sha256)
         else:
-            case.refused = True
+            case.refuse(entry.sha256)
             self._close_if_complete(data.auction_id, case)
 
     def _settled(self, data: ReplySettled, entry: Entry) -> None:
         case = self._case(data.auction_id, entry)
-        if case is None or case.reply is not None or case.refused:
+        if case is None or case.reply is not None or case.was_refused(data):
             self._twice(Kind.SECOND_TERMINAL, data, "a second settled event", entry.sha256)
         else:
             case.reply = Reply(data, entry.sha256, entry.at)
@@ -113,7 +101,7 @@ class Ledger:
 
     def _charged(self, data: AdvertiserCharged, entry: Entry) -> None:
         case = self._case(data.auction_id, entry)
-        seen = self._closed[data.auction_id] if case is None else case.bills.keys()
+        seen = self._closed[data.auction_id].charge_ids if case is None else case.bills.keys()
         if data.charge_id in seen:
             self._billed(Kind.DOUBLE_CHARGE, data, "the same charge once more")
         elif case is None:
@@ -134,20 +122,22 @@ class Ledger:
         if not case.complete:
             return
         del self._open[auction_id]
-        self._closed[auction_id] = frozenset(case.bills)
+        self._closed[auction_id] = case.closed()
         if len(self._closed) > CLOSED:
             del self._closed[next(iter(self._closed))]
         self._examine(case)
 
     def _examine(self, case: Open) -> None:
-        if case.refused:
+        if case.reply is None:
             self._duplicate(case)
             return
-        if case.auction is None or case.reply is None:
-            raise ValueError("only an auction with a scored and a settled event can be examined")
+        first = next(iter(case.events.values()))
+        auction = case.settled_from or first  # a reply that names another event than is there says so of itself
+        if auction is not first:
+            self._twice(Kind.SECOND_SCORED, case.reply.settled, "a reply from a later scored event", auction.digest)
         self.tally.notes["auctions"] += 1
         self.tally.checked[Invariant.TERMINALS] += 1
-        examine(self.tally, self.keys, case.auction, case.reply, list(case.bills.values()))
+        examine(self.tally, self.keys, auction, case.reply, list(case.bills.values()))
 
     def _duplicate(self, case: Open) -> None:
         """An auction that another one of the same query id came before: it may have no bills."""
@@ -157,17 +147,16 @@ class Ledger:
             self._billed(Kind.EXTRA_CHARGE, bill, "a charge of an auction that was refused")
 
     def _incomplete(self, auction_id: str, case: Open) -> None:
-        if case.refused:
+        if case.only_refused:
             self._duplicate(case)  # its scored event is gone from the topic; the dead letter holds it
-        elif case.auction is not None and case.reply is not None:
+        elif case.events and case.reply is not None:
             self._examine(case)  # which finds the bills missing
-        elif case.auction is not None:
+        elif case.events:
+            query_id = next(iter(case.events.values())).query_id
             what = f"the settled event ({len(case.bills)} bills are there)"
             self.tally.notes["auctions"] += 1
             self.tally.checked[Invariant.TERMINALS] += 1
-            self.tally.find(
-                Finding(Kind.MISSING_TERMINAL, case.auction.query_id, auction_id, what, "none", "exactly one")
-            )
+            self.tally.find(Finding(Kind.MISSING_TERMINAL, query_id, auction_id, what, "none", "exactly one"))
         else:
             self._unknown(case)
 
@@ -179,7 +168,7 @@ class Ledger:
             self._billed(Kind.EXTRA_CHARGE, bill, "a charge of an auction that is not in the log or closed long before")
 
     def _twice(self, kind: Kind, data: CandidatesScored | ReplySettled, what: str, digest: str) -> None:
-        right = "a scored event before it" if kind is Kind.UNKNOWN_AUCTION else "exactly one"
+        right = RIGHT.get(kind, "exactly one")
         self.tally.checked[Invariant.TERMINALS] += 1
         self.tally.find(Finding(kind, data.query_id, data.auction_id, what, digest, right))
 

@@ -82,7 +82,8 @@ def verify(
     \b
     The invariants, by number and identifier; each is held, broken, or not checked:
        1 one_end           each query: a reply with exactly the charges it names, or one dead letter
-       2 no_duplicates     no query id has two replies; no charge, no event of an auction is there twice
+       2 no_duplicates     no query id has two replies, no charge is there twice; candidates and scored events of an
+                           auction that came again are counted: a position upstream went back, nobody pays for it
        3 bills_recomputed  replies and bills are those that the scored event leads to
        4 sums_agree        totals are the sums of their charges; each lies between 0 and its bound
        5 ledger_folded     not checked: there is no ledger yet

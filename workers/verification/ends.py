@@ -24,6 +24,7 @@ from workers.verification.order import Order
 from workers.verification.plan import Plan
 from workers.verification.reading import auction_in, auction_of_query, place_of
 from workers.verification.refusals import Refusal
+from workers.verification.repeats import Repeats
 from workers.verification.scope import Place, Scope
 
 
@@ -43,11 +44,12 @@ class Ends:
     _generated: KnownIds = field(default_factory=KnownIds)  # auctions
     _scored: KnownIds = field(default_factory=KnownIds)  # auctions
     _ended: Marks = field(default_factory=Marks)  # what stages have read, of auctions that are over
+    _repeats: Repeats = field(init=False)
     _order: Order = field(init=False)
     _judgement: Judgement = field(init=False)
 
     def __post_init__(self) -> None:
-        self._order = Order(self.report)
+        self._repeats, self._order = Repeats(self.report), Order(self.report)
         self._judgement = Judgement(self.report, self.scope, self.plan)
 
     @property
@@ -81,7 +83,7 @@ class Ends:
         place = place_of(record)
         is_redriven = any(name == REDRIVEN for name, _ in record.headers)
         if auction_id is not None and self._is_second(auction_id, kind, is_redriven):
-            self._duplicate(f"auction {auction_id} has a second event {place}")
+            self._came_again(kind, record)
             return
         if auction_id is not None and auction_id in self._auctions:
             self._came_late(place)
@@ -95,6 +97,17 @@ class Ends:
         source = Source(place, content_digest(record.key, record.value))
         setattr(case, kind, source)
         self._arrived(case, source)
+
+    def _came_again(self, kind: str, record: Record) -> None:
+        """Its stage did the work twice. What follows from it is refused, or leads to nothing."""
+        place = place_of(record)
+        self._repeats.add(kind, place, content_digest(record.key, record.value))
+        if (refusal := self._early.pop(place, None)) is not None:
+            self._refuse_repeat(place, refusal)
+
+    def _refuse_repeat(self, place: Place, refusal: Refusal) -> None:
+        self._repeats.refused(place, refusal)
+        self._ended.add(place)
 
     def _is_second(self, auction_id: str, kind: str, is_redriven: bool) -> bool:
         """Whether the auction has had an event of this kind; one that is redriven may come again."""
@@ -154,6 +167,9 @@ class Ends:
             self._order.follows(place, record)
             self._refuse(case, place, refusal)
             self._close_if_over(case)
+        elif place in self._repeats:
+            self._order.follows(place, record)
+            self._refuse_repeat(place, refusal)
         elif place in self._ended or place in self._early:
             self._two_ends(f"record {place}", refusal)
         elif self.scope.is_deleted(place):
@@ -166,12 +182,7 @@ class Ends:
             self._two_ends(str(case), refusal)
         case.letter, case.reason = case.letter or refusal.letter, case.reason or refusal.reason
         source = next(one for one in case.sources if one.place == place)
-        self.report.counts[Invariant.POISON_REFUSED]["compared with what was refused"] += 1
-        if source.digest != refusal.digest:
-            self.report.find(
-                Invariant.POISON_REFUSED,
-                f"the dead letter {refusal.letter} has another key or value than the record {place} that was refused",
-            )
+        refusal.compare(self.report, place, source.digest)
 
     def _arrived(self, case: Case, source: Source) -> None:
         """What a stage reads: its letter may be there already."""

@@ -30,7 +30,7 @@ class Invariant(IntEnum):
 
 SENTENCES = {
     Invariant.ONE_END: "each query has one end: a reply with its charges, or one dead letter",
-    Invariant.NO_DUPLICATES: "no query id, charge or event of an auction twice",
+    Invariant.NO_DUPLICATES: "no reply and no charge twice; auctions that were scored twice are counted",
     Invariant.BILLS_RECOMPUTED: "replies and bills are those recomputed from the scored event",
     Invariant.SUMS_AGREE: "totals are the sums of their charges; each within 0 and its bound",
     Invariant.LEDGER_FOLDED: "accounts are the fold of the billing topic",

@@ -22,6 +22,13 @@ class Refusal:
     reason: str
     digest: bytes  # of key and value
 
+    def compare(self, report: Report, place: Place, digest: bytes) -> None:
+        """Whether it holds the key and value of the record at `place`, which it refuses."""
+        report.counts[Invariant.POISON_REFUSED]["compared with what was refused"] += 1
+        if digest != self.digest:
+            said = f"the dead letter {self.letter} has another key or value than the record {place} that was refused"
+            report.find(Invariant.POISON_REFUSED, said)
+
 
 def read_refusal(record: Record, report: Report) -> Refusal:
     """The refusal in a letter; what is wrong with its headers is reported."""

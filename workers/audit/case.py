@@ -1,0 +1,76 @@
+"""One auction of a log while it is put together, and what is remembered of it when it is closed."""
+
+from dataclasses import dataclass, field
+
+from schemas.billing import AdvertiserCharged
+from schemas.reply import ReplySettled
+from workers.audit.examination import Reply
+from workers.audit.logged import Auction
+
+
+@dataclass(slots=True)
+class Open:
+    """What is known of an auction so far. Scored more than once, it has several events; a reply is made from one."""
+
+    events: dict[str, Auction] = field(default_factory=dict)  # scored and not refused, by digest, in the log's order
+    scored: int = 0  # scored events that were read
+    reply: Reply | None = None
+    refused: set[str] = field(default_factory=set)  # digests of scored events that are dead letters
+    bills: dict[str, AdvertiserCharged] = field(default_factory=dict)  # by charge id
+    newest: int = 0
+
+    @property
+    def complete(self) -> bool:
+        if self.reply is None:
+            return self.only_refused and self.scored > 0
+        return self.settled_from is not None and self.bills.keys() >= {*self.reply.settled.charge_ids}
+
+    @property
+    def only_refused(self) -> bool:
+        """Whether all that is known of its scored events is that they were refused."""
+        return bool(self.refused) and not self.events
+
+    @property
+    def settled_from(self) -> Auction | None:
+        """The scored event that the reply names. One without a draw names none: the first that was not refused."""
+        if self.reply is not None and (named := _named(self.reply.settled)) is not None:
+            return self.events.get(named)
+        return next(iter(self.events.values()), None)
+
+    def add(self, auction: Auction) -> None:
+        """A scored event; of one that was refused nothing else need be kept."""
+        self.scored += 1
+        if auction.digest not in self.refused:
+            self.events.setdefault(auction.digest, auction)
+
+    def refuse(self, digest: str) -> None:
+        """The dead letter of a scored event."""
+        self.refused.add(digest)
+        self.events.pop(digest, None)
+
+    def has_reply_from(self, digest: str) -> bool:
+        """Whether the reply was made from this scored event."""
+        event = self.settled_from
+        return self.reply is not None and event is not None and event.digest == digest
+
+    def was_refused(self, settled: ReplySettled) -> bool:
+        """Whether a reply is one to a scored event that is a dead letter."""
+        named = _named(settled)
+        return self.only_refused if named is None else named in self.refused
+
+    def closed(self) -> "Closed":
+        event = self.settled_from
+        return Closed(frozenset(self.bills), self.refused | ({event.digest} if event else set()))
+
+
+@dataclass(slots=True)
+class Closed:
+    """What tells whether more of an auction is a second end: its bills, and scored events that have their end."""
+
+    charge_ids: frozenset[str]
+    ended: set[str]  # digests
+
+
+def _named(settled: ReplySettled) -> str | None:
+    """The digest of the scored event that a reply was drawn from."""
+    return settled.draw.scored_sha256 if settled.draw else None
