@@ -15,7 +15,9 @@ TesseraError
 ├── ReceiptError        a query has no receipt, or its events do not fit together
 ├── MissingProgram      something that must be installed is not; the message says how to get it
 ├── BrokerError         Kafka cannot be reached, or is not set up for the workers
-│   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
+│   ├── NotRetriable        somebody must act: the same start fails again
+│   │   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
+│   │   └── Unsuitable          Kafka's settings and ours do not fit: the message names both, and what to change
 │   └── Stalled             records wait, and nothing is done
 └── AccessDenied        Kafka refuses this user: asking again does not help
 """
@@ -91,8 +93,16 @@ class BrokerError(TesseraError):
     """Kafka cannot be reached, or its topics and offsets are not as the workers need them."""
 
 
-class OffsetLost(BrokerError):
+class NotRetriable(BrokerError):
+    """Somebody must act: asking again, or starting again, fails the same way."""
+
+
+class OffsetLost(NotRetriable):
     """Where a stage goes on is unknown, or what comes there is no longer stored: somebody must decide."""
+
+
+class Unsuitable(NotRetriable):
+    """A setting of Kafka's, or of ours, keeps the stages from working; the message names it and what to change."""
 
 
 class Stalled(BrokerError):

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.auction import PaymentRule, Proposal
 from schemas.payload import MAX_CANDIDATES, MAX_TOKENS, Currency
+from workers.broker_addresses import BrokerAddresses
 from workers.engines.openai_http.address import names_server, parse_address
 from workers.errors import SettingsError
 
@@ -26,7 +27,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, `host:port[,host:port...]`.")
+    bootstrap_servers: BrokerAddresses = Field(
+        "localhost:9092", description="Kafka brokers, `host:port[,host:port...]`."
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = Field(
         "PLAINTEXT", description="`SASL_SSL` (TLS and a password), `SSL` (TLS and a client certificate), or neither."
     )

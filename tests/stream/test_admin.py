@@ -268,10 +268,9 @@ async def test_no_broker_is_one_clear_error(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("servers", ["127.0.0.1:kafka", "no.such.host.invalid:9092"])
-async def test_unusable_address_is_one_clear_error(servers: str) -> None:
+async def test_an_unknown_host_is_one_clear_error() -> None:
     with pytest.raises(BrokerError, match="TESSERA_BOOTSTRAP_SERVERS"):
-        await describe_topics(Settings.read(bootstrap_servers=servers))
+        await describe_topics(Settings.read(bootstrap_servers="no.such.host.invalid:9092"))
 
 
 async def test_port_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

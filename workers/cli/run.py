@@ -15,7 +15,7 @@ from workers.errors import (
     EngineGone,
     EngineTimeout,
     EngineUnavailable,
-    OffsetLost,
+    NotRetriable,
     RetriesExhausted,
     TesseraError,
 )
@@ -50,8 +50,8 @@ def run(stages: tuple[str, ...], **given: object) -> None:
     \b
     Exit codes:
       0    told to stop, at work or while the model loads
-      2    somebody must act: a setting, a right that is missing, or records that were deleted before they were
-           read
+      2    somebody must act: a setting of ours or of Kafka's, a right that is missing, or records that were deleted
+           before they were read
       70   failed (Kafka does not answer, the engine is gone, a bug): start it again
       130  told twice to stop, so it did not wait
 
@@ -82,7 +82,7 @@ async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
                 async with stages_running(stages, settings, monitor, kafka=True) as session:
                     stopping.running(session)
                     await session.done
-            except (OffsetLost, AccessDenied):
+            except (NotRetriable, AccessDenied):
                 raise
             except asyncio.CancelledError:
                 if not stopping.told:

@@ -29,6 +29,7 @@ from workers.stream.bus import Bus
 from workers.stream.kafka import KafkaBus
 from workers.stream.keys import open_key_ring
 from workers.stream.memory import MemoryBus
+from workers.stream.preflight import preflight
 
 T = TypeVar("T")
 
@@ -86,6 +87,8 @@ async def stages_running(
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
     async with _models(names, settings, monitor) as models:
         calm_collector()
+        if kafka:
+            await preflight(names, settings)
         keys = await open_key_ring(bus, settings.draw_secrets, now) if needs_keys(names) else None
         stop = asyncio.Event()
         means = _means(settings, keys, models)

@@ -35,6 +35,14 @@ class Clients:
         """Who this process is to Kafka."""
         return user_of(self._connection)
 
+    def alter_topic(self, topic: str, setting: str, value: object) -> str:
+        """The command, for a shell, that changes a setting of a topic."""
+        login = " --command-config ADMIN.properties" if "security_protocol" in self._connection else ""
+        return (
+            f"`kafka-configs.sh --bootstrap-server {self.bootstrap_servers}{login} --alter --entity-type topics "
+            f"--entity-name {topic} --add-config {setting}={value}`"
+        )
+
     def unreachable(self, why: str) -> TesseraError:
         """The error for a client that did not connect."""
         return unreachable(self._connection, why)

@@ -27,6 +27,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from workers.errors import BrokerError
+from workers.stream.advertised import check_advertised
 from workers.stream.completion import Completion
 from workers.stream.features import FeaturesRequest, newest_metadata
 from workers.stream.refusals import denied, last_words, unreachable
@@ -204,6 +205,7 @@ async def connected(connection: Mapping[str, Any], within_s: float = WORK_TIMEOU
     cluster = Cluster(client)
     try:
         await _bootstrap(client, connection)
+        await check_advertised(client, bootstrap_servers)
         async with asyncio.timeout(within_s):
             yield cluster
     except TimeoutError:

@@ -21,6 +21,7 @@ from workers.stream.position import lost
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, started
 from workers.stream.recollection import check_partitions
 from workers.stream.solo import Solo
+from workers.stream.unsuitable import unsuitable
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
                 where = f"group {self.stage.spec.group}, {at.topic} partition {at.partition}"
                 raise OffsetLost(lost(where, offset)) from error
             except KafkaError as error:
-                raise BrokerError(f"stage {self.stage.spec.name}: Kafka refuses to be read: {error!r}") from error
+                refused = BrokerError(f"stage {self.stage.spec.name}: Kafka refuses to be read: {error!r}")
+                raise unsuitable(error, session_s=self._settings.session_timeout_s) or refused from error
             finally:
                 self._is_over = True
                 await self._let_go(list(self._actors))

@@ -27,7 +27,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from schemas.record import Record
-from workers.errors import BrokerError, OffsetLost
+from workers.errors import BrokerError, NotRetriable
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.attempts import Attempts
@@ -101,7 +101,7 @@ class PartitionActor:
         try:
             await self._open()
             await self._process()
-        except OffsetLost:
+        except NotRetriable:
             raise
         except (WriterLost, BrokerError) as doubt:
             return doubt

@@ -16,6 +16,7 @@ from schemas.record import Outgoing
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.stream.clients import Clients
 from workers.stream.refusals import WRITE, denied
+from workers.stream.unsuitable import unsuitable
 
 T = TypeVar("T")
 
@@ -42,7 +43,8 @@ class WriterLost(Exception):
 class TransactionalWriter:
     """A producer with the partition's own transactional id. Every step may raise WriterLost: then discard it.
 
-    AccessDenied: a right of this user's is missing; a new producer would not have it either.
+    AccessDenied: a right of this user's is missing; Unsuitable: the brokers allow no such transaction. A new producer
+    would meet the same.
     """
 
     def __init__(self, clients: Clients, transactional_id: str) -> None:
@@ -147,7 +149,8 @@ class TransactionalWriter:
         try:
             return await asyncio.wait_for(step, STEP_TIMEOUT_S)
         except DOUBTS as error:
-            raise denied(error, self._user, WRITE) or WriterLost(repr(error)) from error
+            unfit = denied(error, self._user, WRITE) or unsuitable(error, transaction_ms=TRANSACTION_TIMEOUT_MS)
+            raise unfit or WriterLost(repr(error)) from error
 
 
 async def _ended(step: Awaitable[None], within_s: float) -> bool:
