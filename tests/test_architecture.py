@@ -17,7 +17,7 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 #: The arrow: a layer may import itself and the rows above its own.
 ARROW = (
     ("schemas",),
-    ("workers.mechanism", "workers.errors", "workers.diagnosis", "workers.known_ids"),
+    ("workers.mechanism", "workers.errors", "workers.diagnosis", "workers.known_ids", "workers.broker_addresses"),
     ("workers.audit",),
     ("workers.prompts",),
     ("workers.engines",),
@@ -42,7 +42,12 @@ ONLY = {
     "schemas": {"schemas"},
     "workers.mechanism": {"workers.mechanism", "schemas.identity"},
     "workers.audit": {"workers.audit", "workers.errors", "schemas"},  # nothing of what it audits
-    "workers.settings": {"workers.errors", "workers.engines.openai_http.address", "schemas"},
+    "workers.settings": {
+        "workers.errors",
+        "workers.broker_addresses",
+        "workers.engines.openai_http.address",
+        "schemas",
+    },
     "workers.experiments": {"workers.experiments", "workers.mechanism"},
     "workers.settlement": {"workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
     "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},

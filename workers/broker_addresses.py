@@ -2,16 +2,13 @@
 
 import re
 import socket
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 MAX_PORT = 65_535
-HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\\\[\]@#?]+)(?::([0-9]{1,9}))?")
+HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/\\\[\]@#?]+)(?::([0-9]{1,9}))?")
 
 
-def _each_is_an_address(servers: str) -> str:
-    """ValueError for what is no list of `host:port`; a port that is left out is Kafka's usual one, 9092."""
+def broker_addresses(servers: str) -> str:
+    """What was given. ValueError: it is no list of `host:port`; a port that is left out is Kafka's usual one, 9092."""
     for address in servers.split(","):
         _check(address.strip())
     return servers
@@ -34,7 +31,3 @@ def _is_ipv6(address: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-#: `host:port[,host:port...]`.
-BrokerAddresses = Annotated[str, AfterValidator(_each_is_an_address)]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.auction import PaymentRule, Proposal
 from schemas.payload import MAX_CANDIDATES, MAX_TOKENS, Currency
-from workers.broker_addresses import BrokerAddresses
+from workers.broker_addresses import broker_addresses
 from workers.engines.openai_http.address import names_server, parse_address
 from workers.errors import SettingsError
 
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    bootstrap_servers: BrokerAddresses = Field(
+    bootstrap_servers: Annotated[str, AfterValidator(broker_addresses)] = Field(
         "localhost:9092", description="Kafka brokers, `host:port[,host:port...]`."
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = Field(

@@ -11,7 +11,7 @@ USABLE = ["localhost:9092", "kafka", "a:1, b:65535", "[::1]:9092", "::1", "[fe80
 
 @pytest.mark.parametrize("servers", NONE_AT_ALL)
 def test_what_is_no_address_names_the_setting(servers: str) -> None:
-    with pytest.raises(SettingsError, match="^TESSERA_BOOTSTRAP_SERVERS: ") as refused:
+    with pytest.raises(SettingsError, match=r"^TESSERA_BOOTSTRAP_SERVERS: ") as refused:
         Settings.read(bootstrap_servers=servers)
     assert repr(servers) in str(refused.value)
 
