@@ -1,5 +1,6 @@
 """The events of one auction, from the query to the scored candidates. Each holds all that the next stage needs."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -98,6 +99,10 @@ class QuerySubmitted(Question, Payload):
     )
     parameters: Parameters = Parameters()
 
+    @property
+    def stated_deadline(self) -> datetime | None:
+        return self.deadline
+
     @model_validator(mode="after")
     def _advertisers_are_distinct(self) -> Self:
         if len({advertiser.advertiser_id for advertiser in self.advertisers}) < len(self.advertisers):
@@ -155,8 +160,18 @@ class CandidatesGenerated(Payload):
 
     query_id: Identifier
     auction_id: Digest
-    submitted_at: Moment
-    deadline: Moment
+    submitted_at: Moment = Field(description="When the query says that it was sent: its producer's clock, or nobody's.")
+    received_at: Moment | None = Field(
+        default=None,
+        description="When the broker took the query, or, where its topic keeps producers' stamps, when generation read "
+        "it: what priority and latency are counted from. Absent in the first events.",
+    )
+    deadline: Moment = Field(description="Whether it binds anybody, `deadline_stated` says.")
+    deadline_stated: bool | None = Field(
+        default=None,
+        description="True: whoever asks stated the deadline; an auction whose scored event the broker takes later is "
+        "void. False: nobody did, and no stage is held to it. Absent in the first events.",
+    )
     question: Question
     advertisers: Annotated[tuple[Bidder, ...], Field(max_length=MAX_ADVERTISERS)]
     abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
@@ -169,6 +184,11 @@ class CandidatesGenerated(Payload):
         description="Independent draws, in the order they were numbered; empty when no advertiser takes part."
     )
     fallback: Candidate = Field(description="One more draw, from the reference model: the advert-free reply.")
+
+    @property
+    def stated_deadline(self) -> datetime | None:
+        """The deadline, unless it is known that nobody stated it; the first events did not say."""
+        return None if self.deadline_stated is False else self.deadline
 
     @model_validator(mode="after")
     def _candidates_are_numbered(self) -> Self:

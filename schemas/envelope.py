@@ -35,7 +35,7 @@ class Event(Generic[P]):
     time: datetime
     correlation_id: str  # the query id
     causation_id: str | None = None  # the id of the event this one follows from
-    expiry_time: datetime | None = None  # nobody waits for the reply any more
+    expiry_time: datetime | None = None  # a stated deadline: nobody waits for the reply any more
     trace_parent: str | None = None
     origin: tuple[str, ...] = ()  # where it was read; only for deriving ids
     recorded_at: datetime | None = None  # when the broker took the record; None where only its producer stamped it
@@ -49,9 +49,7 @@ class Event(Generic[P]):
         """SHA-256 of the value, hexadecimal."""
         return sha256(self.value).hexdigest()
 
-    def follow(
-        self, data: Q, *, source: str, auction_id: str, time: datetime, expiry: datetime | None = None
-    ) -> "Event[Q]":
+    def follow(self, data: Q, *, source: str, auction_id: str, time: datetime) -> "Event[Q]":
         """The event that follows from this one; its id derives from the auction, so a replay gives the same."""
         subject = str(getattr(data, topic_of(data).key))
         return Event(
@@ -63,7 +61,7 @@ class Event(Generic[P]):
             time=time,
             correlation_id=self.correlation_id,
             causation_id=self.id,
-            expiry_time=expiry or self.expiry_time,
+            expiry_time=self.expiry_time,
             trace_parent=self.trace_parent,
         )
 
@@ -122,7 +120,7 @@ def from_record(record: Record, topic: Topic) -> Event[Payload]:
         time=moment(attributes, "time") or _stamp(record),
         correlation_id=attributes.get("correlationid") or getattr(data, "query_id", None) or subject,
         causation_id=attributes.get("causationid"),
-        expiry_time=getattr(data, "deadline", None) or moment(attributes, "expirytime"),
+        expiry_time=getattr(data, "stated_deadline", None) or moment(attributes, "expirytime"),
         trace_parent=attributes.get("traceparent"),
         origin=record.origin,
         recorded_at=_stamp(record) if record.stamped_by_broker else None,

@@ -57,3 +57,4 @@ class VoidReason(IntEnum):
     DEADLINE_PASSED = 202  # the deadline passed before the candidates were scored
     ALL_ABSTAINED = 203  # no advertiser was left after scoring
     OTHER_TOKENIZER = 204  # the candidates are token ids of another tokenizer than the reference model's
+    LATE = 205  # by the broker's clock the candidates were scored after the deadline that the query states

@@ -50,6 +50,9 @@ class ReplySettled(Payload):
     query_id: Identifier
     auction_id: Digest
     submitted_at: Moment
+    received_at: Moment | None = Field(
+        default=None, description="When the broker took the query, as the scored event says."
+    )
     outcome: Literal["sold", "no_advertisers", "void"]
     void_reason: VoidReason | None = None
     reply: str

@@ -174,7 +174,7 @@ def envelop(data: Payload, *, origin: tuple[str, ...] = (), **changes: Any) -> E
         "subject": subject,
         "time": SUBMITTED_AT,
         "correlation_id": getattr(data, "query_id", None) or subject,
-        "expiry_time": getattr(data, "deadline", None),
+        "expiry_time": getattr(data, "stated_deadline", None),
         "origin": origin,
     }
     return Event(**(fields | changes))
@@ -204,7 +204,9 @@ def _generated(seed: int, candidates: int | Sequence[Candidate], advertisers: in
         "query_id": query_id,
         "auction_id": derive("auction", query_id),
         "submitted_at": SUBMITTED_AT,
+        "received_at": SUBMITTED_AT,
         "deadline": DEADLINE,
+        "deadline_stated": True,
         "question": Question(text=f"How do I plant beans in week {seed}?", language="en", category="gardening"),
         "advertisers": _each(make_bidder, advertisers),
         "abstentions": (),

@@ -17,7 +17,14 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 #: The arrow: a layer may import itself and the rows above its own.
 ARROW = (
     ("schemas",),
-    ("workers.mechanism", "workers.errors", "workers.diagnosis", "workers.known_ids", "workers.broker_addresses"),
+    (
+        "workers.mechanism",
+        "workers.errors",
+        "workers.diagnosis",
+        "workers.known_ids",
+        "workers.broker_addresses",
+        "workers.held",
+    ),
     ("workers.audit",),
     ("workers.prompts",),
     ("workers.engines",),
@@ -49,7 +56,8 @@ ONLY = {
         "schemas",
     },
     "workers.experiments": {"workers.experiments", "workers.mechanism"},
-    "workers.settlement": {"workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
+    "workers.held": {"schemas"},  # no clock
+    "workers.settlement": {"workers.held", "workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
     "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},
     "workers.letters": {"workers.errors", "schemas"},  # no clock, no Kafka
     "workers.verification": {  # nothing of what it checks; no clock, no Kafka

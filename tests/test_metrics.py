@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -107,6 +107,15 @@ def test_candidates_count_when_generated_and_not_again_when_scored(metrics: Metr
 
     assert sample(metrics, "auction_candidates_count") == 1
     assert sample(metrics, "auction_candidates_sum") == 3
+
+
+def test_latency_counts_from_when_the_broker_took_the_query(metrics: Metrics) -> None:
+    """A producer's clock of 1970 would look like a reply that took decades, and wake somebody."""
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+
+    metrics.committed([not_sold(submitted_at=long_ago, received_at=SUBMITTED_AT)])
+
+    assert sample(metrics, "auction_reply_latency_seconds_sum") == pytest.approx(AFTER_S)
 
 
 def test_a_clock_behind_the_producers_gives_no_negative_latency() -> None:

@@ -14,7 +14,7 @@ from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from workers.engines.age import work_for_query_of
 from workers.engines.all_of import all_of
-from workers.engines.answering import insist_answer
+from workers.engines.answering import despite_outages
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.deadline import within
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
@@ -30,7 +30,7 @@ class Policy:
     proposal: Proposal
     candidates: int
     max_tokens: int
-    deadline: timedelta  # for queries that state none, from when they are read: an outage must not expire a backlog
+    deadline: timedelta  # this stage's time for a query that states none: an outage must not expire a backlog
     reward_limit_nats: float
     sampling_key: bytes
 
@@ -57,8 +57,8 @@ class Generation:
     context_aware: Engine | None = None  # what the context-aware proposal is drawn from, where it is not `engine`
 
     async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
-        work_for_query_of(event.time)
-        stated = event.expiry_time
+        received, stated = event.recorded_at or self.now(), event.expiry_time
+        work_for_query_of(received)
         if stated is not None and stated <= self.now():
             raise Refused(
                 DeadLetterReason.EXPIRED, f"the deadline {stated.isoformat()} had passed when the query was read"
@@ -66,12 +66,14 @@ class Generation:
         auction_id = derive("auction", *event.origin, event.subject)
         bidders, abstentions = self._admit(event.data)
         plan = self._plan(event.data, bidders)
-        deadline, (replies, fallback) = await self._sample_by(stated, plan, auction_id)
+        replies, fallback = await self._sample_by(stated, plan, auction_id)
         generated = CandidatesGenerated(
             query_id=event.subject,
             auction_id=auction_id,
             submitted_at=event.time,
-            deadline=deadline,
+            received_at=received,
+            deadline=stated or self.now() + self.policy.deadline,
+            deadline_stated=stated is not None,
             question=_question(event.data),
             advertisers=bidders,
             abstentions=abstentions,
@@ -81,7 +83,7 @@ class Generation:
             candidates=tuple(_candidate(index, reply) for index, reply in enumerate(replies)),
             fallback=_candidate(0, fallback),
         )
-        return (event.follow(generated, source=SOURCE, auction_id=auction_id, time=self.now(), expiry=deadline),)
+        return (event.follow(generated, source=SOURCE, auction_id=auction_id, time=self.now()),)
 
     def _admit(self, query: QuerySubmitted) -> tuple[tuple[Bidder, ...], tuple[Abstention, ...]]:
         """Who takes part and who does not, by rules that read no bid."""
@@ -114,28 +116,22 @@ class Generation:
                 return replace(plan, proposal="context_aware", proposal_engine=engine, proposal_prompt=prompt)
         return plan
 
-    async def _sample_by(
-        self, stated: datetime | None, plan: Plan, auction_id: str, *, again: bool = True
-    ) -> tuple[datetime, tuple[Sequence[Reply], Reply]]:
-        """The deadline, and what was drawn until then.
-
-        Where nobody stated one, an outage must not expire a backlog: an engine that is silent then is waited for as one
-        that is down, and one that answers may have been silent until a moment ago, and gets all the time once more.
-        """
-        if stated is not None:
-            return stated, await self._sample(plan, auction_id, stated)
+    async def _sample_by(self, stated: datetime | None, plan: Plan, auction_id: str) -> tuple[Sequence[Reply], Reply]:
+        """What is drawn until the stated deadline, or, where nobody stated one, in this stage's own time."""
         try:
-            deadline = self.now() + self.policy.deadline
-            return deadline, await self._sample(plan, auction_id, deadline)
-        except Refused as refusal:
-            if refusal.reason is DeadLetterReason.ENGINE_REJECTED:
-                raise
-            await self._insist_answers(plan)
-            if not again:
-                raise
-        return await self._sample_by(None, plan, auction_id, again=False)
+            if stated is not None:
+                return await self._sample(plan, auction_id, stated - self.now())
+            return await despite_outages(
+                lambda: self._sample(plan, auction_id, self.policy.deadline), {self.engine, plan.proposal_engine}
+            )
+        except EngineTimeout:
+            raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
+        except EngineRejected as error:
+            raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the model rejects the query: {error}") from None
+        except RetriesExhausted as error:
+            raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
 
-    async def _sample(self, plan: Plan, auction_id: str, deadline: datetime) -> tuple[Sequence[Reply], Reply]:
+    async def _sample(self, plan: Plan, auction_id: str, limit: timedelta) -> tuple[Sequence[Reply], Reply]:
         """The candidates and the fallback at once, each from a seed of its own."""
         key = self.policy.sampling_key
         seeds = derive_seeds(key, auction_id, "candidate", plan.candidates)
@@ -143,22 +139,11 @@ class Generation:
         wanted = [(self.engine, plan.reference_prompt, last)]
         if seeds:
             wanted.append((plan.proposal_engine, plan.proposal_prompt, seeds))
-        try:
-            async with within(deadline - self.now()):
-                fallback, *replies = await all_of(
-                    engine.sample(prompt, seeds=drawn, max_tokens=plan.max_tokens) for engine, prompt, drawn in wanted
-                )
-        except EngineTimeout:
-            raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
-        except EngineRejected as error:
-            raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the model rejects the query: {error}") from None
-        except RetriesExhausted as error:
-            raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
+        async with within(limit):
+            fallback, *replies = await all_of(
+                engine.sample(prompt, seeds=drawn, max_tokens=plan.max_tokens) for engine, prompt, drawn in wanted
+            )
         return replies[0] if replies else (), fallback[0]
-
-    async def _insist_answers(self, plan: Plan) -> None:
-        """EngineUnavailable: one of the engines that were asked answers nobody."""
-        await all_of(insist_answer(engine) for engine in {self.engine, plan.proposal_engine})
 
 
 def _problem(prompt: Prompt, max_tokens: int, engine: Engine) -> str | None:

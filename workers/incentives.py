@@ -13,6 +13,7 @@ import numpy as np
 from schemas.auction import CandidatesScored
 from schemas.envelope import Event
 from schemas.incentive import Gap, IncentiveMeasured
+from workers.held import is_held
 from workers.mechanism.misreports import Misreport, find_misreport
 from workers.mechanism.rule import Rule, as_billed
 from workers.settlement import bids, numbers
@@ -30,7 +31,7 @@ class Incentives:
     sample: float
 
     async def handle(self, event: Event[CandidatesScored]) -> Sequence[Event[IncentiveMeasured]]:
-        if not _is_sampled(event.data.auction_id, self.sample) or not event.data.is_held:
+        if not _is_sampled(event.data.auction_id, self.sample) or not is_held(event):
             return ()
         measured = await asyncio.to_thread(measure, event)
         return (event.follow(measured, source=SOURCE, auction_id=measured.auction_id, time=event.time),)

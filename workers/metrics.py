@@ -124,8 +124,8 @@ class Metrics:
 
     def _settled(self, settled: ReplySettled) -> None:
         self._queries.labels(settled.outcome).inc()
-        latency_s = (self._clock() - settled.submitted_at).total_seconds()
-        self._reply_latency.observe(max(0.0, latency_s))  # the producer's clock may be ahead of ours
+        began = settled.received_at or settled.submitted_at  # the first events have only what a producer says
+        self._reply_latency.observe(max(0.0, (self._clock() - began).total_seconds()))  # clocks differ
         if settled.outcome == "sold":
             self._effective_sample_ratio.observe(settled.effective_sample_size / len(settled.weights))
         if settled.void_reason is not None:
@@ -146,7 +146,7 @@ class Metrics:
     def _declare_business(self) -> None:
         self._queries = self._counter("queries", "Queries that got their terminal record.", "outcome")
         self._reply_latency = self._histogram(
-            "reply_latency_seconds", "From the query's submission to its published reply.", LATENCY_BUCKETS_S
+            "reply_latency_seconds", "From when the broker took the query to its published reply.", LATENCY_BUCKETS_S
         )
         self._candidates = self._histogram("candidates", "Candidate replies of an auction.", CANDIDATE_BUCKETS)
         self._effective_sample_ratio = self._histogram(

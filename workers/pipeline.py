@@ -100,7 +100,7 @@ def _scoring(means: Means) -> Worker:
         payment_rule=settings.payment_rule,
     )
     rewards = means.rewards or ByAdvertiser(LogRatio(engine))
-    return Scoring(engine, rewards, terms, now, rewards.origin)
+    return Scoring(engine, rewards, terms, now, rewards.origin, timedelta(seconds=settings.deadline_s))
 
 
 def _settlement(means: Means) -> Worker:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
 from workers.engines.age import work_for_query_of
 from workers.engines.all_of import all_of
+from workers.engines.answering import despite_outages
 from workers.engines.base import Engine, Reply
 from workers.engines.deadline import within
 from workers.errors import (
@@ -68,10 +69,11 @@ class Scoring:
     terms: Terms
     now: Callable[[], datetime]
     origin: Callable[[str], str | None] = lambda _: None  # of an advertiser's rewards, where it is not the default
+    own_time: timedelta = timedelta(seconds=60)  # for an auction whose query states no deadline, from when it is read
 
     async def handle(self, event: Event[CandidatesGenerated]) -> Sequence[Event[CandidatesScored]]:
         began, generated = self.now(), event.data
-        work_for_query_of(generated.submitted_at)
+        work_for_query_of(generated.received_at or event.recorded_at or began)
         scores = await self._scores(generated)
         finished = self.now()
         known = {name: getattr(generated, name) for name in CandidatesGenerated.model_fields}
@@ -101,27 +103,35 @@ class Scoring:
             return Scores()
         if generated.engine.tokenizer_sha256 != self.engine.identity.tokenizer_sha256:
             return Scores(void_reason=VoidReason.OTHER_TOKENIZER)
-        replies = _replies(generated)
         try:
-            log_ref = await self._log_ref(generated, replies)
+            return await self._scores_by(generated.stated_deadline, generated)
+        except EngineTimeout:
+            return Scores(void_reason=VoidReason.DEADLINE_PASSED)
+        except (EngineRejected, RetriesExhausted):
+            return Scores(void_reason=VoidReason.REFERENCE_NOT_SCORED)
         except AuctionVoid as void:
             return Scores(void_reason=void.reason)
+
+    async def _scores_by(self, stated: datetime | None, generated: CandidatesGenerated) -> Scores:
+        """What is found until the stated deadline, or, where nobody stated one, in this stage's own time."""
+        if stated is not None:
+            return await self._all_scores(generated, stated)
+        return await despite_outages(lambda: self._all_scores(generated, self.now() + self.own_time), (self.engine,))
+
+    async def _all_scores(self, generated: CandidatesGenerated, deadline: datetime) -> Scores:
+        replies = _replies(generated)
+        log_ref = await self._log_ref(generated, replies, deadline)
         candidates = Candidates(generated.question.text, replies, log_ref)
-        results = await all_of(
-            self._bid(candidates, advertiser, generated.deadline) for advertiser in generated.advertisers
-        )
+        results = await all_of(self._bid(candidates, advertiser, deadline) for advertiser in generated.advertisers)
         return _collect(generated.advertisers, results, log_ref)
 
-    async def _log_ref(self, generated: CandidatesGenerated, replies: Sequence[Reply]) -> NDArray[np.float64]:
-        """[M] nats. Raises AuctionVoid; an engine that is down is not the auction's fault and propagates."""
+    async def _log_ref(
+        self, generated: CandidatesGenerated, replies: Sequence[Reply], deadline: datetime
+    ) -> NDArray[np.float64]:
+        """[M] nats. An engine that is down is not the auction's fault: what it raises propagates, as all else does."""
         prompt = self.engine.encode(reference_turn(generated.question.text))
-        try:
-            async with within(generated.deadline - self.now()):
-                log_ref = await self.engine.log_probs(prompt, replies)
-        except EngineTimeout:
-            raise AuctionVoid(VoidReason.DEADLINE_PASSED) from None
-        except (EngineRejected, RetriesExhausted):
-            raise AuctionVoid(VoidReason.REFERENCE_NOT_SCORED) from None
+        async with within(deadline - self.now()):
+            log_ref = await self.engine.log_probs(prompt, replies)
         if not np.isfinite(log_ref).all():
             raise AuctionVoid(VoidReason.REFERENCE_NOT_SCORED)
         return np.minimum(log_ref, 0.0)

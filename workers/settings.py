@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     currency: Currency = Field("USD", description="ISO 4217 code of all amounts; a micro is a millionth of its unit.")
     payment_rule: PaymentRule = Field("offset", description="How charges follow from rewards.")
     deadline_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
-        60.0, description="Seconds an auction may take once its query is read, where the query states no deadline."
+        60.0, description="Seconds a stage may work on an auction once it has it, where the query states no deadline."
     )
     draw_key: SecretStr | None = Field(
         None, description="Secret of the draw, at least 32 characters; settlement does not start without it."

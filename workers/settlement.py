@@ -13,6 +13,7 @@ from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.reply import Draw, ReplySettled, Sponsor
 from schemas.settled import QuerySettled
+from workers.held import is_held, why_void
 from workers.mechanism.allocation import Numbers
 from workers.mechanism.draw import ALGORITHM
 from workers.mechanism.epochs import EpochKey
@@ -39,21 +40,22 @@ class Settlement:
     keys: KeySource
 
     async def handle(self, event: Event[CandidatesScored]) -> Sequence[Settled | Event[QuerySettled]]:
-        if event.data.is_held:
+        if is_held(event):
             settled = settle_event(event, await self.keys.key(event.data.draw_epoch))
         else:
-            settled = (_follow(event, _without_auction(event.data)),)
+            settled = (_follow(event, _without_auction(event)),)
         return *settled, _query_settled(event, settled[0].digest)
 
 
 def settle_event(event: Event[CandidatesScored], key: EpochKey) -> Sequence[Settled]:
-    """The events of one auction under the key of its epoch. A replay gives the same bytes.
+    """The events of one auction under the key of its epoch. A replay of the event, `recorded_at` with it, gives the
+    same bytes.
 
     Another kind of processor may round a probability's last digit differently; charges are whole micros, far above.
     """
     scored = event.data
-    if not scored.is_held:
-        return (_follow(event, _without_auction(scored)),)
+    if not is_held(event):
+        return (_follow(event, _without_auction(event)),)
     bidders, grouped = bids(scored)
     auction = Auction(scored.auction_id, event.digest, numbers(scored, grouped), scored.payment_rule)
     outcome = settle(auction, key.key)
@@ -71,6 +73,7 @@ def _reply(
         query_id=scored.query_id,
         auction_id=scored.auction_id,
         submitted_at=scored.submitted_at,
+        received_at=scored.received_at,
         outcome="sold",
         reply=scored.candidates[choice.index].text,
         language=scored.question.language,
@@ -127,15 +130,16 @@ def _query_settled(event: Event[CandidatesScored], settled_sha256: str) -> Event
     return event.follow(data, source=SOURCE, auction_id=scored.auction_id, time=event.time)
 
 
-def _without_auction(scored: CandidatesScored) -> ReplySettled:
+def _without_auction(event: Event[CandidatesScored]) -> ReplySettled:
     """The advert-free reply: nobody took part, or the auction is void; nobody pays."""
-    void = scored.void_reason is not None
+    scored, void_reason = event.data, why_void(event)
     return ReplySettled(
         query_id=scored.query_id,
         auction_id=scored.auction_id,
         submitted_at=scored.submitted_at,
-        outcome="void" if void else "no_advertisers",
-        void_reason=scored.void_reason,
+        received_at=scored.received_at,
+        outcome="no_advertisers" if void_reason is None else "void",
+        void_reason=void_reason,
         reply=scored.fallback.text,
         language=scored.question.language,
         category=scored.question.category,

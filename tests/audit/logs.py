@@ -70,7 +70,7 @@ def committed(secret: bytes = DRAW_KEY, *, reveal: bool = False) -> DrawCommitme
 
 def lines(payloads: Iterable[Payload]) -> list[bytes]:
     """The events as lines of a file."""
-    return [to_line(envelop(payload)) for payload in payloads]
+    return [to_line(envelop(payload, recorded_at=SUBMITTED_AT)) for payload in payloads]
 
 
 def audited(

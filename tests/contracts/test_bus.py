@@ -19,6 +19,7 @@ from schemas.payload import Identifier, Payload
 from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
 from schemas.topics import MEBIBYTE, Topic
+from workers.engines.contact import engine_answered, engine_asked
 from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused
 from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
@@ -87,6 +88,7 @@ class Answerer:
     """A worker under test: it answers each record after its turn, refuses some, and breaks at one."""
 
     refuses: Callable[[int], bool] = lambda number: False
+    answers: Callable[[int], bool] = lambda number: True  # whether the engine is asked for this one
     breaks_at: int | None = None
     is_down: bool = False
     holds: int | None = None  # this one waits until `released`
@@ -103,6 +105,9 @@ class Answerer:
         try:
             if self.is_down:
                 raise EngineUnavailable("no connection")
+            if self.answers(number):
+                engine_asked()
+                engine_answered()
             if number == self.holds:
                 await self.released.wait()
             for _ in range(7 - number % 7):  # the later of seven finish first

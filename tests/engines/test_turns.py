@@ -17,7 +17,7 @@ from workers.engines.age import work_for_query_of
 from workers.engines.base import Prompt, Reply
 from workers.engines.null import NullEngine
 from workers.engines.retrying import Retrying
-from workers.engines.vllm_local.turns import Turns
+from workers.engines.vllm_local.turns import BEHIND_SCORING, Turns
 from workers.errors import EngineTimeout
 from workers.generation import Generation
 from workers.rewards.chosen import ByAdvertiser
@@ -60,8 +60,8 @@ async def test_an_auctions_bids_come_before_a_younger_auctions_reference() -> No
     queued = Queued()
     engine = Retrying(queued)
     scoring = Scoring(engine, ByAdvertiser(LogRatio(engine)), TERMS, Clock())
-    young = make_generated(1, engine=drawn_by(engine), submitted_at=SUBMITTED_AT + YOUNGER)
-    old = make_generated(2, engine=drawn_by(engine))
+    young = make_generated(1, engine=drawn_by(engine), received_at=SUBMITTED_AT + YOUNGER)
+    old = make_generated(2, engine=drawn_by(engine), received_at=SUBMITTED_AT)
 
     await asyncio.gather(scoring.handle(young), scoring.handle(old))
 
@@ -74,7 +74,9 @@ async def test_an_auctions_bids_come_before_a_younger_auctions_reference() -> No
 async def test_an_older_query_is_drawn_for_first_and_behind_all_scoring() -> None:
     queued = Queued()
     generation = Generation(queued, POLICY, Clock())
-    young, old = replace(make_query(1), time=SUBMITTED_AT + YOUNGER), make_query(2)
+    young, old = (
+        replace(make_query(seed), recorded_at=SUBMITTED_AT + after) for seed, after in ((1, YOUNGER), (2, timedelta()))
+    )
 
     await asyncio.gather(generation.handle(young), generation.handle(old))
 
@@ -82,8 +84,44 @@ async def test_an_older_query_is_drawn_for_first_and_behind_all_scoring() -> Non
     assert min(queued.drawn) > queued.turns.scoring().priority
 
 
-def turns_of(turns: Turns, submitted_at: datetime, within: Context) -> tuple[int, int]:
-    within.run(work_for_query_of, submitted_at)
+async def test_a_producers_clock_decides_nobodys_turn() -> None:
+    """A query said to be of 1970 would be served first for ever; it has the turn of when the broker took it."""
+    queued = Queued()
+    engine = Retrying(queued)
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    query = replace(make_query(1), time=long_ago, recorded_at=SUBMITTED_AT)
+
+    (generated,) = await Generation(queued, POLICY, Clock()).handle(query)
+    data = generated.data.model_copy(update={"engine": drawn_by(engine)})
+    await Scoring(engine, ByAdvertiser(LogRatio(engine)), TERMS, Clock()).handle(replace(generated, data=data))
+
+    at_ms = round(SUBMITTED_AT.timestamp() * 1_000)
+    assert (set(queued.drawn), set(queued.scored)) == ({BEHIND_SCORING + at_ms}, {at_ms})
+    assert generated.data.submitted_at == long_ago  # it stays on record
+
+
+async def test_where_the_broker_stamps_nothing_the_workers_clock_stands_in() -> None:
+    queued, clock = Queued(), Clock(SUBMITTED_AT + YOUNGER)
+    query = replace(make_query(1), time=datetime(1970, 1, 1, tzinfo=UTC))
+
+    (generated,) = await Generation(queued, POLICY, clock).handle(query)
+
+    assert set(queued.drawn) == {BEHIND_SCORING + round(clock.moment.timestamp() * 1_000)}
+    assert generated.data.received_at == clock.moment
+
+
+async def test_an_event_from_before_received_at_has_the_turn_of_when_the_broker_took_it() -> None:
+    queued = Queued()
+    engine, recorded_at = Retrying(queued), SUBMITTED_AT + YOUNGER
+    event = replace(make_generated(engine=drawn_by(engine), received_at=None), recorded_at=recorded_at)
+
+    await Scoring(engine, ByAdvertiser(LogRatio(engine)), TERMS, Clock()).handle(event)
+
+    assert set(queued.scored) == {round(recorded_at.timestamp() * 1_000)}
+
+
+def turns_of(turns: Turns, received_at: datetime, within: Context) -> tuple[int, int]:
+    within.run(work_for_query_of, received_at)
     return within.run(lambda: (turns.scoring().priority, turns.drawing().priority))
 
 

@@ -17,7 +17,8 @@ from tests.builders import settle
 from workers.settings import DEMO_DRAW_KEY
 
 SAMPLES = {path.stem: path for path in sorted((Path(__file__).parent / "samples").glob("*.jsonl"))}
-GENERATIONS = ("", ".2", ".3")  # before the draw had epochs; since; with proposal, scores and rewards of other models
+#: Before the draw had epochs; since; with proposal, scores and rewards of other models; with whose deadline it is.
+GENERATIONS = ("", ".2", ".3", ".4")
 
 
 def type_of(name: str) -> str:

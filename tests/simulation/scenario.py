@@ -14,6 +14,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.contracts.test_bus import Answered, Asked
+from workers.engines.contact import engine_answered
 from workers.errors import EngineUnavailable, Refused
 from workers.pipeline import Means, StageSpec, Worker
 from workers.settings import Settings
@@ -125,6 +126,7 @@ class Answerer:
             await asyncio.sleep(0)
         if self.scenario.engine_down_s[0] < now() < self.scenario.engine_down_s[1]:
             raise EngineUnavailable("the engine is down")
+        engine_answered()
         if given.refused or now() > given.expires_at_s:
             raise Refused(DeadLetterReason.EXPIRED, "too late")
         answer = Answered(query_id=data.query_id, number=number)

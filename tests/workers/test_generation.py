@@ -263,7 +263,25 @@ async def test_a_deadline_counts_from_when_the_query_is_read() -> None:
 
     event = await generate(make_query(), clock=clock)
 
-    assert event.data.deadline == event.expiry_time == clock.moment + timedelta(seconds=60)
+    assert event.data.deadline == clock.moment + timedelta(seconds=60)
+
+
+async def test_only_a_deadline_that_somebody_stated_travels() -> None:
+    query = with_deadline(make_query(), timedelta(seconds=30))
+
+    stated, own = await generate(query), await generate(make_query())
+
+    assert (stated.data.deadline_stated, stated.data.stated_deadline) == (True, query.expiry_time)
+    assert (own.data.deadline_stated, own.data.stated_deadline, own.expiry_time) == (False, None, None)
+    assert "expirytime" not in own.attributes()
+
+
+async def test_what_the_producers_clock_says_is_kept_beside_the_brokers() -> None:
+    query = replace(make_query(), recorded_at=SUBMITTED_AT + timedelta(hours=1))
+
+    event = await generate(query)
+
+    assert (event.data.submitted_at, event.data.received_at) == (SUBMITTED_AT, query.recorded_at)
 
 
 @pytest.mark.parametrize("word", ["Answer the query", "How do I plant"])

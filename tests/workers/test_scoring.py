@@ -17,6 +17,7 @@ from schemas.reasons import AbstentionReason, VoidReason
 from tests import builders
 from tests.builders import envelop, make_bidder
 from tests.workers.fakes import Clock, FaultyEngine, Hang, drawn_by
+from workers.engines import answering
 from workers.engines.base import Engine, Reply
 from workers.engines.catalogue import ENGINES, open_engine
 from workers.engines.options import EngineOptions
@@ -160,6 +161,59 @@ async def test_without_the_reference_model_there_is_no_auction(fault: Any, reaso
     assert scored.void_reason is reason
     assert (scored.log_ref, scored.rewards_micros, scored.abstentions) == ((), {}, ())
     assert not [turn for turn in engine.calls.scored if "Brand" in turn]  # no advertiser was asked
+
+
+def backlog(after: timedelta, **changes: Any) -> tuple[Event[CandidatesGenerated], Clock]:
+    """An auction whose deadline passed so long before scoring reads it, and scoring's clock."""
+    clock = Clock()
+    return make_generated(deadline=clock.moment - after, **changes), clock
+
+
+async def test_an_outage_of_scoring_is_not_the_auctions_fault() -> None:
+    """It was away for 61 s: generation's own time is over, and no query said that nobody waits any more."""
+    event, clock = backlog(timedelta(seconds=1), deadline_stated=False)
+
+    scored = (await score(event, clock=clock)).data
+
+    assert (scored.void_reason, scored.abstentions) == (None, ())
+    assert scored.is_held
+
+
+@pytest.mark.parametrize("stated", [True, None])  # None: of a release that did not say whose deadline it is
+async def test_a_stated_deadline_that_passed_in_an_outage_makes_the_auction_void(stated: bool | None) -> None:
+    event, clock = backlog(timedelta(seconds=1), deadline_stated=stated)
+
+    scored = (await score(event, clock=clock)).data
+
+    assert scored.void_reason is VoidReason.DEADLINE_PASSED
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "ANSWERS_WITHIN", timedelta(milliseconds=20))
+
+
+async def score_in_own_time(engine: Engine) -> CandidatesScored:
+    """An auction without a stated deadline, on which scoring works for 20 ms at a time."""
+    event = make_generated(deadline_stated=False)
+    worker = Scoring(engine, LogRatio(engine), TERMS, Clock(), own_time=timedelta(milliseconds=20))
+    return (await worker.handle(event))[0].data
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_silent_engine_is_waited_for_where_nobody_stated_a_deadline() -> None:
+    with pytest.raises(EngineUnavailable, match="hangs"):
+        await score_in_own_time(FaultyEngine({"": Hang()}))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_auction_that_is_too_much_for_an_engine_at_work_is_void() -> None:
+    engine = FailingReference(Hang())
+
+    scored = await score_in_own_time(engine)
+
+    assert scored.void_reason is VoidReason.DEADLINE_PASSED
+    assert engine.calls.scored.count(REFERENCE) == 2  # it had all the time twice
 
 
 async def test_a_certainty_that_rounding_lifted_above_zero_is_a_certainty() -> None:

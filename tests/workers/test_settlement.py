@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from schemas.auction import Abstention, Bidder, CandidatesScored
+from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.reasons import AbstentionReason, VoidReason
+from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
-from tests.builders import DRAW_KEY, Keys, make_bidder, make_scored, make_settled, settle
-from workers.mechanism.epochs import epoch_key
+from tests.builders import DRAW_KEY, SUBMITTED_AT, Keys, make_bidder, make_scored, make_settled, settle
+from workers.mechanism.epochs import EpochKey, epoch_key
 from workers.mechanism.payments import charge_bound
 from workers.settlement import Settlement, disclosure
 
@@ -73,6 +76,65 @@ def test_the_bound_is_that_of_the_declared_range() -> None:
 
     assert [bill.data.bound_micros for bill in bills] == [charge_bound(0, 6_000, 1_000), charge_bound(0, 12_000, 1_000)]
     assert all(bill.data.charge_micros <= bill.data.bound_micros for bill in bills)
+
+
+DEADLINE_AT = SUBMITTED_AT + timedelta(seconds=30)
+
+
+def taken(after: timedelta | None, **changes: Any) -> Event[CandidatesScored]:
+    """An auction with a stated deadline; the broker took its scored event so long after that."""
+    fields = {"deadline": DEADLINE_AT, "deadline_stated": True, **changes}
+    return replace(make_scored(1, **fields), recorded_at=None if after is None else DEADLINE_AT + after)
+
+
+def test_what_was_scored_after_the_stated_deadline_is_not_billed() -> None:
+    scored = taken(timedelta(milliseconds=1))
+
+    settled = settle(scored)
+
+    assert len(settled) == 1
+    reply = settled[0].data
+    assert isinstance(reply, ReplySettled)
+    assert (reply.outcome, reply.void_reason, reply.total_charge_micros) == ("void", VoidReason.LATE, 0)
+    assert (reply.reply, reply.charge_ids, reply.draw) == (scored.data.fallback.text, (), None)
+    assert [event.value for event in settle(scored)] == [event.value for event in settled]
+
+
+IN_TIME = {
+    "at the deadline": taken(timedelta()),
+    "nobody stated it": taken(timedelta(days=900), deadline_stated=False),
+    "of a release that did not say who stated it": taken(timedelta(days=900), deadline_stated=None),
+    "the broker's time is not known": taken(None),
+}
+
+
+@pytest.mark.parametrize("scored", IN_TIME.values(), ids=IN_TIME)
+def test_no_other_auction_is_late(scored: Event[CandidatesScored]) -> None:
+    reply, bills = make_settled(scored)
+
+    assert (reply.data.outcome, len(bills)) == ("sold", 2)
+
+
+def test_a_late_auction_keeps_the_reason_it_was_void_for() -> None:
+    (reply,) = settle(taken(timedelta(days=1), void_reason=VoidReason.ALL_ABSTAINED, rewards_micros={}, log_ref=()))
+
+    assert reply.data.void_reason is VoidReason.ALL_ABSTAINED  # type: ignore[union-attr]
+
+
+def test_nobody_who_takes_no_part_is_late() -> None:
+    (reply,) = settle(taken(timedelta(days=1), advertisers=()))
+
+    assert reply.data.outcome == "no_advertisers"  # type: ignore[union-attr]
+
+
+async def test_a_late_auction_needs_no_key_of_the_draw() -> None:
+    class Nobodys:
+        async def key(self, epoch: str | None) -> EpochKey:
+            raise AssertionError("no draw")
+
+    reply, used = await Settlement(Nobodys()).handle(taken(timedelta(days=1)))
+
+    assert used.data.settled_sha256 == reply.digest  # type: ignore[union-attr]
 
 
 def test_settling_twice_gives_the_same_bytes() -> None:

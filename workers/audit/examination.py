@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.billing import AdvertiserCharged
+from schemas.reasons import VoidReason
 from schemas.reply import ReplySettled
 from workers.audit.bills import BillCheck, bills_due
 from workers.audit.charges import Amounts
 from workers.audit.exact import Exact
-from workers.audit.findings import Finding, Kind, Tally
+from workers.audit.findings import Finding, Invariant, Kind, Tally
 from workers.audit.keys import Keys
 from workers.audit.logged import Auction
 from workers.audit.recompute import Solved, solve
@@ -26,6 +27,7 @@ class Reply:
 
 def examine(tally: Tally, keys: Keys, auction: Auction, reply: Reply, bills: Sequence[AdvertiserCharged]) -> None:
     """Report everything that is wrong with the auction to `tally`, and its draw to `keys`."""
+    auction = _as_claimed(tally, auction, reply.settled)
     check = ReplyCheck(tally, auction, reply.settled)
     check.fields()
     check.evidence()
@@ -38,6 +40,14 @@ def examine(tally: Tally, keys: Keys, auction: Auction, reply: Reply, bills: Seq
     solved = solve(auction)
     chosen = _sold(check, found, solved, keys, reply.at)
     found.charges(Amounts(auction, solved, Exact(auction)), chosen)
+
+
+def _as_claimed(tally: Tally, auction: Auction, settled: ReplySettled) -> Auction:
+    """Where the log does not say when the broker took the scored event, the reply is believed that it was late."""
+    if not auction.perhaps_late:
+        return auction
+    tally.unverifiable[Invariant.REPLIES] += 1
+    return auction.if_late() if settled.void_reason is VoidReason.LATE else auction
 
 
 def _sold(check: ReplyCheck, bills: BillCheck, solved: Solved, keys: Keys, at: int) -> int | None:

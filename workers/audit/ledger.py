@@ -77,7 +77,7 @@ class Ledger:
         if case is None or case.scored:
             self.tally.notes["scored_again"] += 1
         if case is not None:
-            case.add(read_scored(data, entry.sha256))
+            case.add(read_scored(data, entry.sha256, entry.recorded_at))
             self._close_if_complete(data.auction_id, case)
 
     def _refused(self, data: CandidatesScored, entry: Entry) -> None:

@@ -1,11 +1,12 @@
 """One auction as its scored event logs it: the parties, their numbers and what a reply and bills are copied from."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from schemas.auction import Abstention, CandidatesScored
+from schemas.reasons import VoidReason
 
 Row: TypeAlias = Sequence[float]
 
@@ -40,6 +41,7 @@ class Auction:
     auction_id: str
     digest: str
     submitted_at: datetime
+    received_at: datetime | None
     language: str | None
     category: str | None
     currency: str
@@ -47,6 +49,7 @@ class Auction:
     tau: int
     epoch: str | None
     void_reason: int | None
+    perhaps_late: bool  # it has a stated deadline, and the log does not say when the broker took the scored event
     abstentions: tuple[Abstention, ...]
     bidders: tuple[Bidder, ...]
     parties: tuple[Party, ...]  # none where no auction was held
@@ -60,9 +63,19 @@ class Auction:
         """Whether a party has more than one member."""
         return len(self.parties) < len(self.bidders)
 
+    def if_late(self) -> "Auction":
+        """The same auction, scored after its deadline: void, if anybody was to be billed."""
+        return replace(self, void_reason=int(VoidReason.LATE), parties=()) if self.parties else self
 
-def read_scored(scored: CandidatesScored, digest: str) -> Auction:
-    """The auction of a scored event; `digest` is the SHA-256 of its value."""
+
+def read_scored(scored: CandidatesScored, digest: str, recorded_at: datetime | None = None) -> Auction:
+    """The auction of a scored event; `digest` is the SHA-256 of its value, `recorded_at` when the broker took it."""
+    auction = _read(scored, digest, perhaps_late=bool(scored.deadline_stated) and recorded_at is None)
+    is_late = scored.deadline_stated and recorded_at is not None and scored.deadline < recorded_at
+    return auction.if_late() if is_late else auction
+
+
+def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> Auction:
     bidders = _bidders(scored)
     held = scored.void_reason is None
     return Auction(
@@ -70,6 +83,7 @@ def read_scored(scored: CandidatesScored, digest: str) -> Auction:
         auction_id=scored.auction_id,
         digest=digest,
         submitted_at=scored.submitted_at,
+        received_at=scored.received_at,
         language=scored.question.language,
         category=scored.question.category,
         currency=scored.currency,
@@ -77,6 +91,7 @@ def read_scored(scored: CandidatesScored, digest: str) -> Auction:
         tau=scored.tau_micros_per_nat,
         epoch=scored.draw_epoch,
         void_reason=scored.void_reason,
+        perhaps_late=perhaps_late,
         abstentions=scored.abstentions,
         bidders=bidders,
         parties=tuple(_parties(bidders, scored.rewards_micros)) if held else (),

@@ -6,12 +6,13 @@ A fifth kind of entry is a scored event that settlement refused because its quer
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 
 from schemas.draw import DrawCommitment
 from schemas.envelope import SPEC_VERSION
-from schemas.lines import from_line
+from schemas.lines import from_line, recorded_at
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
@@ -32,6 +33,7 @@ class Entry:
     at: int
     false_reveal: bool = False  # a key was revealed whose SHA-256 is not the one beside it
     duplicate: bool = False  # a scored event in a dead letter: another auction has its query id
+    recorded_at: datetime | None = None  # when the broker took it, where the log says so
 
 
 def read_line(line: bytes, number: int) -> Entry | None:
@@ -43,7 +45,7 @@ def read_line(line: bytes, number: int) -> Entry | None:
     if kind not in NAMES:
         _whole(value)
         return None
-    return _entry(kind, value, number)
+    return replace(_entry(kind, value, number), recorded_at=recorded_at(attributes))
 
 
 def read_record(record: Record) -> Entry | None:
@@ -54,7 +56,8 @@ def read_record(record: Record) -> Entry | None:
     for name, value in record.headers:
         if name == "ce_type" and value != record.topic.encode():
             raise BadRecord(DeadLetterReason.BAD_HEADERS, f"ce_type is {value!r}; this topic carries {record.topic}")
-    return _entry(record.topic, record.value or b"", record.timestamp_ms)
+    entry = _entry(record.topic, record.value or b"", record.timestamp_ms)
+    return replace(entry, recorded_at=record.time) if record.stamped_by_broker else entry
 
 
 def _check(kind: str, attributes: Mapping[str, object]) -> None:

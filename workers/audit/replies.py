@@ -36,6 +36,7 @@ class ReplyCheck:
         for name, logged, right in (
             ("query_id", settled.query_id, auction.query_id),
             ("submitted_at", settled.submitted_at, auction.submitted_at),
+            ("received_at", settled.received_at, auction.received_at if settled.received_at else None),
             ("language", settled.language, auction.language),
             ("category", settled.category, auction.category),
             ("currency", settled.currency, auction.currency),

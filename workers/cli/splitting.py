@@ -12,6 +12,7 @@ from rich.text import Text
 
 from workers.cli import options, render
 from workers.cli.scored import scored_events
+from workers.held import is_held
 from workers.mechanism.splitting import MIN_AUCTIONS, MIN_COSINE, SuspectPair
 from workers.splitting import SplittingReport
 
@@ -79,7 +80,8 @@ def _read(file: BinaryIO) -> SplittingReport:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=None)
         for event in scored_events(file):
-            report.add(event.data)
+            if is_held(event):
+                report.add(event.data)
             progress.advance(bar)
     return report
 

@@ -85,6 +85,9 @@ def print_verdict(tally: Tally, findings: Findings, duration_s: float) -> None:
         console.print(Text("commitments are not in the input", style="dim"))
     if tally.unverifiable[Invariant.DRAWS]:
         console.print(Text("draws are not verifiable before their key is revealed or given", style="dim"))
+    if tally.unverifiable[Invariant.REPLIES]:
+        said = "whether they were scored before the deadlines they state cannot be told: no brokertime in the input"
+        console.print(Text(said, style="dim"))
     _print_findings(tally, findings)
     console.print(_summary(tally, duration_s))
 

@@ -14,8 +14,10 @@ _end_s: ContextVar[float] = ContextVar("end_s", default=math.inf)  # by the even
 
 @asynccontextmanager
 async def within(limit: timedelta) -> AsyncIterator[None]:
-    """Cancel what is awaited inside after `limit` and raise EngineTimeout."""
-    seconds = max(0.0, limit.total_seconds())
+    """Cancel what is awaited inside after `limit` and raise EngineTimeout; where none is left, nothing is begun."""
+    seconds = limit.total_seconds()
+    if seconds <= 0:
+        raise EngineTimeout("no time is left")
     before = _end_s.set(min(_end_s.get(), asyncio.get_running_loop().time() + seconds))
     try:
         async with asyncio.timeout(seconds):

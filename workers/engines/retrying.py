@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.engines.base import Embedder, Engine, Prompt, Reply, Scorer
+from workers.engines.contact import engine_answered, engine_asked
 from workers.errors import EngineTimeout, RetriesExhausted
 
 T = TypeVar("T")
@@ -73,15 +74,22 @@ def embedder_of(engine: Engine) -> Embedder | None:
     return RetryingEmbedder(inner) if isinstance(inner, Embedder) else None
 
 
+async def _asked(call: Callable[[], Awaitable[T]]) -> T:
+    engine_asked()
+    answer = await call()
+    engine_answered()
+    return answer
+
+
 async def _repeated(call: Callable[[], Awaitable[T]]) -> T:
     """The answer. RetriesExhausted: none in time, in all attempts."""
     for pause_s in PAUSES_S:
         try:
-            return await call()
+            return await _asked(call)
         except EngineTimeout:
             await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311  # jitter
     try:
-        return await call()
+        return await _asked(call)
     except EngineTimeout as error:
         raise RetriesExhausted(
             f"the engine gave no answer in {len(PAUSES_S) + 1} attempts; the last: {error}"

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass
 
-from workers.engines.age import submitted_at_ms
+from workers.engines.age import received_at_ms
 
 BEHIND_SCORING = 1 << 48  # more than any number of milliseconds that a date can be
 
@@ -37,5 +37,5 @@ class Turns:
         return Turn(BEHIND_SCORING + self._age(), self._drawing)
 
     def _age(self) -> int:
-        age = submitted_at_ms()
+        age = received_at_ms()
         return next(self._calls) if age is None else age
