@@ -11,6 +11,7 @@ import pytest
 from tests.worker_process import tessera
 from workers.cli import COMMANDS
 from workers.diagnosis import State
+from workers.settings import Settings
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.jars import kafka_version
 from workers.stream.broker.ports import free_port
@@ -111,6 +112,7 @@ def one_topic(copies_kept: int = 3, leader: int = 1, plans: int = 1, **changed: 
     configs = {**CONFIGS, **{name.replace("_", "."): value for name, value in changed.items()}}
     names = [f"topic-{number}" for number in range(plans)]
     return Inspected(
+        settings=Settings.read(allow_plaintext=True),
         cluster=None,  # type: ignore[arg-type]  # these checks ask nothing more
         plans={name: TopicPlan(name, 1, 3, CONFIGS) for name in names},
         brokers=(1, 2, 3),

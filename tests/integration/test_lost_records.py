@@ -4,21 +4,26 @@ import asyncio
 import json
 import subprocess
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import QUERIES
 from tests.builders import make_query
-from tests.kafka_client import produce
+from tests.kafka_client import WAIT_S, produce
+from tests.topic_settings import alter
 from tests.worker_process import WorkerProcess, tessera
+from workers.diagnosis import State, Verdict
 from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.clients import Clients
 from workers.stream.completion import Completion
+from workers.stream.inspection import inspect_kafka
+from workers.stream.standing import standings
 
 pytestmark = pytest.mark.kafka
 
@@ -26,10 +31,19 @@ QUERIES_STORED = 60
 FORGOTTEN_WITHIN_S = 30.0
 
 
-@pytest.fixture
-def kafka_of_its_own(kafka: str, tmp_path: Path) -> object:
+class Forgetful(DevelopmentBroker):
+    """Looks every half second for what its retention deletes, and not every five minutes."""
+
+    def configure(self, template: Path, places: Mapping[str, str]) -> None:
+        super().configure(template, places)
+        with self.properties.open("a") as properties:
+            properties.write("log.retention.check.interval.ms=500\n")
+
+
+@pytest.fixture(scope="module")
+def kafka_of_its_own(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker whose topics the others do not use; `kafka` only says whether one can be had."""
-    own = DevelopmentBroker(tmp_path / "kafka", note=print)
+    own = Forgetful(tmp_path_factory.mktemp("kafka"), note=print)
     own.start()
     assert tessera("topics", "create", kafka=own.bootstrap_servers).returncode == 0
     yield own.bootstrap_servers
@@ -49,6 +63,72 @@ async def finish_early(kafka: str, partition: int, *early: int) -> None:
     to = {partition: Completion(0, frozenset(early), attempts=1)}
     async with Clients(Settings.read(bootstrap_servers=kafka, allow_plaintext=True)).cluster() as cluster:
         await cluster.commit(STAGES["generation"].group, QUERIES.name, to)
+
+
+def submit(kafka: str, partition: int, stamp_ms: int) -> None:
+    """One sound query with its producer's own stamp; KafkaException: the broker does not take it."""
+    failures: list[KafkaException] = []
+    producer = Producer({"bootstrap.servers": kafka, "enable.idempotence": True})
+    record = make_query(1).to_record()
+    producer.produce(
+        QUERIES.name,
+        value=record.value,
+        key=record.key,
+        partition=partition,
+        on_delivery=lambda error, _: failures.append(KafkaException(error)) if error else None,
+        timestamp=stamp_ms,
+        headers=list(record.headers),
+    )
+    assert producer.flush(WAIT_S) == 0
+    if failures:
+        raise failures[0]
+
+
+def edges_of(kafka: str, partition: int) -> tuple[int, int]:
+    """The first stored offset and the end."""
+    found = asyncio.run(standings(Settings.read(bootstrap_servers=kafka), {STAGES["generation"].group: QUERIES.name}))
+    return found[partition].first_stored, found[partition].end
+
+
+def doctor_of_stamps(kafka: str) -> Verdict:
+    verdicts = asyncio.run(inspect_kafka(Settings.read(bootstrap_servers=kafka)))
+    return next(verdict for verdict in verdicts if verdict.check == "stamps")
+
+
+def test_a_producers_old_stamp_deletes_its_query_until_the_broker_stamps(kafka_of_its_own: str, tmp_path: Path) -> None:
+    # Given a query topic of an earlier release, which keeps its producers' stamps
+    kafka, partition = kafka_of_its_own, 1  # that holds nothing yet: a newer record would keep its whole segment
+    alter(kafka, QUERIES.name, {"message.timestamp.type": "CreateTime"})
+    found = doctor_of_stamps(kafka)
+    assert found.state is State.WARNING and "--add-config message.timestamp.type=LogAppendTime" in found.advice
+    assert b"message.timestamp.type=CreateTime" in tessera("topics", "create", kafka=kafka).stderr
+
+    # When one writes seconds where milliseconds belong, its acknowledged query is gone
+    submit(kafka, partition, stamp_ms=int(time.time()))
+    deadline = time.monotonic() + 30
+    while len({*edges_of(kafka, partition)}) > 1:
+        assert time.monotonic() < deadline
+
+    # Then generation does not start, and says why that may be and what to do
+    stage = WorkerProcess(["generation"], kafka, tmp_path / "refused.log")
+    assert stage.process.wait(60) == 2
+    for words in ("message.timestamp.type=CreateTime", "in seconds", "tessera offsets accept-loss", "nobody is billed"):
+        assert words in stage.output()
+    accept_loss(kafka)
+
+    # When the broker refuses such stamps, the producer is told
+    alter(kafka, QUERIES.name, {"message.timestamp.before.max.ms": "86400000"})
+    assert doctor_of_stamps(kafka).state is State.OK
+    with pytest.raises(KafkaException, match="timestamp"):
+        submit(kafka, partition, stamp_ms=int(time.time() - 8 * 86_400) * 1_000)
+
+    # When the broker stamps, the query stays, whatever its producer thinks
+    alter(kafka, QUERIES.name, {"message.timestamp.type": "LogAppendTime", "message.timestamp.before.max.ms": None})
+    assert doctor_of_stamps(kafka).state is State.OK
+    submit(kafka, partition, stamp_ms=int(time.time()))
+    time.sleep(2)  # four times what the broker waits between two looks
+    begin, end = edges_of(kafka, partition)
+    assert end - begin == 1
 
 
 def test_a_stage_stops_and_says_what_is_gone(kafka_of_its_own: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from workers.stream.admin import CreatedTopics, create_topics
 from workers.stream.description import TopicState, describe_topics
 from workers.stream.first_offsets import FirstOffsets, initialise_offsets
 from workers.stream.plans import planned_topics
+from workers.stream.stamps import stamp_warning
 
 PIPED_WIDTH = 160  # columns of a table that no terminal shows: nothing is cut
 
@@ -53,6 +54,8 @@ def create(
         bootstrap_servers=bootstrap_servers, partitions=partitions, replication_factor=replication_factor
     )
     made, offsets = asyncio.run(_create(settings))
+    if warning := asyncio.run(stamp_warning(settings)):
+        click.echo(f"tessera: {warning}", err=True)
     if as_json:
         _print_json({"topic": name, "state": "created"} for name in made.created)
         _print_json({"topic": name, "state": "existing"} for name in made.existing)

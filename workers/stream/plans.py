@@ -55,8 +55,8 @@ def _plan(settings: Settings, name: str, partitions: int, kept: Mapping[str, str
     configs = {
         **kept,
         "max.message.bytes": str(max_message_bytes),
-        # What the stages write is stamped by the broker, so that nobody can backdate a bill or a commitment.
-        "message.timestamp.type": "CreateTime" if name == QUERIES.name else "LogAppendTime",
+        # Stamped by the broker: nobody can backdate a bill, and no query is deleted for its producer's wrong clock.
+        "message.timestamp.type": "LogAppendTime",
         "min.insync.replicas": "2" if settings.replication_factor >= 3 else "1",
         "unclean.leader.election.enable": "false",
     }

@@ -44,6 +44,9 @@ def lost(where: str, offset: int, begin: int | None = None) -> str:
     stored = "" if begin is None else f", the first that is stored is {begin}"
     return (
         f"{where}: the next record is at offset {offset}{stored}. What lay between was deleted by the topic's "
-        "retention before it was worked on. Nothing is skipped in silence: look for copies, raise retention.ms, and to "
-        "go on without those records run `tessera offsets accept-loss`"
+        "retention before it was worked on: for its age, or, where the topic keeps its producers' stamps "
+        "(message.timestamp.type=CreateTime; `tessera doctor` tells, and how to change it), because a producer "
+        "stamped it with an old time, or in seconds. Nothing is skipped in silence: look for copies, raise "
+        "retention.ms, and to go on without those records stop the stage everywhere and run `tessera offsets "
+        "accept-loss`: nobody is billed for them, and nothing is billed twice"
     )

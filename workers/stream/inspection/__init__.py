@@ -3,12 +3,13 @@
 from workers.diagnosis import Verdict
 from workers.settings import Settings
 from workers.stream.clients import Clients
-from workers.stream.inspection import broker_checks, topic_checks
+from workers.stream.inspection import broker_checks, stamp_checks, topic_checks
 from workers.stream.inspection.inspected import Check, Inspected
 from workers.stream.plans import planned_topics
+from workers.stream.stamps import OLDEST
 
 GROUP = "kafka"
-CONFIGS = [*topic_checks.PLANNED, topic_checks.SIZE, topic_checks.KEPT, topic_checks.INSYNC]
+CONFIGS = [*topic_checks.PLANNED, topic_checks.SIZE, topic_checks.KEPT, topic_checks.INSYNC, OLDEST]
 
 CHECKS: dict[str, Check] = {
     "brokers": broker_checks.brokers,
@@ -18,6 +19,7 @@ CHECKS: dict[str, Check] = {
     "copies": topic_checks.copies,
     "leaders": topic_checks.leaders,
     "topic settings": topic_checks.topic_settings,
+    "stamps": stamp_checks.stamps,
     "message size": topic_checks.message_size,
     "retention": topic_checks.retention,
     "first offsets": topic_checks.offsets,
@@ -33,5 +35,5 @@ async def inspect_kafka(settings: Settings) -> tuple[Verdict, ...]:
         topics = await cluster.insist(cluster.partitions)
         present = [name for name in plans if name in topics]
         configs = await cluster.insist(lambda: cluster.configs(present, CONFIGS)) if present else {}
-        inspected = Inspected(cluster, plans, brokers, topics, configs)
+        inspected = Inspected(settings, cluster, plans, brokers, topics, configs)
         return tuple([Verdict(GROUP, name, *await check(inspected)) for name, check in CHECKS.items()])

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from workers.diagnosis import State
+from workers.settings import Settings
 from workers.stream.cluster import Cluster, Partition, TopicPlan
 
 CREATE = "`tessera topics create` makes them"
@@ -14,6 +15,7 @@ SAFE_COPIES, SAFE_INSYNC = 3, 2
 class Inspected:
     """A connection, and what was read first. `configs`: of the planned topics that exist."""
 
+    settings: Settings
     cluster: Cluster
     plans: Mapping[str, TopicPlan]
     brokers: tuple[int, ...]
