@@ -27,12 +27,14 @@ from schemas.text import Description, DisplayName
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 Proposal = Literal["context_aware", "reference"]
+AnyProposal = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PaymentRule = Literal["offset"]
 CandidateCount = Annotated[int, Field(ge=1, le=MAX_CANDIDATES)]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 TokenIds = Annotated[tuple[int, ...], Field(min_length=1, max_length=MAX_TOKENS)]  # an engine checks its vocabulary
 Rewards = Annotated[tuple[Annotated[float, Field(ge=-5e14, le=5e14)], ...], Field(max_length=MAX_CANDIDATES)]
-RewardOrigin = Annotated[str, StringConstraints(pattern=r"^(lora|model|linear_probe):[!-~][ -~]{0,299}$")]
+#: `KIND:` and what the kind says; readers take kinds that they do not know as they are: they decide nothing.
+RewardOrigin = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}:[!-~][ -~]{0,299}$")]
 Tau = Annotated[int, Field(ge=1, le=10**12, description="Weight of the reference model, micros per nat.")]
 
 
@@ -145,7 +147,7 @@ class Engine(Part):
 class Sampling(Part):
     """How the candidates were drawn."""
 
-    proposal: Proposal
+    proposal: AnyProposal = Field(description="`context_aware` or `reference`; a newer release may name another.")
     temperature: float
     top_p: float
     max_tokens: TokenCount

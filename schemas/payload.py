@@ -48,6 +48,8 @@ _NUMBER_ERRORS = frozenset(
     }
 )
 
+_WORD_ERRORS = frozenset({"literal_error"})
+
 
 class BadRecord(Exception):
     """A record that can never become an event: `reason` is its number, the message says where and what."""
@@ -55,6 +57,13 @@ class BadRecord(Exception):
     def __init__(self, reason: DeadLetterReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class UnknownValue(BadRecord):
+    """All that is wrong with an event of our stages is a word that decides something and that this release lacks.
+
+    A newer release writes such words; refusing the event would lose what the newer one is right about.
+    """
 
 
 class Part(BaseModel):
@@ -77,7 +86,7 @@ class Payload(Part):
 
     @classmethod
     def decode(cls, value: bytes | None) -> Self:
-        """The event in `value`; raises BadRecord with TOO_LARGE, BAD_JSON, BAD_NUMBER or BAD_SCHEMA."""
+        """The event in `value`; raises BadRecord with TOO_LARGE, BAD_JSON, BAD_NUMBER or BAD_SCHEMA; UnknownValue."""
         if not value:
             raise BadRecord(DeadLetterReason.BAD_JSON, "the value is empty; a JSON object is expected")
         if len(value) > cls.max_bytes:
@@ -88,7 +97,9 @@ class Payload(Part):
             return cls.model_validate_json(value, extra="forbid" if cls.readers_forbid_extra else "ignore")
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False)
-            raise BadRecord(_reason(problems), _describe(problems)) from None
+            is_newer = not cls.readers_forbid_extra and all(one["type"] in _WORD_ERRORS for one in problems)
+            kind = UnknownValue if is_newer else BadRecord
+            raise kind(_reason(problems), _describe(problems)) from None
 
     def encode(self) -> bytes:
         """Compact JSON; floats in the shortest decimal form that reads back as the same float64."""

@@ -1,10 +1,11 @@
-"""Why something was refused, abstained or void: closed sets of numbers that are never reused.
+"""Why something was refused, abstained or void: numbers that are never reused.
 
 The gaps in the numbering of dead letters belong to reasons that later stages will need (unknown advertiser 5, bad
 signature 6, no candidates 9, internal 13).
 """
 
 from enum import IntEnum, unique
+from typing import Self, cast
 
 
 @unique
@@ -36,8 +37,24 @@ class RepeatReason(IntEnum):
     SCORED_AGAIN = 302  # drawn or scored a second time, with other bytes: a dead letter, DUPLICATE_QUERY
 
 
+class Reported(IntEnum):
+    """Numbers that decide nothing for who reads them: one that a newer release has added is passed on as it is.
+
+    All of a subclass are of the same hundred.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """The newer reason of that number, named after it; it is no member, so nobody writes it by name."""
+        if not isinstance(value, int) or value // 100 != min(cls) // 100:
+            return None
+        newer = int.__new__(cls, value)
+        newer._name_, newer._value_ = f"NEWER_{value}", value
+        return cast(Self, cls._value2member_map_.setdefault(value, newer))
+
+
 @unique
-class AbstentionReason(IntEnum):
+class AbstentionReason(Reported):
     """Why one advertiser had no influence on an auction and paid nothing."""
 
     NO_CONSENT = 101  # the query does not consent to advertising
@@ -50,7 +67,7 @@ class AbstentionReason(IntEnum):
 
 
 @unique
-class VoidReason(IntEnum):
+class VoidReason(Reported):
     """Why an auction was not held although advertisers took part; the user still gets an advert-free reply."""
 
     REFERENCE_NOT_SCORED = 201  # the reference model could not score the candidates

@@ -16,6 +16,7 @@ TesseraError
 ├── MissingProgram      something that must be installed is not; the message says how to get it
 ├── BrokerError         Kafka cannot be reached, or is not set up for the workers
 │   ├── NotRetriable        somebody must act: the same start fails again
+│   │   ├── UpgradeFirst        a newer release wrote what is to be read: this one has to be replaced by it
 │   │   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
 │   │   └── Unsuitable          Kafka's settings and ours do not fit: the message names both, and what to change
 │   └── Stalled             records wait, and nothing is done
@@ -95,6 +96,10 @@ class BrokerError(TesseraError):
 
 class NotRetriable(BrokerError):
     """Somebody must act: asking again, or starting again, fails the same way."""
+
+
+class UpgradeFirst(NotRetriable):
+    """An event has a value that decides something and that only a newer release knows: nothing is guessed."""
 
 
 class OffsetLost(NotRetriable):

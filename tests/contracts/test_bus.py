@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,10 +20,11 @@ from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
 from schemas.topics import MEBIBYTE, Topic
 from workers.engines.contact import engine_answered, engine_asked
-from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused
+from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused, UpgradeFirst
 from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
 from workers.stream import patience
+from workers.stream.attempts import MOST_DEATHS
 from workers.stream.bus import Bus, Observer
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
@@ -39,6 +40,7 @@ class Asked(Payload):
     event_type: ClassVar[str] = "test.asked"
     query_id: Identifier
     number: int
+    kind: Literal["plain"] = "plain"
 
     @property
     def auction_id(self) -> str:
@@ -339,6 +341,23 @@ async def test_only_one_record_at_a_time_asks_an_engine_that_is_down(rig: Rig, m
         await asyncio.sleep(0.2)  # were there a second round, it would come at once
         assert rig.answerer.heard == list(range(len(rig.answerer.heard)))
         assert len(rig.answerer.heard) <= IN_FLIGHT  # those that had begun before the first failed
+
+
+async def test_a_value_that_only_a_newer_release_knows_stops_the_stage_and_nothing_is_lost(rig: Rig) -> None:
+    """However often a supervisor starts it again: the record is nobody's fault, and no worker died of it."""
+    newer = b'{"query_id":"q","number":1,"kind":"newer"}'
+    await rig.publish([0])
+    await rig.bus.publish([Outgoing(rig.stage.spec.consumes.name, b"q", newer)])
+    place = f"{rig.stage.spec.consumes.name}/0/1"
+
+    for _ in range(MOST_DEATHS + 2):
+        with pytest.raises(UpgradeFirst, match=f"{place}: kind.*upgrade {rig.stage.spec.name} first"):
+            await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
+
+    assert rig.journal.refusals == []
+    assert [record async for record in rig.bus.stored([rig.stage.spec.consumes.dead_letters])] == []
+    if rig.kafka:
+        assert rig.answerer.heard == [0]  # what was finished before it is committed, and not done again
 
 
 KAFKA = [pytest.param("kafka", marks=pytest.mark.kafka)]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from schemas.payload import BadRecord
+from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
 from schemas.topics import SCORED, SETTLED
 from workers.audit.auditor import Audit
@@ -143,6 +143,9 @@ def _add_record(audit: Audit, record: Record) -> None:
     try:
         if (entry := read_record(record)) is not None:
             audit.add(entry)
+    except UnknownValue as error:
+        where = "/".join(record.origin)
+        raise TesseraError(f"{where}: {error}: audit it with the release that wrote it, or a newer one") from None
     except BadRecord as error:
         if record.topic == SCORED.name:
             audit.tally.notes["unreadable"] += 1

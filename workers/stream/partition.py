@@ -11,8 +11,7 @@
    ends the process: nothing of the record is published, and a successor begins with it.
 5. leave, when told: commit what is finished, take back the attempt, and be gone.
 
-Before each side effect the actor asks whether it still owns the partition: cancelling a task is not enough, as a
-cancellation can be swallowed inside the client library.
+Before each side effect the actor asks whether it still owns the partition: aiokafka may swallow a cancellation.
 """
 
 import asyncio
@@ -88,6 +87,9 @@ class PartitionActor:
                 began = now()
             if doubt is not None:
                 await self._disclaim()
+        except NotRetriable:
+            await self._disclaim()
+            raise
         except (IllegalStateError, NotOwner):  # aiokafka's word for a partition that is no longer assigned
             return
         finally:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from schemas.envelope import Event, from_record
-from schemas.payload import BadRecord, Payload
+from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Headers, Outgoing, Record
-from workers.errors import Refused
+from workers.errors import Refused, UpgradeFirst
 from workers.pipeline import Stage
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.bus import Observer
@@ -56,6 +56,8 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
         return Result(record.offset, events)
     except Repeated:
         return Result(record.offset, repeat=RepeatReason.SAME_EVENT)
+    except UnknownValue as newer:
+        raise _upgrade_first(stage.spec.name, record, newer) from None
     except (BadRecord, Refused) as refusal:
         if stage.spec.watches:
             return Result(record.offset)
@@ -64,6 +66,15 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
         return Result(record.offset, (), letter, refusal.reason, repeat)
     finally:
         observer.handled(stage.spec.name, time.perf_counter() - began)
+
+
+def _upgrade_first(stage: str, record: Record, newer: UnknownValue) -> UpgradeFirst:
+    place = "/".join(record.origin)
+    return UpgradeFirst(
+        f"{place}: {newer}. This release does not know that value: upgrade {stage} first, readers before writers "
+        "(infra/upgrading.md). Until then the stage stops here and nothing is lost; another start does not help. If "
+        f"no newer release runs, somebody else wrote the record: `tessera dlq send {place}` puts it aside"
+    )
 
 
 async def refuse_crashed(stage: Stage, record: Record) -> Result:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from schemas.payload import BadRecord, Payload
+from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.record import Record
 from schemas.topics import SCORED
 from workers.audit import findings as audited
@@ -12,6 +12,7 @@ from workers.audit.auditor import Audit
 from workers.audit.findings import INVARIANT_OF, Finding, Kind
 from workers.audit.ledger import Horizon
 from workers.audit.reading import read_record
+from workers.errors import TesseraError
 from workers.verification.invariants import Invariant, Report
 from workers.verification.scope import Scope
 
@@ -58,6 +59,9 @@ class Recomputed:
         """Take the record in; its event, or None for one that cannot be read or that an audit passes over."""
         try:
             entry = read_record(record)
+        except UnknownValue as error:
+            where = "/".join(record.origin)
+            raise TesseraError(f"{where}: {error}: verify it with the release that wrote it, or a newer one") from None
         except BadRecord as error:
             if record.topic != SCORED.name:  # there a stranger may write, and settlement refuses it
                 self._audit.unreadable("/".join(record.origin), f"{error.reason.name}: {error}")
