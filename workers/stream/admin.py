@@ -10,8 +10,10 @@ from aiokafka.errors import (
     for_code,
 )
 
+from schemas.topics import SCORED, SETTLED_QUERIES
 from workers.errors import BrokerError
 from workers.settings import Settings
+from workers.stream.added_partitions import MAY_GROW
 from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster, Partition, TopicPlan
 from workers.stream.plans import planned_topics
@@ -29,7 +31,8 @@ async def create_topics(settings: Settings) -> CreatedTopics:
     """Create what is missing of `planned_topics`; repeating it changes nothing.
 
     BrokerError: no broker answers, Kafka refuses, or a topic exists with another number of partitions; then nothing is
-    created. The number is final because it decides which partition a key belongs to.
+    created. The number is final because it decides which partition a key belongs to; topics whose readers remember
+    nothing may have more.
     """
     plans = {plan.name: plan for plan in planned_topics(settings)}
     async with Clients(settings).cluster() as cluster:
@@ -44,14 +47,30 @@ async def create_topics(settings: Settings) -> CreatedTopics:
 
 
 def _refuse_other_counts(plans: Iterable[TopicPlan], found: Mapping[str, tuple[Partition, ...]]) -> None:
-    there = ((plan, len(found[plan.name])) for plan in plans if plan.name in found)
-    if wrong := [
-        f"{plan.name} has {count}, not {plan.partitions}" for plan, count in there if count != plan.partitions
-    ]:
+    there = [(plan, len(found[plan.name])) for plan in plans if plan.name in found]
+    if wrong := [f"{plan.name} has {count}, not {plan.partitions}" for plan, count in there if not fits(plan, count)]:
         raise BrokerError(
             "partition counts are final, and these topics exist with others than asked for (TESSERA_PARTITIONS, "
-            f"--partitions): {'; '.join(wrong)}"
+            f"--partitions): {'; '.join(wrong)}. {_remedy({plan.name: count for plan, count in there})}"
         )
+
+
+def fits(plan: TopicPlan, count: int) -> bool:
+    """Whether a topic with `count` partitions is as planned, or has grown where that is harmless."""
+    return count == plan.partitions or (plan.name in MAY_GROW and count > plan.partitions)
+
+
+def _remedy(counts: Mapping[str, int]) -> str:
+    """SCORED says how many were asked for at first: it cannot have grown by itself without its memory's notice."""
+    if (first := counts.get(SCORED.name)) is not None and first == counts.get(SETTLED_QUERIES.name, first):
+        ask = f"Ask for theirs: --partitions {first}"
+    else:
+        ask = f"{SCORED.name} and {SETTLED_QUERIES.name} must have the same number"
+    return (
+        f"{ask}. Where partitions were added, Kafka cannot take them away: a topic other than "
+        f"{' and '.join(sorted(MAY_GROW))} must be created anew with its first number, and filled from a copy, while "
+        "the stages are stopped"
+    )
 
 
 async def _create(cluster: Cluster, plans: Iterable[TopicPlan]) -> None:

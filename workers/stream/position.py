@@ -3,6 +3,7 @@
 from aiokafka import TopicPartition
 
 from workers.errors import OffsetLost
+from workers.stream.added_partitions import first_position
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, Cluster
 from workers.stream.completion import Completion, read_completion
@@ -15,7 +16,7 @@ async def read_position(clients: Clients, group: str, at: TopicPartition) -> Com
         begin = await cluster.insist(lambda: _begin(cluster, at))
     where, (offset, metadata) = f"group {group}, {at.topic} partition {at.partition}", found[at.partition]
     if offset < 0:
-        raise OffsetLost(f"{where}: no offset is committed. `tessera topics create` sets a new group's first offsets")
+        return await first_position(clients, group, at, begin)
     try:
         completion = read_completion(offset, metadata)
     except OffsetLost as error:

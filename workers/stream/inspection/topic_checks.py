@@ -1,10 +1,14 @@
 """Checks of the topics: whether they are there, as planned, with copies, leaders and first offsets."""
 
+from collections.abc import Mapping
+
 from schemas.topics import QUERIES, SCORED, SETTLED_QUERIES
 from workers.diagnosis import State
 from workers.pipeline import GROUPS
+from workers.stream.added_partitions import MAY_GROW, is_added
+from workers.stream.admin import fits
 from workers.stream.clients import Clients
-from workers.stream.cluster import Cluster
+from workers.stream.first_offsets import without_offset
 from workers.stream.inspection.inspected import (
     CREATE,
     SAFE_COPIES,
@@ -34,10 +38,12 @@ async def topics(kafka: Inspected) -> Findings:
     if counts[SETTLED_QUERIES.name] != counts[SCORED.name]:
         said = f"{SETTLED_QUERIES.name} and {SCORED.name} have {counts[SETTLED_QUERIES.name]} and {counts[SCORED.name]}"
         return State.FAILED, f"{said} partitions", "they must have the same number, or a query could be billed twice"
-    wrong = [f"{name} has {count}" for name, count in counts.items() if count != kafka.plans[name].partitions]
+    wrong = [f"{name} has {count}" for name, count in counts.items() if not fits(kafka.plans[name], count)]
     if wrong:
-        return State.WARNING, f"other partition counts than set: {'; '.join(wrong)}", "set TESSERA_PARTITIONS to theirs"
-    return State.OK, f"all {len(counts)} are there, with {sum(counts.values())} partitions", ""
+        advice = f"set TESSERA_PARTITIONS to {counts[SCORED.name]}, the number of {SCORED.name}"
+        return State.WARNING, f"other partition counts than set: {'; '.join(wrong)}", advice
+    grown = [f"{name} has grown to {count}" for name, count in counts.items() if count > kafka.plans[name].partitions]
+    return State.OK, "; ".join([f"all {len(counts)} are there, with {sum(counts.values())} partitions", *grown]), ""
 
 
 async def copies(kafka: Inspected) -> Findings:
@@ -94,18 +100,24 @@ async def retention(kafka: Inspected) -> Findings:
 
 
 async def offsets(kafka: Inspected) -> Findings:
-    lacking: list[str] = []
-    for group, topic in GROUPS.items():
-        numbers = [partition.number for partition in kafka.topics.get(topic, ())]
-        if not numbers or -1 in (await _committed(kafka.cluster, group, topic, numbers)).values():
-            lacking.append(group)
-    if lacking:
+    committed = {group: await _committed(kafka, group, topic) for group, topic in GROUPS.items()}
+    missing = {group: without_offset(found) for group, found in committed.items()}
+    added = {group for group in GROUPS if missing[group] and _begins_by_itself(GROUPS[group], committed[group])}
+    if lacking := [group for group in GROUPS if not committed[group] or (missing[group] and group not in added)]:
         return State.FAILED, f"not in every partition for {', '.join(lacking)}", CREATE
-    return State.OK, f"all {len(GROUPS)} groups have theirs", ""
+    begins = [f"{group} begins added partitions {sorted(missing[group])} at their first record" for group in added]
+    return State.OK, "; ".join([f"all {len(GROUPS)} groups have theirs", *begins]), ""
 
 
-async def _committed(cluster: Cluster, group: str, topic: str, numbers: list[int]) -> dict[int, int]:
-    return await cluster.insist(lambda: cluster.committed(group, topic, numbers))
+def _begins_by_itself(topic: str, committed: Mapping[int, int]) -> bool:
+    """Whether every partition without an offset was added where that is harmless."""
+    return topic in MAY_GROW and all(is_added(number, committed) for number in without_offset(committed))
+
+
+async def _committed(kafka: Inspected, group: str, topic: str) -> dict[int, int]:
+    """Nothing of a topic that is not there."""
+    numbers = [partition.number for partition in kafka.topics.get(topic, ())]
+    return await kafka.cluster.insist(lambda: kafka.cluster.committed(group, topic, numbers)) if numbers else {}
 
 
 def _at_least(kafka: Inspected, key: str, meaning: str) -> Findings:
