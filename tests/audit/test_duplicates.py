@@ -138,3 +138,10 @@ def test_a_reply_beside_the_letter_of_its_own_scored_event_is_found() -> None:
 
     for log in ([scored, refused, *again, reply], [scored, *again, reply, *bills, refused]):
         assert Kind.SECOND_TERMINAL in verdict(commitment, *log)[0]
+
+
+def test_the_receipt_of_an_auction_scored_twice_is_of_the_event_that_was_settled() -> None:
+    given = [*lines(FIRST.payloads()), *lines([AGAIN.scored]), dead_letter_line(letter(AGAIN))]
+
+    for order in (given, given[::-1]):
+        assert read_lines(order, "query-1", "log").sale(()).scored.data == FIRST.scored

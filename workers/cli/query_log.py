@@ -32,7 +32,7 @@ class QueryLog:
 
     query_id: str
     where: str
-    scored: dict[str, Event[CandidatesScored]] = field(default_factory=dict)  # by auction: an id may be used twice
+    scored: dict[str, Event[CandidatesScored]] = field(default_factory=dict)  # by digest: an auction may come again
     settled: Event[ReplySettled] | None = None
     bills: dict[str, Event[AdvertiserCharged]] = field(default_factory=dict)
     keys: list[Event[DrawCommitment]] = field(default_factory=list)
@@ -46,7 +46,7 @@ class QueryLog:
         if isinstance(data, DrawCommitment):
             self.keys.append(event)  # type: ignore[arg-type]  # narrowed by its data
         elif isinstance(data, CandidatesScored):
-            self.scored[data.auction_id] = self._only(self.scored.get(data.auction_id), event)
+            self.scored.setdefault(event.digest, event)  # type: ignore[arg-type]  # narrowed by its data
         elif isinstance(data, ReplySettled):
             self.settled = self._only(self.settled, event)
         elif isinstance(data, AdvertiserCharged):
@@ -75,7 +75,7 @@ class QueryLog:
     def sale(self, secrets: Iterable[bytes]) -> Sale:
         """The sale, with the epoch's key where the log reveals it or a secret gives it. ReceiptError: there is none."""
         settled = self._settled()
-        scored = self.scored.get(settled.data.auction_id)
+        scored = self.settled_from(settled.data)
         if scored is None:
             raise ReceiptError(
                 f"{self.where} has the reply to {self.query_id} but not its {SCORED.name} event, which holds the "
@@ -92,6 +92,12 @@ class QueryLog:
         committed = commitments(self.keys).get(epoch or "")
         revealed = committed.key if committed else None
         return Sale(scored, settled, bills, committed, self._key(settled.data, revealed, secrets))
+
+    def settled_from(self, settled: ReplySettled) -> Event[CandidatesScored] | None:
+        """The scored event that the reply names, or else the first of its auction."""
+        events = [event for event in self.scored.values() if event.data.auction_id == settled.auction_id]
+        named = settled.draw.scored_sha256 if settled.draw else None
+        return next((event for event in events if event.digest == named), next(iter(events), None))
 
     def _settled(self) -> Event[ReplySettled]:
         if self.settled is None:
@@ -140,7 +146,7 @@ async def read_kafka(bus: Bus, query_id: str, where: str) -> QueryLog:
     log, key = QueryLog(query_id, where), query_id.encode()
     await _add_all(log, bus.stored([SCORED.name, SETTLED.name, *DEAD_LETTERS], key))
     await _add_all(log, bus.stored([COMMITMENTS.name]))
-    scored = log.scored.get(log.settled.data.auction_id) if log.settled else None
+    scored = log.settled_from(log.settled.data) if log.settled else None
     for bidder in scored.data.advertisers if scored else ():
         bills_key = bidder.advertiser_id.encode()  # others of its partition are read in their own turn
         await _add_all(log, bus.stored([CHARGED.name], bills_key), only=bills_key)
