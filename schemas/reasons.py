@@ -24,6 +24,7 @@ class DeadLetterReason(IntEnum):
     BAD_HEADERS = 14  # a header is not UTF-8, or an envelope attribute is malformed
     BAD_KEY = 15  # the record's key is not the query id of its value
     BAD_EPOCH = 16  # the scored event names no day to draw on: none, one in the future, or one that is revealed
+    WRONG_PARTITION = 19  # its query id belongs to another partition, whose owner knows whether it was settled
 
 
 @unique

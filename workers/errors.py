@@ -18,6 +18,7 @@ TesseraError
 │   ├── NotRetriable        somebody must act: the same start fails again
 │   │   ├── UpgradeFirst        a newer release wrote what is to be read: this one has to be replaced by it
 │   │   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
+│   │   ├── Misplaced           a remembered query id lies in another partition than its query's records
 │   │   └── Unsuitable          Kafka's settings and ours do not fit: the message names both, and what to change
 │   └── Stalled             records wait, and nothing is done
 └── AccessDenied        Kafka refuses this user: asking again does not help
@@ -104,6 +105,10 @@ class UpgradeFirst(NotRetriable):
 
 class OffsetLost(NotRetriable):
     """Where a stage goes on is unknown, or what comes there is no longer stored: somebody must decide."""
+
+
+class Misplaced(NotRetriable):
+    """A remembered query id lies in another partition than its query's records: its owner does not know it."""
 
 
 class Unsuitable(NotRetriable):

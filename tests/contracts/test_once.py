@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from schemas.envelope import Event
 from schemas.reasons import DeadLetterReason, RepeatReason
@@ -14,11 +15,12 @@ from schemas.record import Outgoing, Record
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.contracts.test_bus import WAIT_S, Answerer, Asked, Rig, numbers, rig_with
-from workers.errors import BrokerError
+from workers.errors import BrokerError, Misplaced
 from workers.settings import Settings
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
-from workers.stream.writer import TransactionalWriter, WriterLost
+from workers.stream.first_offsets import initialise_offsets
+from workers.stream.writer import TransactionalWriter, WriterLost, place
 
 BUSES = ["memory", pytest.param("kafka", marks=pytest.mark.kafka)]
 KAFKA = [pytest.param("kafka", marks=pytest.mark.kafka)]
@@ -285,3 +287,67 @@ async def test_a_memory_with_a_strangers_record_does_not_start(rig: Rig) -> None
 
     with pytest.raises(BrokerError, match="BAD_JSON"):
         await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
+
+
+def add_partitions(rig: Rig, kafka: str) -> None:
+    """A second one for every topic of the rig, as an administrator does it."""
+    spec = rig.stage.spec
+    names = [spec.consumes.name, *(topic.name for topic in spec.publishes)]
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for added in admin.create_partitions([NewPartitions(name, 2) for name in names]).values():
+        added.result(WAIT_S)
+
+
+def id_of(partition: int) -> str:
+    """A query id that belongs to this one of two partitions."""
+    return next(id_ for id_ in (f"id-{number}" for number in range(99)) if place(id_.encode(), 2) == partition)
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_partitions_that_were_added_to_all_topics_are_refused_and_nothing_is_worked_on_twice(
+    rig: Rig, kafka: str
+) -> None:
+    # Given an id that was used, and belongs to the second partition since there are two
+    moved = id_of(1)
+    async with rig.reading() as take, rig.running():
+        await ask(rig, (moved, 1))
+        await take(1)
+    add_partitions(rig, kafka)
+    await initialise_offsets(
+        Settings.read(bootstrap_servers=kafka), {rig.stage.spec.group: rig.stage.spec.consumes.name}
+    )
+    await ask(rig, (moved, 2))
+
+    # When it is used again: the owner of its new partition remembers nothing
+    with pytest.raises(Misplaced, match=r"partition 0 offset 0: .* belongs to partition 1 of 2.*infra/partitions.md"):
+        await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
+    assert rig.answerer.heard == [1]
+
+    # Then the remedy helps: the topic made anew, each remembered id written into its own partition
+    memory = memory_of(rig).name
+    kept = [record async for record in rig.bus.stored([memory])]
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_topics([memory])[memory].result(WAIT_S)
+    async with asyncio.timeout(WAIT_S), Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
+        while memory in await cluster.partitions():
+            await asyncio.sleep(0.1)
+        await cluster.create([TopicPlan(memory, 2, 1, {})])
+    await rig.bus.publish([Outgoing(memory, record.key, record.value) for record in kept])
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("new", 3))
+        assert split(await take(2)) == ([3], [2])
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_partitions_that_are_added_while_it_runs_end_the_stage(
+    rig: Rig, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = Clients.consumer  # it looks for new partitions every five minutes
+    monkeypatch.setattr(
+        Clients, "consumer", lambda *args, **options: consumer(*args, **options, metadata_max_age_ms=500)
+    )
+    async with rig.running() as run:
+        add_partitions(rig, kafka)
+        await asyncio.wait([run], timeout=WAIT_S)
+        with pytest.raises(BrokerError, match="had 1 partitions when this process started, and has 2 or more now"):
+            run.result()

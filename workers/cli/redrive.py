@@ -54,7 +54,8 @@ def redrive(
     counts. The letter itself stays where it is. Before anything is published you are told how many records go where,
     and asked.
 
-    A query that has been settled is not settled again: what is redriven once too often becomes a DUPLICATE_QUERY.
+    A query that has been settled is not settled again: what is redriven once too often becomes a DUPLICATE_QUERY, or
+    from the scored topic leads to nothing.
     Only a query with neither key nor query_id gets a new id with each redrive, and so an auction and bills of its own.
 
     Refused unless --force: reasons that lie in the bytes themselves (BAD_JSON, BAD_SCHEMA, BAD_NUMBER, TOO_LARGE,

@@ -39,6 +39,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
+        self._partitions = 0  # of the topic, when its memory was last checked
         self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
         self._liveness = Liveness(stage.spec.name)
         self._consumer = self._new_consumer()
@@ -46,7 +47,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; raises what an actor failed with, and BrokerError for topics that do not fit."""
         async with started(self._consumer, self._clients):
-            await check_partitions(self._clients, self.stage.spec)
+            self._partitions = await check_partitions(self._clients, self.stage.spec)
             self._consumer.subscribe([self.stage.spec.consumes.name], listener=self)
             try:
                 while not stop.is_set() and self._failure is None:
@@ -95,11 +96,23 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._observer.rebalanced(self.stage.spec.name)
         for partition in () if self._is_over else assigned:
             self._consumer.pause(partition)
+            if self._was_added(partition):
+                continue
             means = self._settings, self._clients, self.stage
             actor = PartitionActor(*means, partition, self._consumer, self._observer, self._is_owner, self._solo)
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
             task.add_done_callback(partial(self._actor_ended, actor))
+
+    def _was_added(self, partition: TopicPartition) -> bool:
+        """Whether a stage that remembers must end: queries of a new partition may be known in another one."""
+        is_added = self.stage.spec.remembers is not None and partition.partition >= self._partitions
+        if is_added:
+            self._failure = BrokerError(
+                f"{partition.topic} had {self._partitions} partitions when this process started, and has "
+                f"{partition.partition + 1} or more now. It ends; a new one checks what is remembered"
+            )
+        return is_added
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         await self._let_go(list(revoked))

@@ -12,6 +12,7 @@ from schemas.record import Record
 from schemas.topics import Topic
 from workers.errors import BrokerError, Refused
 from workers.stream.known_auctions import KnownAuctions, Standing
+from workers.stream.placement import Placement
 
 Handle = Callable[[Event[Any]], Awaitable[Sequence[Event[Payload]]]]
 
@@ -29,11 +30,11 @@ class Once:
 
     An id is known once an event of the topic `remembers` names it: read from there, or returned by the worker, though
     its transaction may still be open. If that transaction is aborted this memory is thrown away with it. Without a
-    topic nothing is remembered and nothing refused.
+    topic nothing is remembered and nothing refused. `placement`: how ids are spread over partitions, if there are more.
     """
 
-    def __init__(self, remembers: Topic | None) -> None:
-        self._topic = remembers
+    def __init__(self, remembers: Topic | None, placement: Placement | None = None) -> None:
+        self._topic, self._placement = remembers, placement
         self._known = KnownAuctions()
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -52,6 +53,18 @@ class Once:
                     f"{where}: {error.reason.name}: {error}. Somebody else wrote it: without this topic nobody knows "
                     "which queries have been settled, so settlement does not start"
                 ) from None
+
+    def check_place(self, record: Record) -> None:
+        """Refused: the record lies in another partition than its id belongs to. Whether it was settled is known there.
+
+        So do records that waited when partitions were added. Sent again, they go where they belong.
+        """
+        if self._placement is not None and not self._placement.is_right(record.key, record.partition):
+            raise Refused(
+                DeadLetterReason.WRONG_PARTITION,
+                "its query id belongs to another partition: partitions were added after it was written, or somebody "
+                "else placed it. `tessera dlq redrive` writes it to where it belongs",
+            )
 
     async def work(self, event: Event[Any], handle: Handle) -> Sequence[Event[Payload]]:
         """What `handle` makes of the event, if none of its query id came before it.

@@ -12,11 +12,15 @@ from workers.pipeline import StageSpec
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST
 from workers.stream.once import Once
+from workers.stream.placement import Placement
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S, as_record, edges, reader
+from workers.stream.samples import check_placement
 
 
-async def check_partitions(clients: Clients, spec: StageSpec) -> None:
-    """BrokerError: a topic the stage reads is missing, or its memory is cut up otherwise than its input."""
+async def check_partitions(clients: Clients, spec: StageSpec) -> int:
+    """How many partitions the stage reads. BrokerError: a topic is missing, its memory is cut up otherwise than its
+    input, or (Misplaced) holds ids in other partitions than they belong to.
+    """
     remembers = [] if spec.remembers is None else [spec.remembers.name]
     places = [place.topic for place in await edges(clients, [spec.consumes.name, *remembers], LATEST)]
     counts = {topic: places.count(topic) for topic in (spec.consumes.name, *remembers)}
@@ -25,8 +29,11 @@ async def check_partitions(clients: Clients, spec: StageSpec) -> None:
             f"stage {spec.name}: {' and '.join(f'{topic} has {count}' for topic, count in counts.items())} partitions. "
             "They must have the same number: else a partition's owner does not know which of its queries were "
             "settled, and one could be billed twice. Create the second topic anew, with the first one's number "
-            "(`tessera topics create --partitions`), and fill it from the old one"
+            "(`tessera topics create --partitions`), and fill it from the old one: infra/partitions.md"
         )
+    for topic in remembers:
+        await check_placement(clients, topic)
+    return counts[spec.consumes.name]
 
 
 async def recollect(clients: Clients, spec: StageSpec, number: int) -> Once:
@@ -34,17 +41,19 @@ async def recollect(clients: Clients, spec: StageSpec, number: int) -> Once:
 
     To be called when the partition's transactional id is initialised: only then nothing of a predecessor's is under
     way, and the end of the partition is the end of what it has remembered. BrokerError: it cannot be read to its end,
-    or brings nothing for SILENCE_S.
+    brings nothing for SILENCE_S, or (Misplaced) holds an id of another partition.
     """
-    once = Once(spec.remembers)
     if spec.remembers is None:
-        return once
+        return Once(None)
     place = TopicPartition(spec.remembers.name, number)
-    begin, end = [(await edges(clients, [place.topic], edge))[place] for edge in (EARLIEST, LATEST)]
+    begins, ends = [await edges(clients, [place.topic], edge) for edge in (EARLIEST, LATEST)]
+    begin, end, placement = begins[place], ends[place], Placement(place.topic, len(ends))
+    once = Once(spec.remembers, placement)
     if begin < end:
         try:
             async with reader(clients, {place: begin}) as consumer:
                 async for record in _until(consumer, place, end):
+                    placement.check(record.key, number, record.offset)
                     once.recall(as_record(record))
         except KafkaError as error:
             raise BrokerError(f"{place.topic} partition {number} cannot be read: {error!r}") from error

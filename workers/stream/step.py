@@ -52,6 +52,7 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
     """
     began = time.perf_counter()
     try:
+        once.check_place(record)
         events = await once.work(from_record(record, stage.spec.consumes), stage.worker.handle)
         return Result(record.offset, events)
     except Repeated:

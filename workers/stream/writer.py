@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError
-from aiokafka.partitioner import murmur2
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.record import Outgoing
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.stream.clients import Clients
+from workers.stream.placement import partition_of
 from workers.stream.refusals import WRITE, denied
 from workers.stream.unsuitable import unsuitable
 
@@ -175,14 +175,10 @@ def _append(batch: Any, record: Outgoing) -> bool:
 
 def place(key: bytes | None, count: int) -> int:
     """Which of `count` partitions a key belongs to, as Java's clients say; any of them without a key."""
-    return random.randrange(count) if key is None else _hash(key) % count  # noqa: S311  # no secret
+    return random.randrange(count) if key is None else _partition_of(key, count)  # noqa: S311  # no secret
 
 
-@lru_cache(16_384)
-def _hash(key: bytes) -> int:
-    """Java's murmur2, its sign bit cleared; remembered, because advertisers come back and it is written in Python."""
-    hashed: int = murmur2(key) & 0x7FFFFFFF
-    return hashed
+_partition_of = lru_cache(16_384)(partition_of)  # because advertisers come back
 
 
 def _unwrapped(wrapped: tuple[bytes | None]) -> bytes | None:

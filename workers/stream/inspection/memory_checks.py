@@ -1,0 +1,20 @@
+"""Checks of what settlement remembers."""
+
+from schemas.topics import SETTLED_QUERIES
+from workers.diagnosis import State
+from workers.errors import AccessDenied, Misplaced
+from workers.stream.inspection.inspected import CREATE, Findings, Inspected
+from workers.stream.samples import check_placement
+
+
+async def remembered_ids(kafka: Inspected) -> Findings:
+    """Whether they lie in their partitions, told by the oldest: partitions that are added move later ids only."""
+    if SETTLED_QUERIES.name not in kafka.present:
+        return State.UNKNOWN, f"{SETTLED_QUERIES.name} is not there", CREATE
+    try:
+        looked_at = await check_placement(kafka.clients, SETTLED_QUERIES.name)
+    except Misplaced as error:
+        return State.FAILED, str(error), "settlement does not start; infra/partitions.md says what to do"
+    except AccessDenied as error:
+        return State.UNKNOWN, "this user may not read them", str(error)
+    return State.OK, f"the oldest {looked_at} lie in their partitions", ""
