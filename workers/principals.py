@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.topics import CHARGED, COMMITMENTS, GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import CHARGED, COMMITMENTS, GENERATED, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
 from workers.pipeline import GROUPS, PATH, STAGES, StageSpec, needs_keys
 
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
@@ -106,7 +106,8 @@ def _operator() -> Principal:
     )
     groups = (Right("Read", "group", group) for group in GROUPS)
     purpose = "`tessera topics`, `offsets`, `doctor`"
-    return _principal("operator", purpose, (*every, *groups, *_read(GROUPS.values())))
+    read = {*GROUPS.values(), *DEAD_LETTERS, SETTLED_QUERIES.name}  # to see what is finished where no offset says so
+    return _principal("operator", purpose, (*every, *groups, *_read(read)))
 
 
 def _redriver() -> Principal:

@@ -3,21 +3,24 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas.topics import SETTLED_QUERIES
 from tests.worker_process import tessera
 from workers.cli import COMMANDS
 from workers.diagnosis import State
+from workers.errors import Misplaced
 from workers.settings import Settings
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.broker.jars import kafka_version
 from workers.stream.broker.ports import free_port
 from workers.stream.cluster import Partition, TopicPlan
 from workers.stream.features import release_of
-from workers.stream.inspection import CHECKS
+from workers.stream.inspection import CHECKS, memory_checks
 from workers.stream.inspection.inspected import Inspected
 from workers.stream.inspection.topic_checks import copies, leaders, message_size, topic_settings, topics
 
@@ -148,3 +151,16 @@ def test_probe_says_what_it_needs_where_there_is_no_maven(tmp_path: Path, monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     ended = tessera("doctor", "--marker-probe", **UNREACHABLE)
     assert ended.returncode == 2 and b"apt-get install openjdk-17-jre-headless maven" in ended.stderr
+
+
+async def test_a_remembered_id_in_another_partition_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def misplaced(*_: Any) -> int:
+        raise Misplaced("partition 0 offset 3: this query id belongs to partition 1 of 2")
+
+    monkeypatch.setattr(memory_checks, "check_placement", misplaced)
+    partitions = {SETTLED_QUERIES.name: (Partition(0, 1, 3),)}
+    kafka = replace(one_topic(), plans={SETTLED_QUERIES.name: TopicPlan("", 1, 3, {})}, topics=partitions)
+
+    state, said, advice = await memory_checks.remembered_ids(kafka)
+
+    assert state is State.FAILED and "belongs to partition 1 of 2" in said and "infra/partitions.md" in advice

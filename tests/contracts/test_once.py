@@ -20,6 +20,7 @@ from workers.settings import Settings
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
 from workers.stream.first_offsets import initialise_offsets
+from workers.stream.samples import check_placement
 from workers.stream.writer import TransactionalWriter, WriterLost, place
 
 BUSES = ["memory", pytest.param("kafka", marks=pytest.mark.kafka)]
@@ -298,20 +299,22 @@ def add_partitions(rig: Rig, kafka: str) -> None:
         added.result(WAIT_S)
 
 
-def id_of(partition: int) -> str:
+def id_of(partition: int, begin: str = "id") -> str:
     """A query id that belongs to this one of two partitions."""
-    return next(id_ for id_ in (f"id-{number}" for number in range(99)) if place(id_.encode(), 2) == partition)
+    return next(id_ for id_ in (f"{begin}-{number}" for number in range(99)) if place(id_.encode(), 2) == partition)
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
 async def test_partitions_that_were_added_to_all_topics_are_refused_and_nothing_is_worked_on_twice(
     rig: Rig, kafka: str
 ) -> None:
-    # Given an id that was used, and belongs to the second partition since there are two
-    moved = id_of(1)
+    # Given an id that was used and one that waits; both belong to the second partition since there are two
+    moved, waits, stays = id_of(1), id_of(1, "waits"), id_of(0)
+    settings = Settings.read(bootstrap_servers=kafka)
     async with rig.reading() as take, rig.running():
         await ask(rig, (moved, 1))
         await take(1)
+    await ask(rig, (waits, 4))
     add_partitions(rig, kafka)
     await initialise_offsets(
         Settings.read(bootstrap_servers=kafka), {rig.stage.spec.group: rig.stage.spec.consumes.name}
@@ -322,6 +325,8 @@ async def test_partitions_that_were_added_to_all_topics_are_refused_and_nothing_
     with pytest.raises(Misplaced, match=r"partition 0 offset 0: .* belongs to partition 1 of 2.*infra/partitions.md"):
         await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
     assert rig.answerer.heard == [1]
+    with pytest.raises(Misplaced):  # and doctor says so
+        await check_placement(Clients(settings), memory_of(rig).name)
 
     # Then the remedy helps: the topic made anew, each remembered id written into its own partition
     memory = memory_of(rig).name
@@ -333,9 +338,15 @@ async def test_partitions_that_were_added_to_all_topics_are_refused_and_nothing_
             await asyncio.sleep(0.1)
         await cluster.create([TopicPlan(memory, 2, 1, {})])
     await rig.bus.publish([Outgoing(memory, record.key, record.value) for record in kept])
+    assert await check_placement(Clients(settings), memory) == 1
     async with rig.reading() as take, rig.running():
-        await ask(rig, ("new", 3))
-        assert split(await take(2)) == ([3], [2])
+        await ask(rig, (stays, 3))
+        records = await take(3)
+        (misplaced,) = [one for one in records if ("dlq.reason", b"WRONG_PARTITION") in one.headers]
+        await rig.bus.publish([Outgoing(rig.stage.spec.consumes.name, misplaced.key, misplaced.value)])  # as redriven
+        again = await take(1)
+    assert numbers([misplaced]) == [4]
+    assert split([one for one in [*records, *again] if one is not misplaced]) == ([3, 4], [2])
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)

@@ -111,7 +111,7 @@ def test_a_redriven_record_that_is_refused_again_counts_on() -> None:
 def test_reasons_that_lie_in_the_bytes_need_force(reason: Reason) -> None:
     letter = query_letter(reason)
 
-    may_succeed = (Reason.EXPIRED, Reason.ENGINE_REJECTED, Reason.RETRIES_EXHAUSTED)
+    may_succeed = (Reason.EXPIRED, Reason.ENGINE_REJECTED, Reason.RETRIES_EXHAUSTED, Reason.WRONG_PARTITION)
     assert (why_not(letter, AT, force=False) is None) == (reason in may_succeed)
     assert (why_not(letter, AT, force=False) is not None) == (
         reason.name in HOPELESS or reason is Reason.CRASHED_WORKER

@@ -3,7 +3,7 @@
 from workers.diagnosis import Verdict
 from workers.settings import Settings
 from workers.stream.clients import Clients
-from workers.stream.inspection import broker_checks, stamp_checks, topic_checks
+from workers.stream.inspection import broker_checks, memory_checks, stamp_checks, topic_checks
 from workers.stream.inspection.inspected import Check, Inspected
 from workers.stream.plans import planned_topics
 from workers.stream.stamps import OLDEST
@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "message size": topic_checks.message_size,
     "retention": topic_checks.retention,
     "first offsets": topic_checks.offsets,
+    "remembered ids": memory_checks.remembered_ids,
     "clock": broker_checks.clock,
 }
 

@@ -3,6 +3,7 @@
 from schemas.topics import SETTLED_QUERIES
 from workers.diagnosis import State
 from workers.errors import AccessDenied, Misplaced
+from workers.stream.clients import Clients
 from workers.stream.inspection.inspected import CREATE, Findings, Inspected
 from workers.stream.samples import check_placement
 
@@ -12,7 +13,7 @@ async def remembered_ids(kafka: Inspected) -> Findings:
     if SETTLED_QUERIES.name not in kafka.present:
         return State.UNKNOWN, f"{SETTLED_QUERIES.name} is not there", CREATE
     try:
-        looked_at = await check_placement(kafka.clients, SETTLED_QUERIES.name)
+        looked_at = await check_placement(Clients(kafka.settings), SETTLED_QUERIES.name)
     except Misplaced as error:
         return State.FAILED, str(error), "settlement does not start; infra/partitions.md says what to do"
     except AccessDenied as error:
