@@ -40,6 +40,7 @@ ARROW = (
     ("workers.monitor",),
     ("workers.experiments",),
     ("workers.cli",),
+    ("workers.start",),
     ("workers.__main__",),
 )
 HEIGHTS = {layer: height for height, row in enumerate(ARROW) for layer in row}

@@ -363,6 +363,18 @@ def test_an_address_of_another_machine_is_an_error_that_names_the_variable(metri
         MonitoringServer(metrics, Health(), host="192.0.2.1", port=0)
 
 
+@pytest.mark.parametrize(("host", "asked"), [("::", "[::1]"), ("::", "127.0.0.1"), ("::1", "[::1]")])
+def test_an_address_of_ipv6_is_served_and_any_is_both(metrics: Metrics, host: str, asked: str) -> None:
+    with MonitoringServer(metrics, Health(), host=host, port=0) as server:
+        assert get(f"http://{asked}:{server.port}/livez")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["no such host", "a" * 300, "::1::"])
+def test_what_is_no_host_is_an_error_that_names_the_variable(metrics: Metrics, host: str) -> None:
+    with pytest.raises(SettingsError, match="TESSERA_METRICS_HOST"):
+        MonitoringServer(metrics, Health(), host=host, port=0)
+
+
 def test_a_closed_server_frees_its_port(metrics: Metrics) -> None:
     with MonitoringServer(metrics, Health(), host="127.0.0.1", port=0) as first:
         port = first.port

@@ -1,6 +1,6 @@
 """`python -m workers` is `tessera`."""
 
-from workers.cli import main
+from workers.start import main
 
 if __name__ == "__main__":
     main()

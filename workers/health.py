@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import socket
 import sys
 import threading
 import time
@@ -111,6 +112,18 @@ class _Server(ThreadingMixIn, WSGIServer):
             super().handle_error(request, client_address)
 
 
+class _Server6(_Server):
+    """The same over IPv6, and over IPv4 too where the address is any."""
+
+    address_family = socket.AF_INET6
+
+
+def _server_for(host: str, port: int) -> type[_Server]:
+    """By what the host is first: an address of IPv6, or a name of one. OSError, UnicodeError: it is neither."""
+    family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    return _Server6 if family == socket.AF_INET6 else _Server
+
+
 class _QuietHandler(WSGIRequestHandler):
     """No line on stderr for each probe, and no thread that waits for ever for a silent client."""
 
@@ -129,8 +142,8 @@ class MonitoringServer:
     def __init__(self, metrics: Metrics, health: Health, *, host: str, port: int) -> None:
         application = Probes(metrics.wsgi(), health)
         try:
-            self._server = make_server(host, port, application, _Server, _QuietHandler)
-        except OSError as error:
+            self._server = make_server(host, port, application, _server_for(host, port), _QuietHandler)
+        except (OSError, UnicodeError) as error:
             raise SettingsError(_explain(host, port, error)) from None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="monitoring", daemon=True)
         self._thread.start()
@@ -152,7 +165,9 @@ class MonitoringServer:
         self.close()
 
 
-def _explain(host: str, port: int, error: OSError) -> str:
+def _explain(host: str, port: int, error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return f"TESSERA_METRICS_HOST: {host[:80]!r} is no name of a host"
     if error.errno == errno.EADDRINUSE:
         return f"TESSERA_METRICS_PORT: port {port} of {host} is taken; set another one, or 0 for a free one"
     if error.errno == errno.EACCES:

@@ -1,12 +1,14 @@
 """The command line. Each command is a module of this folder, imported only when it is used."""
 
 import importlib
-import os
+import signal
 import sys
 
 import click
 
 from schemas.payload import BadRecord
+from workers.cli import streams
+from workers.cli.visible import indented
 from workers.errors import TesseraError
 
 COMMANDS = {
@@ -61,27 +63,45 @@ INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell says of a program that a signa
 
 
 def main() -> None:
-    """Entry point: errors meant for the user are one line and exit code 2; 1 is left to what a command found.
+    """Run the command; errors meant for the user are one line and exit code 2; 1 is left to what a command found.
 
     Not `cli()`: click ends an interrupted program and one whose reader is gone with 1 as well.
     """
+    streams.prepare()
     try:
+        code = _exit_code()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has had enough
+        streams.silence()
+        code = BROKEN_PIPE
+    sys.exit(code)
+
+
+def _exit_code() -> int | str | None:
+    """What the command ended with, once its error is told."""
+    try:
+        streams.insist_text(sys.argv[1:])
         with cli.make_context("tessera", sys.argv[1:]) as context:
             cli.invoke(context)
     except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        return done.exit_code
+    except SystemExit as done:
+        return done.code
     except (TesseraError, BadRecord) as error:
-        click.echo(f"tessera: {error}", err=True)
-        sys.exit(2)
+        return _told(str(error), 2)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("tessera: interrupted", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever read the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
-        sys.exit(BROKEN_PIPE)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would interrupt the message
+        return _told("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        click.echo(f"tessera: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
-        sys.exit(2)
+        return _told(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 2)
+    return 0
+
+
+def _told(message: str, code: int) -> int:
+    click.echo(f"tessera: {indented(message)}", err=True)
+    return code

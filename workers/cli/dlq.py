@@ -2,18 +2,16 @@
 
 import asyncio
 import re
-import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from schemas.lines import dead_letter_line
 from schemas.payload import in_utc
-from workers.cli import letter_view, options
+from workers.cli import letter_view, options, render
 from workers.cli.letter_source import stored_letters
 from workers.cli.redrive import redrive
 from workers.errors import TesseraError
@@ -145,7 +143,7 @@ async def _print_table(letters: AsyncIterator[Letter], limit: int) -> None:
     async for letter in letters:
         rows.append(letter_view.row(letter))
         reasons[letter.reason] += 1
-    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    console = render.console(piped_width=WIDE)
     if rows:
         console.print(*([letter_view.table(rows)] if console.width >= WIDE else letter_view.blocks(rows)), sep="\n")
     click.echo(letter_view.totals(reasons, len(rows)))

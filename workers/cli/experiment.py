@@ -1,13 +1,12 @@
 """`tessera experiment`: the paper's claims measured again, as tables for people, machines and documents."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
@@ -50,7 +49,7 @@ def _command(name: str) -> Callable[..., None]:
             for line in _lines(figure, name, seed):
                 click.echo(line)
         elif markdown is None:
-            Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False).print(_pages(figure))
+            render.console(piped_width=PIPED_WIDTH).print(_pages(figure))
         else:
             click.echo(f"written: {markdown}")
 

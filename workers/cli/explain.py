@@ -12,6 +12,7 @@ from workers.cli import options, receipt_view, render
 from workers.cli.bus import bus_of
 from workers.cli.documents import insist_writable, write_whole
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
+from workers.cli.visible import visible
 from workers.receipts.build import advertiser_receipt, auditor_receipt
 from workers.receipts.page import page
 from workers.receipts.recheck import recheck
@@ -68,7 +69,7 @@ def explain(
     if log.unreadable:
         click.echo(
             f"tessera: {log.unreadable:,} unreadable records that do not name {query_id} were skipped; "
-            f"the first: {log.first_unreadable}",
+            f"the first: {visible(log.first_unreadable)}",
             err=True,
         )
     sale = log.sale(settings.draw_secrets if settings.draw_key else ())
@@ -100,4 +101,4 @@ def _complain(receipt: Receipt, problems: Sequence[str]) -> None:
     """What does not recompute, on standard error: machines read the other one."""
     click.echo(f"tessera: the {receipt.kind}'s receipt of {receipt.query_id} does not recompute:", err=True)
     for problem in problems:
-        click.echo(f"  {problem}", err=True)
+        click.echo(f"  {visible(problem)}", err=True)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.record import Headers
+from workers.cli.visible import visible
 from workers.letters import PREFIX, Letter
 
 MESSAGE_CHARACTERS = 80
@@ -95,11 +96,6 @@ def whole(letter: Letter) -> Iterator[str]:
     yield from _value(letter)
 
 
-def visible(text: str) -> str:
-    """The text with everything that could move a cursor, turn the writing or hide escaped."""
-    return "".join(one if one.isprintable() else _escaped(one) for one in text)
-
-
 def _headers(pairs: Headers | Sequence[tuple[str, bytes | None]]) -> Iterator[str]:
     width = max((len(visible(name)) for name, _ in pairs), default=0)
     for name, value in pairs:
@@ -154,7 +150,3 @@ def _times(count: int) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[: MESSAGE_CHARACTERS - 1]}…"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from schemas.reasons import DeadLetterReason
+from workers.cli.streams import write_utf8
 
 
 class Seconds(click.FloatRange):
@@ -24,7 +25,16 @@ bootstrap_servers = click.option(
     help="Kafka brokers. Without it TESSERA_BOOTSTRAP_SERVERS, without that localhost:9092.",
 )
 
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for machines.")
+
+def _in_utf8(context: click.Context, parameter: click.Parameter, given: bool) -> bool:
+    if given:
+        write_utf8()
+    return given
+
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, callback=_in_utf8, help="One JSON object per line, for machines."
+)
 
 engine = click.option("--engine", metavar="NAME", help="Language model; see TESSERA_ENGINE. [default: embedded]")
 

@@ -2,16 +2,14 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from workers.cli import options
+from workers.cli import options, render
 from workers.principals import Principal, principals
 from workers.settings import Settings
 from workers.stream.acls import commands, grant_all
@@ -50,7 +48,7 @@ def show(names: Sequence[str], as_json: bool) -> None:
     for principal in _named(names):
         rights = "\n".join(str(right) for right in principal.rights)
         table.add_row(principal.name, principal.purpose.replace("`", ""), rights, end_section=True)
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+    render.console(piped_width=PIPED_WIDTH).print(table)
 
 
 @principals_command.command()

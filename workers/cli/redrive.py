@@ -11,7 +11,7 @@ import click
 from workers.cli import options
 from workers.cli.bus import bus_of
 from workers.cli.letter_source import stored_letters
-from workers.cli.letter_view import visible
+from workers.cli.visible import visible
 from workers.errors import TesseraError
 from workers.letters import MOST_REDRIVES, SOURCES, Letter, find, parse_place, redriven, why_not
 from workers.pipeline import now

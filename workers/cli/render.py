@@ -1,8 +1,9 @@
 """How a terminal record looks to a person: the reply with its sponsors marked, the disclosure, the charges."""
 
+import sys
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +13,8 @@ from schemas.incentive import IncentiveMeasured
 from schemas.reasons import VoidReason
 from schemas.record import Record
 from schemas.reply import ReplySettled
+from workers.cli.console import Console
+from workers.cli.visible import Visible, visible
 from workers.stream.terminals import Terminal
 
 MICROS = 1_000_000
@@ -58,7 +61,8 @@ def _disclosure(settled: ReplySettled, charges: Sequence[AdvertiserCharged]) -> 
 
 def _refusal(record: Record) -> Text:
     headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    return Text(f"refused: {headers.get('dlq.reason')} ({headers.get('dlq.message')})", style="red")
+    said = visible(f"refused: {headers.get('dlq.reason')} ({headers.get('dlq.message')})")
+    return Text(said, style="red")
 
 
 def charges_table(charges: Iterable[AdvertiserCharged], most: int) -> Table:
@@ -104,6 +108,8 @@ def lies(measured: Sequence[IncentiveMeasured]) -> Text:
     return Text(f"{said}none would have gained a micro", style="green")
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that does not colour numbers by itself."""
-    return Console(highlight=False, stderr=stderr)
+def console(*, stderr: bool = False, piped_width: int | None = None) -> Console:
+    """Standard output or error for people; `piped_width`: columns where no terminal has its own number of them."""
+    if stderr:
+        return Console(file=sys.stderr.behind) if isinstance(sys.stderr, Visible) else Console(stderr=True)
+    return Console(width=None if sys.stdout.isatty() else piped_width)

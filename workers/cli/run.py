@@ -9,6 +9,7 @@ import click
 from workers.cli import options
 from workers.cli.session import Session, monitor_of, stages_running
 from workers.cli.stopping import Stopping
+from workers.cli.visible import indented
 from workers.errors import (
     AccessDenied,
     BrokerError,
@@ -100,11 +101,13 @@ def _explain(failure: Exception) -> None:
     """One line for what we know; what is our own mistake with where it happened."""
     if not isinstance(failure, TesseraError):
         traceback.print_exception(failure)
-    click.echo(f"tessera: {failure or repr(failure)}; exit code {EXIT_FAILED}: start it again", err=True)
+    said = indented(str(failure) or repr(failure))
+    click.echo(f"tessera: {said}; exit code {EXIT_FAILED}: start it again", err=True)
 
 
 def _announce(stages: Sequence[str], settings: Settings, port: int) -> None:
     click.echo(
         f"tessera run {' '.join(stages)}: Kafka {settings.bootstrap_servers}, engine {settings.engine}", err=True
     )
-    click.echo(f"metrics at http://{settings.metrics_host}:{port}/metrics; Ctrl-C stops", err=True)
+    host = f"[{settings.metrics_host}]" if ":" in settings.metrics_host else settings.metrics_host
+    click.echo(f"metrics at http://{host}:{port}/metrics; Ctrl-C stops", err=True)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import click
 
+from workers.cli.visible import indented
 from workers.cli.waiting import waiting
 from workers.errors import TesseraError
 from workers.models import Models, open_models
@@ -113,7 +114,7 @@ async def _models(names: Sequence[str], settings: Settings, monitor: Monitor) ->
         with waiting(f"loading the language model {settings.engine}"):  # a large one takes minutes
             models = await stack.enter_async_context(opening)
         for sentence in models.sources.unreached if models.sources else ():
-            click.echo(f"tessera: {sentence}", err=True)
+            click.echo(f"tessera: {indented(sentence)}", err=True)
         await _warm_up(models)
         yield models
 

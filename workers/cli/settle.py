@@ -6,6 +6,7 @@ import click
 
 from schemas.lines import to_line
 from workers.cli.scored import scored_events
+from workers.cli.streams import write_utf8
 from workers.mechanism.epochs import epoch_key
 from workers.settings import DEMO_DRAW_KEY, Settings
 from workers.settlement import settle_event
@@ -26,6 +27,7 @@ def settle(file: BinaryIO) -> None:
       tessera demo --json --limit 1 | tessera settle -
       tessera settle scored.jsonl
     """
+    write_utf8()
     secret = (Settings.read().draw_key or DEMO_DRAW_KEY).get_secret_value().encode()
     for event in scored_events(file):
         for settled in settle_event(event, epoch_key(secret, event.data.draw_epoch)):

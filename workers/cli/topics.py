@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import MEBIBYTE
-from workers.cli import options
+from workers.cli import options, render
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS
 from workers.settings import Settings
@@ -137,4 +136,4 @@ def _cells(state: TopicState) -> list[str]:
 
 
 def console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    return render.console(piped_width=PIPED_WIDTH)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from workers.audit.findings import INVARIANT_OF, Finding, Invariant, Tally
 from workers.cli import render
+from workers.cli.visible import visible
 
 SPOOL_BYTES = 4 * 1024 * 1024
 NOTES = {
@@ -96,7 +97,7 @@ def _print_findings(tally: Tally, findings: Findings) -> None:
     console, shown = render.console(), 0
     for finding in findings:
         shown += 1
-        console.print(Text(f"{finding['kind']}: {finding['sentence']}"), soft_wrap=True)
+        console.print(Text(visible(f"{finding['kind']}: {finding['sentence']}")), soft_wrap=True)
     if (rest := tally.discrepancies - shown) > 0:
         console.print(Text(f"and {rest:,} more; --limit-findings shows them", style="dim"))
 

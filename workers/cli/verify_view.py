@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.cli import render
+from workers.cli.visible import visible
 from workers.verification.invariants import SENTENCES, Invariant, Report, Row, State
 
 STYLES = {State.HELD: "green", State.BROKEN: "bold red", State.NOT_CHECKED: "yellow"}
@@ -81,7 +82,7 @@ def _print_examples(rows: Sequence[Row]) -> None:
     console = render.console()
     for row in rows:
         for sentence in row.examples:
-            console.print(Text(f"{int(row.invariant)} {row.invariant.id}: {sentence}"), soft_wrap=True)
+            console.print(Text(visible(f"{int(row.invariant)} {row.invariant.id}: {sentence}")), soft_wrap=True)
         if (rest := row.broken - len(row.examples)) > 0:
             console.print(Text(f"{int(row.invariant)} {row.invariant.id}: and {rest:,} more", style="dim"))
 

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from workers.cli import render
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """`what`, and for how long, until the block is left; nothing where standard error is no terminal."""
-    console = Console(stderr=True)
+    console = render.console(stderr=True)
     if not console.is_terminal:
         yield
         return
