@@ -1,10 +1,12 @@
 """Auctions of realistic size for benchmarks: M=20 candidates of about 50 tokens, two advertisers, null engine."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from schemas.auction import CandidatesScored
 from schemas.envelope import Event
+from schemas.identity import derive
 from tests.builders import make_query
 from workers.engines.null import NullEngine
 from workers.generation import Generation, Policy
@@ -28,3 +30,11 @@ async def scored_auctions(count: int) -> Sequence[Event[CandidatesScored]]:
         (generated,) = await generation.handle(make_query(seed))
         found += await scoring.handle(generated)
     return found
+
+
+def renamed(event: Event[CandidatesScored], number: int) -> Event[CandidatesScored]:
+    """The same auction under ids of its own."""
+    query_id = f"query-{number}"
+    changed = {"query_id": query_id, "auction_id": derive("auction", query_id)}
+    data = event.data.model_copy(update=changed)
+    return replace(event, data=data, value=data.encode(), subject=query_id, correlation_id=query_id)

@@ -1,4 +1,4 @@
-"""Fixtures: a broker that only one benchmark uses, so that its CPU is that benchmark's."""
+"""Fixtures: the form of a benchmark, and a broker that only one uses, so that its CPU is that benchmark's."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.report import Scale
 from workers.errors import MissingProgram
 from workers.stream.broker import DevelopmentBroker
+
+FORMS = (pytest.param(False, id="short"), pytest.param(True, id="full", marks=pytest.mark.benchmark))
+
+
+@pytest.fixture(scope="session", params=FORMS)
+def scale(request: pytest.FixtureRequest) -> Scale:
+    """Every benchmark takes it: its sizes and what it holds against a bound are those of its form."""
+    return Scale(request.param)
 
 
 @pytest.fixture

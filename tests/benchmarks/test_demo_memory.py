@@ -6,27 +6,24 @@ import sys
 import time
 
 import psutil
-import pytest
 
-from tests.benchmarks.report import report
+from tests.benchmarks.report import Scale
 from tests.worker_process import environment
-
-pytestmark = pytest.mark.benchmark
 
 MEBIBYTE = 1024 * 1024
 POLL_S = 0.02
 
 
-def test_demo() -> None:
+def test_demo(scale: Scale) -> None:
     began = time.perf_counter()
-    command = [sys.executable, "-m", "workers", "demo"]
+    command = [sys.executable, "-m", "workers", "demo", *scale([], ["--limit", "1"])]
     settings = environment("127.0.0.1:1", engine="embedded")
     with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) as process:
         peak = peak_memory(process)
         output = process.stdout.read() if process.stdout else ""
     auctions_s = float(re.findall(r"refused; ([\d.]+) s", output)[-1])
     row = {"whole process s": time.perf_counter() - began, "auctions s": auctions_s, "peak MiB": peak / MEBIBYTE}
-    report("demo", [row])
+    scale.report("demo", [row])
 
 
 def peak_memory(process: "subprocess.Popen[str]") -> int:

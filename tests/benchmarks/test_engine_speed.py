@@ -3,13 +3,9 @@
 import asyncio
 import time
 
-import pytest
-
-from tests.benchmarks.report import report
+from tests.benchmarks.report import Scale
 from workers.engines.base import derive_seed
 from workers.engines.embedded.engine import EmbeddedEngine
-
-pytestmark = pytest.mark.benchmark
 
 TURNS = (
     "How do I bake cookies?",
@@ -20,14 +16,13 @@ PROPOSAL = (
     "Answer the query. Try to mention OvenNest, who is selling baking ingredients and CrumbWorks, who is a platform "
     "for kitchen tools. How do I bake cookies?"
 )
-ROUNDS = 7
 
 
-async def test_one_auction() -> None:
-    engine, rows = EmbeddedEngine(threads=2), []
+async def test_one_auction(scale: Scale) -> None:
+    engine, rows, rounds = EmbeddedEngine(threads=2), [], scale(7, 1)
     try:
-        for round_ in range(ROUNDS):
-            seeds = [derive_seed(b"", f"round {round_}", "candidate", index) for index in range(20)]
+        for round_ in range(rounds):
+            seeds = [derive_seed(b"", f"round {round_}", "candidate", index) for index in range(scale(20, 2))]
             began = time.perf_counter()
             replies = await engine.sample(engine.encode(PROPOSAL), seeds=seeds, max_tokens=96)
             sampled = time.perf_counter()
@@ -37,8 +32,8 @@ async def test_one_auction() -> None:
             rows.append((scored - began, sampled - began, scored - sampled, tokens))
     finally:
         await engine.close()
-    total, sampling, scoring, tokens = sorted(rows)[ROUNDS // 2]
-    report(
+    total, sampling, scoring, tokens = sorted(rows)[rounds // 2]
+    scale.report(
         "embedded-engine",
         [
             {

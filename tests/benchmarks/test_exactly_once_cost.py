@@ -9,7 +9,7 @@ import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -21,26 +21,30 @@ from schemas.envelope import Event, from_record
 from schemas.payload import Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Outgoing, Record
+from schemas.settled import QuerySettled
 from schemas.topics import CHARGED, SCORED, SETTLED_QUERIES, Topic
 from schemas.topics import SETTLED as SETTLED_REPLIES
 from tests.benchmarks.auctions import scored_auctions
-from tests.benchmarks.report import report
+from tests.benchmarks.report import Scale
+from tests.benchmarks.stages import prepare
 from tests.builders import Keys
-from tests.kafka_client import until_no_transaction
+from tests.kafka_client import produce, until_no_transaction
 from workers.cli.session import calm_collector
+from workers.monitor import Monitor
 from workers.pipeline import Stage, StageSpec, Worker
 from workers.settings import Settings
 from workers.settlement import Settlement
-from workers.stream.admin import create_topics
-from workers.stream.cluster import TopicPlan, connected
+from workers.stream.broker import DevelopmentBroker
+from workers.stream.clients import Clients
+from workers.stream.cluster import TopicPlan
 from workers.stream.first_offsets import initialise_offsets
 from workers.stream.kafka import KafkaBus
 from workers.stream.reading import as_record
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.kafka]
+pytestmark = pytest.mark.kafka
 
 PASSTHROUGH, SETTLED = "plain: passthrough", "plain: settled"
-DISTINCT = 200
+PARTITIONS = 4
 RECORDS = 3_000
 ROUNDS = 3
 GROUP_COMMITS = {1: 400, 10: 2_000, 100: RECORDS, 256: RECORDS}  # auctions a transaction: records measured
@@ -61,21 +65,20 @@ def now() -> Cost:
     return Cost(time.perf_counter(), time.process_time())
 
 
-@dataclass
-class Count:
-    """An observer that counts committed replies, from when the first record was settled.
+class Count(Monitor):
+    """An observer that counts inputs whose transactions are committed, from when the first one was worked on.
 
-    Not from the first commit: by then whole transactions are settled already, and their time would be left out.
+    Not from the first commit: by then whole transactions are worked on already, and their time would be left out.
     """
 
-    expected: int
-    began: "Cost | None" = None
-    settled: int = 0
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self, stage: str, expected: int) -> None:
+        super().__init__(stages=(stage,), currency="USD", engine="none")
+        self.began: Cost | None = None
+        self.done, self._left = asyncio.Event(), expected
 
     def committed(self, events: Iterable[Event[Any]]) -> None:
-        self.settled += 1
-        if self.settled == self.expected:
+        self._left -= 1
+        if self._left == 0:
             self.done.set()
 
     def refused(self, stage: str, reason: DeadLetterReason) -> None:
@@ -83,35 +86,13 @@ class Count:
 
     def handled(self, stage: str, duration_s: float) -> None:
         self.began = self.began or now()
-
-    def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None: ...
-    def in_flight(self, stage: str, count: int) -> None: ...
-    def rebalanced(self, stage: str) -> None: ...
-    def producer_reopened(self, stage: str) -> None: ...
-    def assigned(self, stage: str, ready: bool) -> None: ...
+        super().handled(stage, duration_s)
 
 
-async def fill(kafka: str) -> None:
-    """RECORDS scored events on the scored topic."""
-    records = [event.to_record() for event in await scored_auctions(DISTINCT)]
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=5, max_batch_size=256 * 1024)
-    await producer.start()
-    try:
-        sent = []
-        for number in range(RECORDS):
-            record = records[number % DISTINCT]
-            sent.append(
-                await producer.send(
-                    record.topic,
-                    record.value,
-                    key=record.key,
-                    headers=list(record.headers),
-                    partition=number % 4,
-                )
-            )
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
+async def fill(kafka: str, records: int) -> None:
+    """So many scored auctions on the scored topic, each of another query."""
+    produced = [event.to_record() for event in await scored_auctions(records)]
+    produce(kafka, ((one.key, one.value, one.headers) for one in produced), SCORED.name)
 
 
 Follow = Callable[[Record], Awaitable[Iterable[Outgoing]]]
@@ -125,6 +106,17 @@ class Copy:
 
     async def handle(self, event: Event[Any]) -> Sequence[Event[Payload]]:
         return (replace(event, data=self.to),)
+
+
+@dataclass(frozen=True)
+class SettlingAnew(Settlement):
+    """Settlement that remembers in a topic of its own: in the product's, an earlier run has settled everything."""
+
+    memory: type[QuerySettled] = QuerySettled
+
+    async def handle(self, event: Event[Any]) -> Sequence[Event[Any]]:
+        *outcome, used = await super().handle(event)
+        return (*outcome, replace(used, data=self.memory(**dict(used.data))))
 
 
 def plain_settling() -> Follow:
@@ -144,7 +136,7 @@ def plain_copying(target: str) -> Follow:
     return follow
 
 
-async def plain(kafka: str, follow: Follow) -> Cost:
+async def plain(kafka: str, follow: Follow, wanted: int) -> Cost:
     """Of one record in a plain loop: read a batch, write what follows, commit its offsets; no transaction."""
     consumer = AIOKafkaConsumer(
         SCORED.name,
@@ -158,7 +150,7 @@ async def plain(kafka: str, follow: Follow) -> Cost:
     await producer.start()
     try:
         passed, began = 0, None
-        while passed < RECORDS:
+        while passed < wanted:
             batches = await consumer.getmany(timeout_ms=200, max_records=500)
             began = began or (now() if batches else None)
             for partition, records in batches.items():
@@ -176,47 +168,60 @@ async def plain(kafka: str, follow: Follow) -> Cost:
         await producer.stop()
 
 
-async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: int) -> Cost:
-    """Of one record in a stage, exactly once, from a group of its own."""
+async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: int, records: int) -> Cost:
+    """Of one record in a stage, exactly once, from a group of its own; `auctions` in a transaction."""
     await asyncio.to_thread(until_no_transaction, kafka, (SETTLED_QUERIES.name, SETTLED_REPLIES.name, CHARGED.name))
     settings = Settings.read(bootstrap_servers=kafka, transaction_auctions=auctions)
-    count, stop = Count(GROUP_COMMITS[auctions]), asyncio.Event()
     name = f"benchmark-{uuid.uuid4().hex[:8]}"
+    count, stop = Count(name, records), asyncio.Event()
     spec = StageSpec(name, SCORED, (), False, lambda means: worker, remembers=remembers)
     await initialise_offsets(settings, {spec.group: SCORED.name})
     run = asyncio.create_task(KafkaBus(settings, count).run([Stage(spec, worker, 2 * auctions)], stop))
     try:
         await asyncio.wait([run, asyncio.create_task(count.done.wait())], return_when=asyncio.FIRST_COMPLETED)
-        return count.began.until(now(), count.settled) if count.began else Cost(math.inf, math.inf)
+        return count.began.until(now(), records) if count.done.is_set() and count.began else Cost(math.inf, math.inf)
     finally:
         stop.set()
         await run
 
 
-async def test_exactly_once_cost(kafka: str) -> None:
-    target = f"passthrough.{uuid.uuid4().hex}"
-    await create_topics(Settings.read(bootstrap_servers=kafka))
-    async with connected(kafka) as cluster:
-        await cluster.create([TopicPlan(target, 4, 1, {})])
-    await fill(kafka)
+async def test_exactly_once_cost(scale: Scale, own_broker: DevelopmentBroker) -> None:
+    kafka, records, group_commits = own_broker.bootstrap_servers, scale(RECORDS, 40), scale(GROUP_COMMITS, {10: 40})
+    await prepare(kafka, PARTITIONS)
+    target = await new_topic(kafka, "passthrough")
+    await fill(kafka, records)
     calm_collector()  # as `tessera run` does
-    await plain(kafka, plain_copying(target))  # the broker's own warm-up: the first round would flatter the ratio
-    rounds = [await one_round(kafka, target) for _ in range(ROUNDS)]
-    report("exactly-once-cost", [summary(name, rounds) for name in rounds[0]])
+    await plain(kafka, plain_copying(target), records)  # the broker's own warm-up: the first would flatter the ratio
+    rounds = [await one_round(kafka, target, records, group_commits) for _ in range(scale(ROUNDS, 1))]
+    scale.report("exactly-once-cost", [summary(name, rounds) for name in rounds[0]])
 
 
-async def one_round(kafka: str, target: str) -> dict[str, Cost]:
+async def new_topic(kafka: str, name: str) -> str:
+    """A topic that nobody has written to."""
+    topic = f"{name}.{uuid.uuid4().hex}"
+    async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
+        await cluster.create([TopicPlan(topic, PARTITIONS, 1, {})])
+    return topic
+
+
+async def one_round(kafka: str, target: str, records: int, group_commits: Mapping[int, int]) -> dict[str, Cost]:
     """What one record costs each loop; the passthrough's is the mean of one before the others and one after."""
-    before, settled = await plain(kafka, plain_copying(target)), await plain(kafka, plain_settling())
-    copy = Copy(type("Copied", (Payload,), {"event_type": target, "__module__": __name__})())
-    staged_costs = {
-        f"stage `{name}`, {auctions} a transaction": await staged(kafka, worker, remembers, auctions)
-        for auctions in GROUP_COMMITS
-        for name, worker, remembers in (("copy", copy, None), ("settlement", Settlement(Keys()), SETTLED_QUERIES))
-    }
-    after = await plain(kafka, plain_copying(target))
+    before = await plain(kafka, plain_copying(target), records)
+    settled = await plain(kafka, plain_settling(), records)
+    copied: dict[str, Cost] = {}
+    for auctions, wanted in group_commits.items():
+        copy = Copy(type("Copied", (Payload,), {"event_type": target, "__module__": __name__})())
+        copied[f"stage `copy`, {auctions} a transaction"] = await staged(kafka, copy, None, auctions, wanted)
+        memory = await new_topic(kafka, "memory")
+        used = type("Used", (QuerySettled,), {"event_type": memory, "__module__": __name__})
+        remembers = replace(SETTLED_QUERIES, payload=used)
+        worker = SettlingAnew(Keys(), memory=used)
+        copied[f"stage `settlement`, {auctions} a transaction"] = await staged(
+            kafka, worker, remembers, auctions, wanted
+        )
+    after = await plain(kafka, plain_copying(target), records)
     passthrough = Cost((before.wall_s + after.wall_s) / 2, (before.cpu_s + after.cpu_s) / 2)
-    return {PASSTHROUGH: passthrough, SETTLED: settled, **staged_costs}
+    return {PASSTHROUGH: passthrough, SETTLED: settled, **copied}
 
 
 def summary(name: str, rounds: Sequence[Mapping[str, Cost]]) -> dict[str, object]:

@@ -12,16 +12,14 @@ from confluent_kafka import Message, Producer
 
 from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED
 from tests.benchmarks.auctions import CANDIDATES
-from tests.benchmarks.report import report
+from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import prepare, three_stages
 from tests.builders import make_query
 from tests.kafka_client import Reader, of
 from workers.stream.broker import DevelopmentBroker
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.kafka]
+pytestmark = pytest.mark.kafka
 
-QUERIES_SENT = 300
-WARM_UP = 20
 PER_SECOND = 8
 STAGES = {"generation": GENERATED.name, "scoring": SCORED.name, "settlement": SETTLED.name}
 
@@ -42,30 +40,31 @@ class Journey:
         return {**steps, "all": self.read - self.produced}
 
 
-async def test_latency_added(own_broker: DevelopmentBroker, tmp_path: Path) -> None:
+async def test_latency_added(scale: Scale, own_broker: DevelopmentBroker, tmp_path: Path) -> None:
     kafka = own_broker.bootstrap_servers
+    queries, warm_up = scale((300, 20), (6, 2))
     await prepare(kafka, 4)
     with three_stages(own_broker, tmp_path, candidates=CANDIDATES), Reader(kafka, tuple(STAGES.values())) as reader:
-        journeys = travel(kafka, reader)
-    steps = [journey.steps() for journey in journeys[WARM_UP:]]
-    report("latency-added", [summary(name, [step[name] for step in steps]) for name in steps[0]])
+        journeys = travel(kafka, reader, queries)
+    steps = [journey.steps() for journey in journeys[warm_up:]]
+    scale.report("latency-added", [summary(name, [step[name] for step in steps]) for name in steps[0]])
 
 
-def travel(kafka: str, reader: Reader) -> Sequence[Journey]:
+def travel(kafka: str, reader: Reader, queries: int) -> Sequence[Journey]:
     """One query after the other, at a steady pace; replies are read while the next query is due."""
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random", "linger.ms": 0})
     produced: dict[str, float] = {}
     read: dict[str, float] = {}
     began = time.monotonic()
-    for number in range(QUERIES_SENT):
+    for number in range(queries):
         query = make_query(number)
         wait(reader, read, until=began + number / PER_SECOND)
         produced[query.subject] = 1_000 * time.time()
         producer.produce(QUERIES.name, key=query.subject, value=query.value)
         producer.poll(0)
     assert producer.flush(30) == 0
-    while len(read) < QUERIES_SENT:
-        assert time.monotonic() < began + QUERIES_SENT / PER_SECOND + 60, f"{len(read)} replies of {QUERIES_SENT}"
+    while len(read) < queries:
+        assert time.monotonic() < began + queries / PER_SECOND + 60, f"{len(read)} replies of {queries}"
         note(reader, read, 0.05)
     written = {
         stage: {key(one): one.timestamp()[1] for one in of(reader.messages, topic)} for stage, topic in STAGES.items()

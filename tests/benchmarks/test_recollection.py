@@ -17,7 +17,7 @@ from schemas.record import Record
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, SCORED, SETTLED_QUERIES, Topic
 from tests.benchmarks.auctions import scored_auctions
-from tests.benchmarks.report import report
+from tests.benchmarks.report import Scale
 from tests.builders import Keys, make_record, make_scored
 from workers.known_ids import KnownIds
 from workers.monitor import Monitor
@@ -30,20 +30,13 @@ from workers.stream.once import Once
 from workers.stream.recollection import recollect
 from workers.stream.step import process
 
-pytestmark = pytest.mark.benchmark
-
-IDS_IN_KAFKA = 200_000
-IDS_IN_MEMORY = 1_000_000
-DISTINCT = 100
-ROUNDS = 10
-
 
 def used(payload: type[QuerySettled], number: int) -> QuerySettled:
     digest = sha256(str(number).encode()).hexdigest()
     return payload(query_id=f"{digest[:8]}-{digest[8:12]}-{digest[12:24]}", auction_id=digest, settled_sha256=digest)
 
 
-async def fill(kafka: str, payload: type[QuerySettled]) -> int:
+async def fill(kafka: str, payload: type[QuerySettled], ids: int) -> int:
     """Events with all their headers; bytes of keys, values and headers."""
     scored, size = make_scored(), 0
     producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=5, max_batch_size=256 * 1024)
@@ -51,7 +44,7 @@ async def fill(kafka: str, payload: type[QuerySettled]) -> int:
     try:
         (*_, like) = await Settlement(Keys()).handle(scored)
         headers = list(like.to_record().headers)
-        for number in range(IDS_IN_KAFKA):
+        for number in range(ids):
             data = used(payload, number)
             value, key = data.encode(), data.query_id.encode()
             own = [(name, payload.event_type.encode() if name == "ce_type" else held) for name, held in headers]
@@ -63,7 +56,8 @@ async def fill(kafka: str, payload: type[QuerySettled]) -> int:
 
 
 @pytest.mark.kafka
-async def test_opening_a_partition(kafka: str) -> None:
+async def test_opening_a_partition(scale: Scale, kafka: str) -> None:
+    ids = scale(200_000, 200)
     payload = type("Used", (QuerySettled,), {"event_type": f"test.{uuid.uuid4().hex}", "__module__": __name__})
     topic = Topic(payload, "query_id", FOR_EVER, 1, MEBIBYTE, cleanup="compact")
     asked = Topic(
@@ -77,20 +71,20 @@ async def test_opening_a_partition(kafka: str) -> None:
     began = time.perf_counter()
     await recollect(Clients(settings), spec, 0)
     empty_s = time.perf_counter() - began
-    size = await fill(kafka, payload)
+    size = await fill(kafka, payload, ids)
     began = time.perf_counter()
     once = await recollect(Clients(settings), spec, 0)
     full_s = time.perf_counter() - began
 
-    assert len(once) == IDS_IN_KAFKA
+    assert len(once) == ids
     row = {
-        "ids": IDS_IN_KAFKA,
+        "ids": ids,
         "opening, empty, s": empty_s,
         "opening, s": full_s,
-        "ids/s": IDS_IN_KAFKA / full_s,
-        "bytes per record": size / IDS_IN_KAFKA,
+        "ids/s": ids / full_s,
+        "bytes per record": size / ids,
     }
-    report("recollection", [row])
+    scale.report("recollection", [row])
 
 
 @dataclass(frozen=True)
@@ -101,11 +95,11 @@ class Forgetful(Settlement):
         return settle_event(event, await self.keys.key(event.data.draw_epoch))
 
 
-async def cpu_s(worker: Settlement, remembers: Topic | None, records: Sequence[Record]) -> float:
-    """Seconds of CPU from one record to the records it leads to: the least of ROUNDS."""
+async def cpu_s(worker: Settlement, remembers: Topic | None, records: Sequence[Record], rounds: int) -> float:
+    """Seconds of CPU from one record to the records it leads to: the least of all rounds."""
     monitor = Monitor(stages=("settlement",), currency="USD", engine="none")
     stage, least = Stage(STAGES["settlement"], worker, 1), math.inf
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         once, began = Once(remembers), time.process_time()
         for record in records:
             list((await process(stage, record, monitor, once)).outgoing)  # encoded as it is sent
@@ -113,25 +107,26 @@ async def cpu_s(worker: Settlement, remembers: Topic | None, records: Sequence[R
     return least / len(records)
 
 
-async def test_one_auction() -> None:
-    records = [make_record(event) for event in await scored_auctions(DISTINCT)]
-    without_s = await cpu_s(Forgetful(Keys()), None, records)
-    with_s = await cpu_s(Settlement(Keys()), SETTLED_QUERIES, records)
-    report("once", [{"without memory, µs": 1e6 * without_s, "with memory, µs": 1e6 * with_s}])
+async def test_one_auction(scale: Scale) -> None:
+    distinct, rounds = scale((100, 10), (4, 1))
+    records = [make_record(event) for event in await scored_auctions(distinct)]
+    without_s = await cpu_s(Forgetful(Keys()), None, records, rounds)
+    with_s = await cpu_s(Settlement(Keys()), SETTLED_QUERIES, records, rounds)
+    scale.report("once", [{"without memory, µs": 1e6 * without_s, "with memory, µs": 1e6 * with_s}])
 
 
-def test_the_table_of_ids() -> None:
-    known = KnownIds()
+def test_the_table_of_ids(scale: Scale) -> None:
+    known, ids = KnownIds(), scale(1_000_000, 1_000)
     began = time.perf_counter()
     slowest_s = 0.0
-    for number in range(IDS_IN_MEMORY):
+    for number in range(ids):
         one_began = time.perf_counter()
         known.add(f"query-{number}", "auction")
         slowest_s = max(slowest_s, time.perf_counter() - one_began)
     row = {
-        "ids": IDS_IN_MEMORY,
-        "adding, µs": 1e6 * (time.perf_counter() - began) / IDS_IN_MEMORY,
+        "ids": ids,
+        "adding, µs": 1e6 * (time.perf_counter() - began) / ids,
         "slowest, ms": 1e3 * slowest_s,
-        "bytes per id": known.bytes_held / IDS_IN_MEMORY,
+        "bytes per id": known.bytes_held / ids,
     }
-    report("known-ids", [row])
+    scale.report("known-ids", [row])

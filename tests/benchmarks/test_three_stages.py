@@ -8,53 +8,54 @@ import psutil
 import pytest
 
 from tests.benchmarks.auctions import CANDIDATES
-from tests.benchmarks.report import report
+from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import BROKER, Sample, Stages, prepare, three_stages
 from tests.builders import make_query
 from tests.kafka_client import produce
 from workers.pipeline import PATH
 from workers.stream.broker import DevelopmentBroker
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.kafka]
+pytestmark = pytest.mark.kafka
 
 PARTITIONS = 8
-QUERIES = 16_000
 LOOK_EVERY_S = 1.0  # a look costs each process a few milliseconds
 LIMIT_S = 180.0
 WARM = 0.15  # share of the queries after which the rate counts: caches are filled, code is warm, files are open
 AT_ONCE = 64  # auctions in flight in each partition, and most in one transaction
 
 
-async def test_three_stages(own_broker: DevelopmentBroker, tmp_path: Path) -> None:
+async def test_three_stages(scale: Scale, own_broker: DevelopmentBroker, tmp_path: Path) -> None:
     kafka = own_broker.bootstrap_servers
     await prepare(kafka, PARTITIONS)
-    queries = [make_query(number) for number in range(QUERIES)]
-    produce(kafka, ((query.subject.encode(), query.value, ()) for query in queries))
+    queries = [make_query(number) for number in range(scale(16_000, 40))]
 
     settings = {"candidates": CANDIDATES, "in_flight": AT_ONCE, "transaction_auctions": AT_ONCE, "deadline_s": 600}
     with three_stages(own_broker, tmp_path, **settings) as stages:
-        first, last = steady(watch(stages))
+        idle = stages.look()
+        produce(kafka, ((query.subject.encode(), query.value, ()) for query in queries))
+        samples = watch(stages, len(queries))
 
-    report("three-stages", summary(first, last))
-    report("three-stages-cpu", [usage(name, first, last) for name in (*PATH, BROKER)])
+    first, last = steady(samples, len(queries)) if scale.is_full else (idle, samples[-1])
+    scale.report("three-stages", summary(first, last))
+    scale.report("three-stages-cpu", [usage(name, first, last) for name in (*PATH, BROKER)])
 
 
-def watch(stages: Stages) -> Sequence[Sample]:
+def watch(stages: Stages, queries: int) -> Sequence[Sample]:
     """Looks at the processes until every query is settled."""
     samples = [stages.look()]
     deadline = time.monotonic() + LIMIT_S
-    while samples[-1].committed[PATH[-1]] < QUERIES:
+    while samples[-1].committed[PATH[-1]] < queries:
         assert time.monotonic() < deadline, f"after {LIMIT_S:g} s only {samples[-1].committed}"
         time.sleep(LOOK_EVERY_S)
         samples.append(stages.look())
-    assert samples[-1].committed == dict.fromkeys(PATH, QUERIES)
+    assert samples[-1].committed == dict.fromkeys(PATH, queries)
     return samples
 
 
-def steady(samples: Sequence[Sample]) -> tuple[Sample, Sample]:
+def steady(samples: Sequence[Sample], queries: int) -> tuple[Sample, Sample]:
     """The first and the last look at which all three stages were at work and warm."""
-    warm = [sample for sample in samples if sample.committed[PATH[-1]] > WARM * QUERIES]
-    busy = [sample for sample in warm if sample.committed[PATH[0]] < QUERIES]
+    warm = [sample for sample in samples if sample.committed[PATH[-1]] > WARM * queries]
+    busy = [sample for sample in warm if sample.committed[PATH[0]] < queries]
     assert len(busy) > 1, "generation had ended before settlement was warm: take more queries"
     return busy[0], busy[-1]
 
