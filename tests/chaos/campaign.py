@@ -6,25 +6,27 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.chaos.faults import Faults, Trouble
+from tests.chaos.faults import Faults
 from tests.chaos.feeder import Feeder
 from tests.chaos.fleet import Fleet
 from tests.chaos.notes import Holders
-from tests.chaos.proxied_broker import ProxiedBroker
+from tests.chaos.proxied_broker import proxied_brokers
 from tests.chaos.proxy import Proxy
 from tests.chaos.queries import Queries
+from tests.chaos.restarts import Trouble
 from tests.chaos.schedule import appointments
-from tests.chaos.verdict import findings, witness
+from tests.chaos.verdict import Verdict, judge, witness
 from tests.chaos.watch import Watch, percentile
 from workers.pipeline import GROUPS, PATH, STAGES
 from workers.settings import Settings
 from workers.stream.admin import create_topics
+from workers.stream.broker.ports import free_ports
 from workers.stream.description import describe_topics
 from workers.stream.first_offsets import initialise_offsets
 
@@ -48,6 +50,8 @@ class Plan:
     faults: Mapping[str, int]
     replicas: int = 2
     is_static: bool = True
+    nodes: int = 1
+    without: str = ""  # what workers go without, see walls.py
     backlog: int = 1_500
     rate_hz: float = math.inf  # of the queries
     limit_s: float = 1_800.0
@@ -70,7 +74,8 @@ class Outcome:
     recovery_amid_others_s: list[float]
     idle_kills: int
     zombies: dict[str, int]
-    findings: list[str] = field(default_factory=list)
+    waste: dict[str, int]
+    findings: list[str]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,10 +94,8 @@ class Round:
     def run(self) -> Outcome:
         """Feed, break, heal, check. AssertionError: it does not come to its end in time."""
         with ExitStack() as stack:
-            self._proxy = Proxy(0, seed=self._plan.seed)
-            self._broker = ProxiedBroker(self._folder / "broker", self._proxy.port)
-            self._proxy.upstream_port = self._broker.proxied_port
-            stack.enter_context(self._proxy)
+            self._proxy = stack.enter_context(Proxy(*free_ports(self._plan.nodes), seed=self._plan.seed))
+            self._broker = proxied_brokers(self._folder / "broker", self._proxy.ports)
             self._broker.start()
             stack.callback(self._broker.stop)
             asyncio.run(_create_topics(self._broker.bootstrap_servers))
@@ -172,6 +175,7 @@ class Round:
         }
         recoveries = holders.recoveries()
         took = [(one, _amid(one.killed_s, one.took_s, faults.troubles)) for one in recoveries if one.took_s is not None]
+        verdict = self._verdict(happened)
         return Outcome(
             auctions=feeder.committed,
             seed=self._plan.seed,
@@ -190,18 +194,19 @@ class Round:
                 "taken_over": sum(zombie.taken_over for zombie in zombies),
                 "fenced": sum(zombie.fenced for zombie in zombies),
             },
-            findings=self._findings(happened),
+            waste=verdict.waste,
+            findings=verdict.findings,
         )
 
-    def _findings(self, happened: Mapping[str, int]) -> list[str]:
+    def _verdict(self, happened: Mapping[str, int]) -> Verdict:
         """The checker's, told what had to happen."""
         planned = {**self._plan.faults, "input_aborted": self._queries.made["input_aborted"]}
         faults = {name: {"planned": count, "happened": happened[name]} for name, count in planned.items()}
-        return findings(self._broker.bootstrap_servers, self._folder, faults)
+        return judge(self._broker.bootstrap_servers, self._folder, faults)
 
     @contextmanager
     def _workers(self) -> Iterator[Fleet]:
-        settings = {"session_timeout_s": SESSION_S, "deadline_s": DEADLINE_S}
+        settings = {"session_timeout_s": SESSION_S, "deadline_s": DEADLINE_S, "without": self._plan.without}
         fleet = Fleet(self._folder, self._proxy.address, HOLD_S, **settings)
         try:
             for stage in PATH:

@@ -1,17 +1,18 @@
 """What breaks, and proof that it broke: every fault is counted when it has really happened."""
 
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from tests.chaos import failpoints
+from tests.chaos.deaths import FROZEN_S
 from tests.chaos.fleet import Fleet, Replica
 from tests.chaos.notes import Holders
-from tests.chaos.proxied_broker import ProxiedBroker
+from tests.chaos.proxied_broker import Brokers
 from tests.chaos.proxy import Proxy
+from tests.chaos.restarts import Restarts, Trouble
 from tests.chaos.weather import HeldAnswer
 
 EXTRA = "extra"
@@ -21,37 +22,26 @@ LATENCY_S, LATENCY_FOR_S = (0.005, 0.05), (1.0, 2.5)
 HOLE_S = (0.5, 3.0)
 END_TXN_DELAY_S = (0.05, 1.5)
 LONG_DELAY_S, LONG_SHARE = 9.0, 0.05  # longer than a request's own limit of 8 s
-BROKER_DOWN_S = (0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """A stretch of time in which more than one worker was in trouble; of time.monotonic()."""
-
-    fault: str
-    from_s: float
-    until_s: float
+CUT_EVERY_S, CUT_AFTER_S = 0.3, 3.0  # connections to a broker that dies: also after it can be used again
+STORM_FREEZES_S, STORM_KILLS_S = FROZEN_S[1] - 1.0, FROZEN_S[1]  # workers, around the broker's thaw
 
 
 class Faults:
     """Does what the schedule says. `happened` counts; `troubles` are for the measurements."""
 
-    def __init__(self, broker: ProxiedBroker, proxy: Proxy, fleet: Fleet, holders: Holders, seed: int) -> None:
-        self.troubles: list[Trouble] = []
+    def __init__(self, brokers: Brokers, proxy: Proxy, fleet: Fleet, holders: Holders, seed: int) -> None:
         self.counted: Counter[str] = Counter()
-        self._broker, self._proxy, self._fleet, self._holders = broker, proxy, fleet, holders
+        self._troubles: list[Trouble] = []
+        self._proxy, self._fleet, self._holders = proxy, fleet, holders
+        self._restarts = Restarts(brokers, seed)
         self._random = random.Random(seed)
         self._points = _dealt(failpoints.POINTS, self._random)
         self._later: list[tuple[float, Callable[[], None]]] = []
-        self._bouncing: threading.Thread | None = None
-        self._failure: BaseException | None = None
         self._actions: dict[str, Callable[[], bool]] = {
             "worker_kill": self._kill_worker,
             "worker_kill_in_transaction": lambda: self._arm(failpoints.KILL, next(self._points)),
             "zombie": self._freeze_worker,
             "zombie_before_commit": lambda: self._arm(failpoints.STOP, failpoints.OFFSETS),
-            "broker_kill": lambda: self._bounce("broker_kill", self._broker.kill),
-            "broker_restart": lambda: self._bounce("broker_restart", self._broker.stop),
             "rebalance": self._rebalance,
             "latency": self._latency,
             "black_hole": self._black_hole,
@@ -60,42 +50,44 @@ class Faults:
             "end_txn_dropped": lambda: self._hold(HeldAnswer(dropped=True)),
             "abort": self._abort,
         }
+        self._actions |= {fault: partial(self._restart, fault) for fault in self._restarts.ways}
+        self._actions |= {"broker_cut_off": self._cut_off, "broker_storm": self._storm}
 
     def do(self, fault: str) -> bool:
         """Start it; False when it cannot happen now and has to be tried again."""
-        if self.is_broker_down and fault != "worker_kill":
+        if self._restarts.is_down and fault != "worker_kill":
             return False  # it would prove nothing
         return self._actions[fault]()
 
     @property
-    def is_broker_down(self) -> bool:
-        return self._bouncing is not None and self._bouncing.is_alive()
+    def troubles(self) -> list[Trouble]:
+        """All by now."""
+        return self._troubles + self._restarts.troubles
 
     def tend(self) -> None:
         """What is due by now; whatever was frozen, killed or armed and has to go on."""
-        if self._failure is not None:
-            raise self._failure
+        self._restarts.check()
         now = time.monotonic()
         due = [action for at, action in self._later if at <= now]
         self._later = [(at, action) for at, action in self._later if at > now]
         for action in due:
             action()
         for thaw in self._fleet.tend():
-            self.troubles.append(Trouble("zombie", thaw.stopped_s, thaw.thawed_s))
+            self._troubles.append(Trouble("zombie", thaw.stopped_s, thaw.thawed_s))
 
     def heal(self) -> None:
         """No fault from now on: what is armed is disarmed, what is under way is ended."""
         self._proxy.heal()
         for replica in self._fleet:
             replica.armoury.disarm()
-        while self._later or self.is_broker_down or any(replica.notices_freezing() for replica in self._fleet):
+        while self._later or self._restarts.is_down or any(replica.notices_freezing() for replica in self._fleet):
             self.tend()
             time.sleep(0.05)
 
     def happened(self) -> dict[str, int]:
         """The counts by now: our own, the proxy's, and those that the workers' notes tell."""
         proxied = self._proxy.happened
-        mine = {name: self.counted[name] for name in self._actions}
+        mine = {name: self.counted[name] + self._restarts.counted[name] for name in self._actions}
         mine |= {name: proxied[name] for name in ("end_txn_delayed", "end_txn_dropped")}
         return mine | self._holders.fired()
 
@@ -133,25 +125,36 @@ class Faults:
         able = [one for one in able if self._holders.held_by(one.process.pid)]
         return self._random.choice(able) if able else None
 
-    def _bounce(self, fault: str, end: Callable[[], None]) -> bool:
+    def _restart(self, fault: str) -> bool:
         if any(replica.stopped_s is not None for replica in self._fleet):
             return False  # a zombie proves something only if others go on meanwhile
-        down_s = self._random.uniform(*BROKER_DOWN_S)
+        self._restarts.begin(fault)
+        return True
 
-        def bounce() -> None:
-            began = time.monotonic()
-            try:
-                end()
-                time.sleep(down_s)
-                self._broker.start()
-            except BaseException as error:  # noqa: BLE001 - the driver's thread raises it
-                self._failure = error
-                return
-            self.counted[fault] += 1
-            self.troubles.append(Trouble(fault, began, time.monotonic()))
+    def _cut_off(self) -> bool:
+        """The broker is killed, and connections break again and again until it has read what it knew."""
+        if not self._restart("broker_cut_off"):
+            return False
+        until = time.monotonic() + CUT_AFTER_S
 
-        self._bouncing = threading.Thread(target=bounce, name=fault, daemon=True)
-        self._bouncing.start()
+        def cut() -> None:
+            nonlocal until
+            now = time.monotonic()
+            until = max(until, now + CUT_AFTER_S) if self._restarts.is_down else until
+            self._proxy.reset()
+            if now < until:
+                self._later.append((now + CUT_EVERY_S, cut))
+
+        cut()
+        return True
+
+    def _storm(self) -> bool:
+        """The broker is frozen, thawed and killed; one worker freezes as it thaws and one dies as it dies."""
+        if not self._restart("broker_storm"):
+            return False
+        began = time.monotonic()
+        self._later.append((began + STORM_FREEZES_S, lambda: self._freeze_worker() and None))
+        self._later.append((began + STORM_KILLS_S, lambda: self._kill_worker() and None))
         return True
 
     def _rebalance(self) -> bool:
@@ -172,7 +175,7 @@ class Faults:
     def _end(self, extra: Replica, took: bool, began_s: float) -> None:
         self._fleet.remove(extra)
         self.counted["rebalance"] += took
-        self.troubles.append(Trouble("rebalance", began_s, time.monotonic()))
+        self._troubles.append(Trouble("rebalance", began_s, time.monotonic()))
 
     def _latency(self) -> bool:
         for_s = self._random.uniform(*LATENCY_FOR_S)
@@ -195,7 +198,7 @@ class Faults:
 
         def count() -> None:
             self.counted[fault] += self._proxy.happened[evidence] > before
-            self.troubles.append(Trouble(fault, began, time.monotonic()))
+            self._troubles.append(Trouble(fault, began, time.monotonic()))
 
         self._later.append((began + for_s, count))
         return True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.failpoints import Armoury
+from tests.chaos.walls import WITHOUT
 from tests.worker_process import environment
 
 END_S = 30.0
@@ -31,13 +32,15 @@ class Thaw:
 class Replica:
     """One worker by name; whatever process has that name at the moment."""
 
-    def __init__(self, folder: Path, stage: str, name: str, servers: str, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, stage: str, name: str, servers: str, without: str = "", **settings: object
+    ) -> None:
         self.stage, self.name = stage, name
         self.armoury = Armoury(folder, name)
         self.stopped_s: float | None = None
         self._log, self._started_s = folder / f"{name}.log", 0.0
         self._command = [sys.executable, "-m", "tests.chaos.worker", str(folder), name, stage]
-        self._environment = environment(servers, **settings)
+        self._environment = environment(servers, **settings) | {WITHOUT: without}
         self.process = self.start()
 
     def start(self) -> "subprocess.Popen[bytes]":
@@ -83,7 +86,7 @@ class Replica:
 
     def notices_freezing(self) -> bool:
         """Whether the process has stopped itself."""
-        if self.stopped_s is None and self.process.poll() is None and _state(self.process.pid) == "T":
+        if self.stopped_s is None and self.process.poll() is None and state_of(self.process.pid) == "T":
             self.stopped_s = time.monotonic()
         return self.stopped_s is not None
 
@@ -139,7 +142,7 @@ class Fleet:
         return code
 
 
-def _state(pid: int) -> str:
+def state_of(pid: int) -> str:
     """The kernel's letter for it: T is stopped; empty when there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a broker that understands just enough of Kafka's frames to break things where it hurts.
+"""A TCP proxy in front of brokers that understands just enough of Kafka's frames to break things where it hurts.
 
 It runs its event loop in a thread of its own, on loopback only; `link.py` carries the frames of each connection,
 `weather.py` says what becomes of them.
@@ -10,21 +10,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 from tests.chaos.link import Link, Streams
 from tests.chaos.weather import HeldAnswer, Weather
-from workers.stream.broker import free_port
+from workers.stream.broker.ports import free_ports
 
 STOP_S = 10.0
 
 
 class Proxy:
-    """127.0.0.1:`port` in front of 127.0.0.1:`upstream_port`; faults are ordered from any thread."""
+    """A port of its own in front of each broker's, all of 127.0.0.1; faults meet all and come from any thread."""
 
-    def __init__(self, upstream_port: int, port: int | None = None, seed: int = 0) -> None:
-        self.port = free_port() if port is None else port
-        self.upstream_port = upstream_port
+    def __init__(self, *upstream_ports: int, seed: int = 0) -> None:
+        self.ports = dict(zip(upstream_ports, free_ports(len(upstream_ports)), strict=True))  # by the broker's
         self.weather = Weather(seed)
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -35,7 +35,8 @@ class Proxy:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        """As bootstrap servers."""
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports.values())
 
     @property
     def happened(self) -> Counter[str]:
@@ -92,21 +93,25 @@ class Proxy:
         self._loop.close()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        servers = [
+            await asyncio.start_server(partial(self._accept, upstream), "127.0.0.1", port)
+            for upstream, port in self.ports.items()
+        ]
         self._listening.set()
         await self._stopping.wait()
-        server.close()
+        for server in servers:
+            server.close()
         for task in (tasks := list(self._tasks)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, upstream: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         client = Streams(reader, writer)
         try:
-            broker = Streams(*await asyncio.open_connection("127.0.0.1", self.upstream_port))
+            broker = Streams(*await asyncio.open_connection("127.0.0.1", upstream))
         except OSError:
             client.close()
         else:

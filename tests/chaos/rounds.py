@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from tests.chaos.campaign import Plan, Round
-from tests.chaos.schedule import share
+from tests.chaos.schedule import EVERYTHING, share
 from workers.stream.broker.jars import kafka_version
 
 GIBIBYTE = 1024**3
@@ -31,6 +31,15 @@ class Campaign:
     per_round: int
     is_static: bool
     folder: Path
+    profile: str = EVERYTHING
+    nodes: int = 1
+    without: str = ""  # see walls.py
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        """What all its rounds have in common."""
+        names = ("seed", "per_round", "is_static", "profile", "nodes", "without")
+        return {f"campaign_{name}": getattr(self, name) for name in names}
 
     @property
     def lines(self) -> Path:
@@ -41,12 +50,9 @@ class Campaign:
         if not self.lines.exists():
             return []
         rounds = [json.loads(line) for line in self.lines.read_text().splitlines()]
-        mine = (self.seed, self.per_round, self.is_static)
         for one in rounds:
-            if (found := (one["campaign_seed"], one["per_round"], one["is_static"])) != mine:
-                raise ValueError(
-                    f"{self.lines} has rounds of another campaign: seed, size, static are {found}, not {mine}"
-                )
+            if (found := {name: one[name] for name in self.kind}) != self.kind:
+                raise ValueError(f"{self.lines} has rounds of another campaign: {found}, not {self.kind}")
         return rounds
 
 
@@ -74,7 +80,15 @@ def _round(campaign: Campaign, number: int, size: int, before: int) -> dict[str,
     seed = int(sha256(f"{campaign.seed}/{number}".encode()).hexdigest()[:12], 16)
     folder = campaign.folder / f"round-{number:03}"
     shutil.rmtree(folder, ignore_errors=True)
-    plan = Plan(size, seed, share(size, before), is_static=campaign.is_static, limit_s=ROUND_LIMIT_S)
+    plan = Plan(
+        size,
+        seed,
+        share(size, before, campaign.profile),
+        is_static=campaign.is_static,
+        nodes=campaign.nodes,
+        without=campaign.without,
+        limit_s=ROUND_LIMIT_S,
+    )
     began, head = time.time(), revision()
     try:
         outcome = Round(plan, folder).run().as_json()
@@ -84,9 +98,7 @@ def _round(campaign: Campaign, number: int, size: int, before: int) -> dict[str,
         shutil.rmtree(folder)
     return {
         "round": number,
-        "campaign_seed": campaign.seed,
-        "per_round": campaign.per_round,
-        "is_static": campaign.is_static,
+        **campaign.kind,
         "asked": size,
         "commit": head,
         "kafka": kafka_version(),

@@ -13,10 +13,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.chaos.link import END_TXN
-from tests.chaos.proxied_broker import ProxiedBroker
+from tests.chaos.proxied_broker import proxied_brokers
 from tests.chaos.proxy import Proxy
 from tests.chaos.weather import HeldAnswer
-from workers.stream.broker import DevelopmentBroker
+from workers.stream.broker import DevelopmentBroker, free_port
 
 pytestmark = pytest.mark.chaos
 
@@ -65,6 +65,11 @@ def ask(connection: socket.socket, correlation: int, api_key: int = PRODUCE) -> 
     return time.monotonic() - began
 
 
+def address_of(proxy: Proxy) -> tuple[str, int]:
+    """Of a proxy in front of one server."""
+    return "127.0.0.1", next(iter(proxy.ports.values()))
+
+
 @pytest.fixture
 def server() -> Iterator[FrameServer]:
     running = FrameServer()
@@ -80,7 +85,7 @@ def proxy(server: FrameServer) -> Iterator[Proxy]:
 
 @pytest.fixture
 def client(proxy: Proxy) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", proxy.port), LIMIT_S) as connection:
+    with socket.create_connection(address_of(proxy), LIMIT_S) as connection:
         yield connection
 
 
@@ -105,7 +110,7 @@ def test_latency_is_added_both_ways_while_it_lasts(proxy: Proxy, client: socket.
 
 def test_a_black_hole_swallows_and_then_resets_whoever_lost_something(proxy: Proxy, client: socket.socket) -> None:
     ask(client, 1)
-    with socket.create_connection(("127.0.0.1", proxy.port), LIMIT_S) as idle:
+    with socket.create_connection(address_of(proxy), LIMIT_S) as idle:
         ask(idle, 1)
         proxy.swallow(for_s=0.3)
 
@@ -151,16 +156,15 @@ def test_a_lost_answer_to_end_txn_comes_after_the_server_has_processed_it(
 def test_a_server_that_is_gone_ends_the_connection(server: FrameServer, proxy: Proxy) -> None:
     server.close()
 
-    with socket.create_connection(("127.0.0.1", proxy.port), LIMIT_S) as connection:
+    with socket.create_connection(address_of(proxy), LIMIT_S) as connection:
         assert connection.recv(1) == b""
 
 
 @pytest.mark.kafka
 def test_clients_of_a_real_broker_stay_behind_the_proxy(session_broker: DevelopmentBroker, tmp_path: Path) -> None:
     # Given a broker whose second listener names the proxy; the session's own only shows that one can be started here
-    with Proxy(0) as proxy:
-        broker = ProxiedBroker(tmp_path / "broker", proxy.port)
-        proxy.upstream_port = broker.proxied_port
+    with Proxy(free_port()) as proxy:
+        broker = proxied_brokers(tmp_path / "broker", proxy.ports)
         broker.start()
         try:
             admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})

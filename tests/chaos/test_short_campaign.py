@@ -72,3 +72,13 @@ def test_partitions_of_the_killed_go_on_without_static_membership_too(tmp_path: 
     assert outcome.happened["worker_kill"] + outcome.happened["worker_kill_in_transaction"] >= 4
     assert outcome.recovery_s, "no kill whose recovery nothing else disturbed"
     assert max(outcome.recovery_s) < RECOVERED_WITHIN_S
+
+
+@pytest.mark.usefixtures("broker_can_be_started")
+def test_a_broker_that_dies_in_the_middle_of_a_write_or_comes_back_older_doubles_nothing(tmp_path: Path) -> None:
+    deaths = {"broker_storm": 1, "broker_disk_full": 1, "broker_checkpoint": 1}
+
+    outcome = Round(Plan(auctions=1_500, seed=20_263, faults=deaths), tmp_path / "round").run()
+
+    assert not outcome.findings
+    assert {name: outcome.happened[name] for name in deaths} == deaths

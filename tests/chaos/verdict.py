@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.worker_process import environment
@@ -17,6 +18,15 @@ BEGIN_S, END_S, VERIFY_S = 60.0, 30.0, 600.0
 POLL_S = 0.05
 EXAMPLES = "20"
 NO_LEDGER_YET = "ledger_folded"
+WASTE = "no_duplicates"  # the invariant that counts what was generated or scored again
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`waste` is work that a stage did twice and nobody was billed for: records by what the checker calls them."""
+
+    findings: list[str]
+    waste: dict[str, int]
 
 
 @contextmanager
@@ -44,7 +54,7 @@ def _until_it_reads(process: "subprocess.Popen[bytes]", log: Path) -> None:
         time.sleep(POLL_S)
 
 
-def findings(servers: str, folder: Path, faults: Mapping[str, Mapping[str, int]]) -> list[str]:
+def judge(servers: str, folder: Path, faults: Mapping[str, Mapping[str, int]]) -> Verdict:
     """What `tessera verify` finds broken, with examples; nothing when every invariant is held."""
     (folder / "faults.json").write_text(json.dumps(faults))
     files = ("plan.jsonl", "faults.json", "witness.jsonl", "resources.jsonl")
@@ -64,4 +74,5 @@ def findings(servers: str, folder: Path, faults: Mapping[str, Mapping[str, int]]
     rows = [json.loads(line) for line in checked.stdout.splitlines()]
     broken = [f"{row['id']}: {text}" for row in rows if row.get("state") == "broken" for text in row["examples"]]
     unseen = [row["id"] for row in rows if row.get("state") == "not checked" and row["id"] != NO_LEDGER_YET]
-    return broken + [f"{id_}: was not checked" for id_ in unseen]
+    waste = next(row["counts"] for row in rows if row.get("id") == WASTE)
+    return Verdict(broken + [f"{id_}: was not checked" for id_ in unseen], waste)

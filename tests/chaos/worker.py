@@ -1,11 +1,16 @@
-"""`tessera run` with fail-points: `python -m tests.chaos.worker FOLDER NAME STAGE...`; all else is the product's."""
+"""`tessera run` with fail-points: `python -m tests.chaos.worker FOLDER NAME STAGE`; all else is the product's.
+
+But for what CHAOS_WITHOUT names, see walls.py.
+"""
 
 import ctypes
+import os
 import signal
 import sys
 from pathlib import Path
 
 from tests.chaos.failpoints import Armoury, FaultyClients
+from tests.chaos.walls import WITHOUT, take_down
 from workers.cli import main, session
 from workers.settings import Settings
 from workers.stream.bus import Observer
@@ -18,6 +23,7 @@ def run(folder: Path, name: str, stages: list[str]) -> None:
     """The command, on a bus whose transactional producers have fail-points."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a campaign that is killed leaves no worker behind
     armoury = Armoury(folder, name)
+    take_down(os.environ.get(WITHOUT, ""))
 
     def bus(settings: Settings, observer: Observer) -> KafkaBus:
         return KafkaBus(settings, observer, FaultyClients(settings, armoury))
