@@ -43,7 +43,7 @@ GOAL_R2 = 0.95
 
 @pytest.fixture(scope="module")
 def folder(scale: Scale, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose own work is what costs; in the short form the bundled one, that the session's engine has."""
+    """A model whose own work is what costs; in the short form the bundled one."""
     pytest.importorskip("torch")
     if not scale.is_full:
         return bundled.FOLDER
@@ -53,10 +53,14 @@ def folder(scale: Scale, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def engine(scale: Scale, folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    if not scale.is_full:
-        yield request.getfixturevalue("vllm_engine")
-        return
+def engine(scale: Scale, request: pytest.FixtureRequest) -> Engine:
+    """Of that model: the session's, or one of its own."""
+    opened: Engine = request.getfixturevalue("larger_engine" if scale.is_full else "vllm_engine")
+    return opened
+
+
+@pytest.fixture(scope="module")
+async def larger_engine(folder: Path) -> AsyncIterator[Engine]:
     try:
         engine = await open_engine(f"vllm:{folder}", bundled.OPTIONS)
     except MissingProgram as missing:

@@ -12,7 +12,7 @@ from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.chaos.poison import KINDS, Poison
 from tests.chaos.queries import SETTLED, Queries
-from tests.chaos.schedule import PER_200_000, WHOLE, appointments, share
+from tests.chaos.schedule import PROFILES, appointments, share
 from workers.engines.null import NullEngine
 from workers.monitor import Monitor
 from workers.pipeline import Means, build_stages
@@ -90,10 +90,13 @@ async def test_poison_is_refused_for_the_reason_it_names(kind: Poison) -> None:
     assert result.refusal == kind.reason
 
 
-def test_rounds_have_together_what_a_whole_campaign_has() -> None:
-    rounds = [share(10_000, before) for before in range(0, WHOLE, 10_000)]
+@pytest.mark.parametrize("profile", PROFILES)
+def test_rounds_have_together_what_a_whole_campaign_has(profile: str) -> None:
+    of, faults = PROFILES[profile]
 
-    assert {name: sum(one[name] for one in rounds) for name in PER_200_000} == dict(PER_200_000)
+    rounds = [share(of // 20, before, profile) for before in range(0, of, of // 20)]
+
+    assert {name: sum(one[name] for one in rounds) for name in faults} == dict(faults)
 
 
 def test_every_fault_has_its_appointment_before_the_end() -> None:
