@@ -1,24 +1,11 @@
 """A Kafka, or a setting, with which no stage can work: `run` ends with 2 and one line that names what to change."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from schemas.topics import GENERATED
 from tests.strict_broker import StrictBroker
 from tests.topic_settings import altered
 from tests.worker_process import tessera
-from workers.stream.broker import DevelopmentBroker
-
-
-@pytest.fixture(scope="module")
-def strict(session_broker: DevelopmentBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictBroker]:
-    """Has the topics. (The session's broker: Java is there, and the jars are.)"""
-    broker = StrictBroker(tmp_path_factory.mktemp("strict"))
-    broker.start()
-    assert tessera("topics", "create", kafka=broker.bootstrap_servers).returncode == 0
-    yield broker
-    broker.stop()
 
 
 def refusal(kafka: str, command: tuple[str, ...] = ("run", "generation"), **settings: object) -> str:

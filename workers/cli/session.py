@@ -89,7 +89,8 @@ async def stages_running(
     async with _models(names, settings, monitor) as models:
         calm_collector()
         if kafka:
-            await preflight(names, settings)
+            for warning in await preflight(names, settings):
+                click.echo(f"tessera: {warning}", err=True)
         keys = await open_key_ring(bus, settings.draw_secrets, now) if needs_keys(names) else None
         stop = asyncio.Event()
         means = _means(settings, keys, models)

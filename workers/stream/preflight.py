@@ -8,23 +8,32 @@ from workers.errors import Unsuitable
 from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stream.clients import Clients
+from workers.stream.clocks import REMEDY, ahead_of_controller_s, said
 from workers.stream.cluster import Cluster
 
 SIZE = "max.message.bytes"
+CLOCK_TOLERANCE_S = 5.0
 
 
-async def preflight(names: Sequence[str], settings: Settings) -> None:
-    """Unsuitable: a topic that these stages write takes no events as large as they may be. BrokerError: no answer."""
+async def preflight(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """What an operator should know at once: that the clocks are apart, where the brokers tell theirs.
+
+    Unsuitable: a topic that these stages write takes no events as large as they may be. BrokerError: no answer.
+    """
     clients = Clients(settings)
     wanted = {topic.name: topic.max_message_bytes for name in names for topic in STAGES[name].publishes}
     async with clients.cluster() as cluster:
         allowed = await _sizes(cluster, wanted)
+        ahead_s = await ahead_of_controller_s(cluster)
     for topic, needed in wanted.items():
         if allowed.get(topic, needed) < needed:
             raise Unsuitable(
                 f"topic {topic} takes records of at most {allowed[topic]} bytes ({SIZE}), and an event may have "
                 f"{needed}. Raise it: {clients.alter_topic(topic, SIZE, needed)}"
             )
+    if ahead_s is None or abs(ahead_s) <= CLOCK_TOLERANCE_S:
+        return ()
+    return (f"{said(ahead_s)}; {REMEDY}",)
 
 
 async def _sizes(cluster: Cluster, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from workers.diagnosis import Verdict
 from workers.settings import Settings
 from workers.stream.clients import Clients
-from workers.stream.inspection import broker_checks, memory_checks, stamp_checks, topic_checks
+from workers.stream.inspection import broker_checks, clock_checks, memory_checks, stamp_checks, topic_checks
 from workers.stream.inspection.inspected import Check, Inspected
 from workers.stream.plans import planned_topics
 from workers.stream.stamps import OLDEST
@@ -24,7 +24,8 @@ CHECKS: dict[str, Check] = {
     "retention": topic_checks.retention,
     "first offsets": topic_checks.offsets,
     "remembered ids": memory_checks.remembered_ids,
-    "clock": broker_checks.clock,
+    "clock": clock_checks.clock,
+    "workers' clocks": clock_checks.worker_clocks,
 }
 
 

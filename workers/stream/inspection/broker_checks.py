@@ -1,20 +1,17 @@
-"""Checks of the brokers: how many, which release, their clocks and their settings."""
+"""Checks of the brokers: how many, which release, and their settings."""
 
-import time
 from collections.abc import Mapping
 
 from aiokafka.errors import ClusterAuthorizationFailedError
 
 from workers.diagnosis import State
-from workers.stream.cluster import Cluster, Partition
 from workers.stream.features import release_of
-from workers.stream.inspection.inspected import SAFE_COPIES, Findings, Inspected, few
+from workers.stream.inspection.inspected import SAFE_COPIES, Findings, Inspected
 from workers.stream.writer import TRANSACTION_TIMEOUT_MS
 
 LOSES_MARKERS = ("4.3", "4.4")
-CLOCK_TOLERANCE_MS = 2_000
-STAMPED_BY_BROKER = "LogAppendTime"
 TIMEOUT, AUTO_CREATE = "transaction.max.timeout.ms", "auto.create.topics.enable"
+SHORTEST, LONGEST = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
 
 
 async def brokers(kafka: Inspected) -> Findings:
@@ -37,28 +34,8 @@ async def version(kafka: Inspected) -> Findings:
     return State.OK, f"{said}.x; brokers do not tell the last number", ""
 
 
-async def clock(kafka: Inspected) -> Findings:
-    """Only a broker's clock that is ahead shows without writing: records stamped later than now."""
-    later_ms = int(time.time() * 1_000) + CLOCK_TOLERANCE_MS
-    ahead: list[str] = []
-    for name, partitions in kafka.present.items():
-        if kafka.configs[name]["message.timestamp.type"] == STAMPED_BY_BROKER:
-            found = await _offsets_at(kafka.cluster, name, partitions, later_ms)
-            ahead += [name] if any(offset >= 0 for offset in found.values()) else []
-    if ahead:
-        said = f"records are stamped more than {CLOCK_TOLERANCE_MS / 1_000:g} s in this machine's future: {few(ahead)}"
-        return State.WARNING, said, "set the clocks by NTP: deadlines and the day of a draw's key follow them"
-    return State.OK, "no record is stamped in the future; a broker's clock that is behind cannot be seen by reading", ""
-
-
-async def _offsets_at(
-    cluster: Cluster, name: str, partitions: tuple[Partition, ...], time_ms: int
-) -> Mapping[int, int]:
-    return await cluster.insist(lambda: cluster.offsets(name, partitions, time_ms))
-
-
 async def broker_settings(kafka: Inspected) -> Findings:
-    names = [TIMEOUT, AUTO_CREATE]
+    names = [TIMEOUT, AUTO_CREATE, SHORTEST, LONGEST]
     configs = await _configs(kafka, names)
     allowed = {broker: int(config[TIMEOUT]) for broker, config in configs.items() if TIMEOUT in config}
     if len(allowed) < len(kafka.brokers):
@@ -66,10 +43,18 @@ async def broker_settings(kafka: Inspected) -> Findings:
     if short := sorted(broker for broker, most_ms in allowed.items() if most_ms < TRANSACTION_TIMEOUT_MS):
         said = f"{TIMEOUT} is below the workers' {TRANSACTION_TIMEOUT_MS} on brokers {short}"
         return State.FAILED, said, "raise it: no transaction can be started"
+    session_ms = int(kafka.settings.session_timeout_s * 1_000)
+    if refusing := sorted(broker for broker, config in configs.items() if not _allows(config, session_ms)):
+        said = f"brokers {refusing} allow no session of {session_ms} ms ({SHORTEST}, {LONGEST})"
+        return State.FAILED, said, "set TESSERA_SESSION_TIMEOUT_S to what lies between them: no stage can start"
     if loose := sorted(broker for broker, config in configs.items() if config.get(AUTO_CREATE) == "true"):
         said = f"{AUTO_CREATE}=true on brokers {loose}"
         return State.WARNING, said, "a misspelt topic is made instead of refused: set it to false"
     return State.OK, f"transactions may last {min(allowed.values()) // 1_000} s; no topic is made by accident", ""
+
+
+def _allows(config: Mapping[str, str], session_ms: int) -> bool:
+    return int(config.get(SHORTEST, 0)) <= session_ms <= int(config.get(LONGEST, session_ms))
 
 
 async def _configs(kafka: Inspected, names: list[str]) -> dict[int, dict[str, str]]:

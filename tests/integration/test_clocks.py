@@ -1,0 +1,79 @@
+"""Clocks that are apart are said: this machine's and the brokers', and a worker's and the brokers'."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from schemas.topics import GENERATED
+from tests.kafka_client import produce
+from tests.strict_broker import StrictBroker
+from workers.diagnosis import State, Verdict
+from workers.settings import Settings
+from workers.stream import clocks
+from workers.stream.clocks import ahead_s
+from workers.stream.inspection import inspect_kafka
+from workers.stream.preflight import preflight
+
+AHEAD_S = 60.0
+
+
+class ClockAhead:
+    """The module `time` of a machine whose clock is a minute ahead."""
+
+    @staticmethod
+    def time() -> float:
+        return time.time() + AHEAD_S
+
+
+def doctor(kafka: str) -> dict[str, Verdict]:
+    return {found.check: found for found in asyncio.run(inspect_kafka(Settings.read(bootstrap_servers=kafka)))}
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "shown_ms", "answered_s", "ahead"),
+    [
+        (100.0, 100_500, 101.0, 0.0),  # between: they may agree
+        (160.0, 100_000, 161.0, 60.0),
+        (40.0, 100_000, 41.0, -59.0),  # the answer may have taken all of that second
+        (100.0, 99_000, 109.0, 1.0),  # a slow answer makes no clock wrong
+    ],
+)
+def test_a_clock_is_ahead_only_by_what_is_certain(
+    asked_s: float, shown_ms: int, answered_s: float, ahead: float
+) -> None:
+    assert ahead_s(asked_s, shown_ms, answered_s) == pytest.approx(ahead)
+
+
+@pytest.mark.kafka
+def test_a_machine_whose_clock_is_wrong_is_told_at_the_start_and_by_doctor(
+    strict: StrictBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = strict.bootstrap_servers
+    settings = Settings.read(bootstrap_servers=kafka)
+    assert asyncio.run(preflight(["generation"], settings)) == ()
+    assert doctor(kafka)["clock"].state is State.OK
+
+    monkeypatch.setattr(clocks, "time", ClockAhead)
+
+    (warning,) = asyncio.run(preflight(["generation"], settings))
+    found = doctor(kafka)["clock"]
+    assert found.state is State.WARNING
+    for said in (warning, f"{found.said}; {found.advice}"):
+        assert "this machine's clock is" in said and "s ahead of the brokers'" in said and "NTP" in said
+    assert float(warning.split()[4]) == pytest.approx(AHEAD_S, abs=5.0)
+
+
+@pytest.mark.kafka
+def test_a_worker_whose_clock_is_ahead_shows_in_what_it_wrote(strict: StrictBroker) -> None:
+    kafka = strict.bootstrap_servers
+    clock = datetime.now(UTC)
+    produce(kafka, [(b"query", b"{}", [("ce_time", clock.isoformat().encode())])], GENERATED.name)
+    assert doctor(kafka)["workers' clocks"].state is State.OK
+
+    clock += timedelta(seconds=AHEAD_S)
+    produce(kafka, [(b"query", b"{}", [("ce_time", clock.isoformat().encode())])], GENERATED.name)
+
+    found = doctor(kafka)["workers' clocks"]
+    assert found.state is State.WARNING and "generation by" in found.said and "void before" in found.advice
