@@ -23,8 +23,9 @@ class DeadLetterReason(IntEnum):
     CRASHED_WORKER = 12  # three processes in a row ended while they worked on it
     BAD_HEADERS = 14  # a header is not UTF-8, or an envelope attribute is malformed
     BAD_KEY = 15  # the record's key is not the query id of its value
-    BAD_EPOCH = 16  # the scored event names no day to draw on: none, one in the future, or one that is revealed
+    BAD_EPOCH = 16  # the scored event names no day to draw on, or one that had not begun by the broker's clock
     WRONG_PARTITION = 19  # its query id belongs to another partition, whose owner knows whether it was settled
+    KEY_REVEALED = 20  # the key of its day is shown to everybody: a draw could be foretold
 
 
 @unique

@@ -122,7 +122,7 @@ class Keys:
     def __init__(self) -> None:
         self._derive = lru_cache(partial(epoch_key, DRAW_KEY))
 
-    async def key(self, epoch: str | None) -> EpochKey:
+    async def key(self, epoch: str | None, at: datetime | None = None) -> EpochKey:
         return self._derive(epoch)
 
 

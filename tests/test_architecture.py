@@ -60,7 +60,7 @@ ONLY = {
     "workers.held": {"schemas"},  # no clock
     "workers.settlement": {"workers.held", "workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
     "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},
-    "workers.letters": {"workers.errors", "schemas"},  # no clock, no Kafka
+    "workers.letters": {"workers.errors", "workers.mechanism.epochs", "schemas"},  # no clock, no Kafka
     "workers.verification": {  # nothing of what it checks; no clock, no Kafka
         "workers.verification",
         "workers.audit",

@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from schemas.draw import DrawCommitment
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.reasons import DeadLetterReason
 from workers.errors import Refused, SettingsError
-from workers.mechanism.epochs import EpochKey, committed_key, epoch_key, epoch_of, next_epoch
+from workers.mechanism.epochs import EpochKey, committed_key, epoch_key, has_begun, next_epoch
 
 SOURCE = "urn:tessera:keys"
-CLOCKS_MAY_DIFFER = timedelta(minutes=10)  # of scoring and settlement
 
 Publish = Callable[[Event[DrawCommitment]], Awaitable[None]]
 
@@ -34,9 +33,9 @@ def commitments(events: Iterable[Event[DrawCommitment]]) -> dict[str, Committed]
     found: dict[str, Committed] = {}
     for event in events:
         said = event.data
-        first = found.setdefault(said.epoch, Committed(said.epoch, said.key_sha256, event.time))
+        first = found.setdefault(said.epoch, Committed(said.epoch, said.key_sha256, event.recorded_at or event.time))
         if said.key is not None and said.key_sha256 == first.key_sha256 and first.key is None:
-            found[said.epoch] = replace(first, key=said.key, revealed_at=event.time)
+            found[said.epoch] = replace(first, key=said.key, revealed_at=event.recorded_at or event.time)
     return found
 
 
@@ -70,13 +69,17 @@ class KeyRing:
     _keys: dict[str, EpochKey] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def key(self, epoch: str | None) -> EpochKey:
-        """The epoch's key, committed to, and the next one too.
+    async def key(self, epoch: str | None, at: datetime | None = None) -> EpochKey:
+        """The epoch's key, committed to, and the next one too; `at` is when the broker took what is to be drawn.
 
         Refused: no day to draw on. SettingsError: the day is committed to another secret's key.
         """
-        if epoch is None or epoch > epoch_of(self.now() + CLOCKS_MAY_DIFFER):
-            raise Refused(DeadLetterReason.BAD_EPOCH, f"the day of the draw, {epoch}, is none that has begun")
+        if epoch is None or not has_begun(epoch, at or self.now()):
+            raise Refused(
+                DeadLetterReason.BAD_EPOCH,
+                f"the day of the draw, {epoch}, is none that had begun when the broker took the scored event: a clock "
+                "is wrong (`tessera doctor --kafka`). When the day has begun, `tessera dlq redrive` settles it",
+            )
         if epoch not in self._keys:
             async with self._lock:
                 self._keys[epoch] = await self._key(epoch)
@@ -93,7 +96,7 @@ class KeyRing:
     async def _key(self, epoch: str) -> EpochKey:
         key = await self.commit(epoch)
         if self._committed[epoch].key is not None:
-            raise Refused(DeadLetterReason.BAD_EPOCH, f"the key of {epoch} is revealed: a draw could be foretold")
+            raise Refused(DeadLetterReason.KEY_REVEALED, f"the key of {epoch} is revealed: a draw could be foretold")
         await self.commit(next_epoch(epoch))
         return key
 

@@ -13,6 +13,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED
 from workers.errors import TesseraError
+from workers.mechanism.epochs import has_begun
 
 PREFIX = "dlq."
 REDRIVEN = "dlq.redriven"  # the letter that a redriven record comes from
@@ -23,7 +24,7 @@ MOST_SEARCHED_BYTES = 1024 * 1024  # a larger value is not searched for its quer
 #: The topic that each dead-letter topic belongs to.
 SOURCES = {topic.dead_letters: topic for topic in (QUERIES, GENERATED, SCORED)}
 
-#: What is wrong lies in the bytes, and they go out unchanged: also an id that has its reply, and a day of the draw.
+#: What is wrong lies in the bytes, and they go out unchanged: also an id that has its reply, and a day that is over.
 HOPELESS = frozenset(
     reason.name
     for reason in (
@@ -33,7 +34,7 @@ HOPELESS = frozenset(
         DeadLetterReason.BAD_NUMBER,
         DeadLetterReason.BAD_HEADERS,
         DeadLetterReason.BAD_KEY,
-        DeadLetterReason.BAD_EPOCH,
+        DeadLetterReason.KEY_REVEALED,
         DeadLetterReason.DUPLICATE_QUERY,
     )
 )
@@ -186,6 +187,8 @@ def _why_pointless(letter: Letter, at: datetime) -> str | None:
         return f"it was redriven {letter.redrives} times already and refused each time"
     if letter.record.topic == QUERIES.dead_letters:
         return _why_late(letter, at)
+    if letter.reason == DeadLetterReason.BAD_EPOCH.name:
+        return _why_no_day(letter, at)
     return None  # later stages answer a late auction, too: without adverts
 
 
@@ -198,6 +201,19 @@ def _why_late(letter: Letter, at: datetime) -> str | None:
         return f"it would be refused again: {error.reason.name}: {error}"
     if deadline is not None and deadline <= at:
         return f"the deadline that it states, {timestamp(deadline)}, has passed: it would expire again"
+    return None
+
+
+def _why_no_day(letter: Letter, at: datetime) -> str | None:
+    """The broker's time of the redriven record counts: what was too early then may be right now."""
+    try:
+        epoch = SCORED.payload.decode(letter.record.value).draw_epoch  # type: ignore[attr-defined]  # a scored event
+    except BadRecord as error:
+        return f"it would be refused again: {error.reason.name}: {error}"
+    if epoch is None:
+        return "it names no day to draw on: it would be refused again"
+    if not has_begun(epoch, at):
+        return f"the day of its draw, {epoch}, has not begun: redrive it then"
     return None
 
 

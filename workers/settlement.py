@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +31,7 @@ Settled = Event[ReplySettled] | Event[AdvertiserCharged]
 class KeySource(Protocol):
     """Where the key of an epoch comes from; whoever hands it out has published its commitment."""
 
-    async def key(self, epoch: str | None) -> EpochKey: ...
+    async def key(self, epoch: str | None, at: datetime | None = None) -> EpochKey: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Settlement:
 
     async def handle(self, event: Event[CandidatesScored]) -> Sequence[Settled | Event[QuerySettled]]:
         if is_held(event):
-            settled = settle_event(event, await self.keys.key(event.data.draw_epoch))
+            settled = settle_event(event, await self.keys.key(event.data.draw_epoch, event.recorded_at))
         else:
             settled = (_follow(event, _without_auction(event)),)
         return *settled, _query_settled(event, settled[0].digest)

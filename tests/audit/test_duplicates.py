@@ -56,9 +56,56 @@ def test_a_refused_duplicate_is_no_missing_reply() -> None:
 
 
 def test_without_its_letter_it_is() -> None:
-    other = dead_letter_line(letter(SECOND, DeadLetterReason.BAD_SCHEMA))
+    others = dead_letter_line(letter(FIRST))
 
-    assert verdict(*lines([*FIRST.payloads(), SECOND.scored]), other)[0] == [Kind.MISSING_TERMINAL]
+    assert verdict(*lines([SECOND.scored]))[0] == [Kind.MISSING_TERMINAL]
+    assert Kind.MISSING_TERMINAL in verdict(*lines([SECOND.scored]), others)[0]
+
+
+def test_a_letter_of_any_reason_is_the_end_of_its_auction() -> None:
+    """verify takes it for one, and redrive sends it through again."""
+    refused = dead_letter_line(letter(SECOND, DeadLetterReason.BAD_EPOCH))
+
+    assert verdict(*lines([SECOND.scored]), refused)[0] == []
+
+
+def sent_again(log: Log, redriven: bool = True) -> Record:
+    """The refused scored event as `tessera dlq redrive` writes it, or the first of it."""
+    record = make_record(envelop(log.scored), by_broker=True)
+    return replace(record, headers=(*record.headers, ("dlq.redriven", b"a/0/1"))) if redriven else record
+
+
+def judged(*records: Record) -> tuple[list[Kind], dict[str, int]]:
+    found: list[Finding] = []
+    audit = Audit(found.append, [DRAW_KEY], Horizon(settled_from=AT - 10_000, complete_until=AT + 10_000))
+    for record in records:
+        if (entry := read_record(record)) is not None:
+            audit.add(entry)
+    return [finding.kind for finding in found], dict(audit.finish().notes)
+
+
+def test_an_auction_that_was_redriven_ends_in_its_reply() -> None:
+    refused = letter(FIRST, DeadLetterReason.BAD_EPOCH)
+    settled = [make_record(envelop(payload)) for payload in (*FIRST.before, FIRST.reply, *FIRST.bills)]
+
+    found, notes = judged(sent_again(FIRST, redriven=False), refused, sent_again(FIRST), *settled)
+
+    assert (found, notes["auctions"], notes["refused"], notes.get("scored_again", 0)) == ([], 1, 0, 0)
+
+
+def test_and_without_being_redriven_that_reply_is_one_too_many() -> None:
+    refused = letter(FIRST, DeadLetterReason.BAD_EPOCH)
+    settled = [make_record(envelop(payload)) for payload in (FIRST.reply, *FIRST.bills)]
+
+    assert Kind.SECOND_TERMINAL in judged(sent_again(FIRST, redriven=False), refused, *settled)[0]
+
+
+def test_an_auction_that_is_refused_again_after_it_was_redriven_is_refused_once() -> None:
+    refused = letter(FIRST, DeadLetterReason.BAD_EPOCH)
+
+    found, notes = judged(sent_again(FIRST, redriven=False), refused, sent_again(FIRST), refused)
+
+    assert (found, notes["refused"]) == ([], 1)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before its letter", "after its letter"])
@@ -81,7 +128,7 @@ def test_on_kafka_the_letter_is_read_from_its_topic() -> None:
         if (entry := read_record(record)) is not None:
             audit.add(entry)
 
-    assert audit.finish().notes == {"duplicates": 1}
+    assert audit.finish().notes == {"duplicates": 1, "refused": 1}
 
 
 def test_the_receipt_is_of_the_auction_that_counts() -> None:

@@ -117,6 +117,18 @@ async def test_only_a_day_that_has_begun_is_drawn_on(epoch: str | None) -> None:
     assert topic.events == []  # and nothing is committed to
 
 
+async def test_the_brokers_clock_says_which_day_has_begun_and_settlements_does_not() -> None:
+    """Scoring at two minutes past midnight, settlement's clock at a quarter to: the record is nobody's fault."""
+    behind, midnight = AT - timedelta(minutes=15), AT + timedelta(seconds=1)
+    topic = Topic()
+    ring = KeyRing((OLD,), topic.publish, topic.read, lambda: behind - timedelta(days=3))
+
+    assert await ring.key(TOMORROW, midnight + timedelta(minutes=2)) == epoch_key(OLD, TOMORROW)
+    assert await ring.key(TOMORROW, behind) == epoch_key(OLD, TOMORROW)  # or scoring's is ahead of the broker's
+    with pytest.raises(Refused, match="redrive"):
+        await ring.key(TOMORROW, midnight - timedelta(hours=2))
+
+
 async def test_scorings_clock_may_be_a_little_ahead() -> None:
     assert await Topic().ring(OLD).key(TOMORROW) == epoch_key(OLD, TOMORROW)  # AT is a second before midnight
 

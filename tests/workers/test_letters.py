@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED, Topic
-from tests.builders import make_generated, make_query, make_record
+from tests.builders import make_generated, make_query, make_record, make_scored
 from workers.errors import TesseraError
 from workers.letters import HOPELESS, MOST_REDRIVES, SOURCES, Letter, Place, find, parse_place, redriven, why_not
 from workers.stream.step import dead_letter
@@ -111,7 +111,13 @@ def test_a_redriven_record_that_is_refused_again_counts_on() -> None:
 def test_reasons_that_lie_in_the_bytes_need_force(reason: Reason) -> None:
     letter = query_letter(reason)
 
-    may_succeed = (Reason.EXPIRED, Reason.ENGINE_REJECTED, Reason.RETRIES_EXHAUSTED, Reason.WRONG_PARTITION)
+    may_succeed = (
+        Reason.EXPIRED,
+        Reason.ENGINE_REJECTED,
+        Reason.RETRIES_EXHAUSTED,
+        Reason.BAD_EPOCH,
+        Reason.WRONG_PARTITION,
+    )
     assert (why_not(letter, AT, force=False) is None) == (reason in may_succeed)
     assert (why_not(letter, AT, force=False) is not None) == (
         reason.name in HOPELESS or reason is Reason.CRASHED_WORKER
@@ -135,6 +141,21 @@ def test_later_stages_answer_a_late_auction_without_adverts() -> None:
 
     assert why_not(letter, AT + timedelta(days=10_000), force=False) is None
     assert redriven(letter).topic == GENERATED.name
+
+
+def scored_letter(**changes: object) -> Letter:
+    return letter_of(make_record(make_scored(**changes)), Reason.BAD_EPOCH)  # type: ignore[arg-type]
+
+
+def test_an_auction_is_redriven_when_its_day_has_begun() -> None:
+    """AT is midnight: the day of its draw begins within the hour by which clocks may differ, or tomorrow."""
+    day, tomorrow = scored_letter(draw_epoch="2026-11-24"), scored_letter(draw_epoch="2026-11-25")
+
+    assert why_not(day, AT - timedelta(minutes=59), force=False) is None
+    assert "2026-11-25, has not begun: redrive it then" in str(why_not(tomorrow, AT, force=False))
+    assert why_not(tomorrow, AT, force=True) is None
+    assert why_not(tomorrow, AT + timedelta(days=1), force=False) is None
+    assert "no day" in str(why_not(scored_letter(draw_epoch=None), AT, force=False))
 
 
 def test_a_record_that_is_no_query_is_said_to_be_refused_again() -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def test_nobody_who_takes_no_part_is_late() -> None:
 
 async def test_a_late_auction_needs_no_key_of_the_draw() -> None:
     class Nobodys:
-        async def key(self, epoch: str | None) -> EpochKey:
+        async def key(self, epoch: str | None, at: datetime | None = None) -> EpochKey:
             raise AssertionError("no draw")
 
     reply, used = await Settlement(Nobodys()).handle(taken(timedelta(days=1)))

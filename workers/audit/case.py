@@ -16,6 +16,7 @@ class Open:
     scored: int = 0  # scored events that were read
     reply: Reply | None = None
     refused: set[str] = field(default_factory=set)  # digests of scored events that are dead letters
+    why_refused: str = ""  # of the last of them
     bills: dict[str, AdvertiserCharged] = field(default_factory=dict)  # by charge id
     newest: int = 0
 
@@ -43,10 +44,15 @@ class Open:
         if auction.digest not in self.refused:
             self.events.setdefault(auction.digest, auction)
 
-    def refuse(self, digest: str) -> None:
+    def refuse(self, digest: str, why: str) -> None:
         """The dead letter of a scored event."""
         self.refused.add(digest)
+        self.why_refused = why
         self.events.pop(digest, None)
+
+    def redrive(self, digest: str) -> None:
+        """The scored event was sent through again: its letter is not its end."""
+        self.refused.discard(digest)
 
     def has_reply_from(self, digest: str) -> bool:
         """Whether the reply was made from this scored event."""
@@ -60,7 +66,8 @@ class Open:
 
     def closed(self) -> "Closed":
         event = self.settled_from
-        return Closed(frozenset(self.bills), self.refused | ({event.digest} if event else set()))
+        ended = self.refused | ({event.digest} if event else set())
+        return Closed(frozenset(self.bills), ended, self.reply is not None, self.why_refused)
 
 
 @dataclass(slots=True)
@@ -69,6 +76,12 @@ class Closed:
 
     charge_ids: frozenset[str]
     ended: set[str]  # digests
+    replied: bool
+    why_refused: str
+
+    def reopened(self) -> Open:
+        """The auction, where it ended in a dead letter that is sent through again."""
+        return Open(scored=1, refused=self.ended, why_refused=self.why_refused)
 
 
 def _named(settled: ReplySettled) -> str | None:

@@ -18,7 +18,7 @@ from workers.audit.examination import Reply, examine
 from workers.audit.findings import Finding, Invariant, Kind, Tally
 from workers.audit.keys import Keys
 from workers.audit.logged import read_scored
-from workers.audit.reading import Entry
+from workers.audit.reading import DUPLICATE, Entry
 
 CLOSED = 4_096
 RIGHT = {Kind.UNKNOWN_AUCTION: "a scored event before it", Kind.SECOND_SCORED: "the first one"}
@@ -48,9 +48,9 @@ class Ledger:
         return len(self._open)
 
     def add(self, entry: Entry) -> None:
-        """A scored, settled or charged event, or a scored one that was refused as a duplicate."""
+        """A scored, settled or charged event, or a scored one that was refused."""
         data = entry.data
-        if entry.duplicate and isinstance(data, CandidatesScored):
+        if entry.refusal and isinstance(data, CandidatesScored):
             self._refused(data, entry)
         elif isinstance(data, CandidatesScored):
             self._scored(data, entry)
@@ -73,12 +73,23 @@ class Ledger:
         self._open.clear()
 
     def _scored(self, data: CandidatesScored, entry: Entry) -> None:
+        if entry.redriven:
+            self._redriven(data.auction_id, entry.sha256)
         case = self._case(data.auction_id, entry)
-        if case is None or case.scored:
+        if not entry.redriven and (case is None or case.scored):
             self.tally.notes["scored_again"] += 1
         if case is not None:
             case.add(read_scored(data, entry.sha256, entry.recorded_at))
             self._close_if_complete(data.auction_id, case)
+
+    def _redriven(self, auction_id: str, digest: str) -> None:
+        """The end of a refused auction was not its end."""
+        closed = self._closed.get(auction_id)
+        if closed is not None and not closed.replied:
+            self._open[auction_id] = self._closed.pop(auction_id).reopened()
+            self.tally.notes[_note(closed.why_refused)] -= 1
+        if auction_id in self._open:
+            self._open[auction_id].redrive(digest)
 
     def _refused(self, data: CandidatesScored, entry: Entry) -> None:
         case = self._case(data.auction_id, entry)
@@ -88,7 +99,7 @@ class Ledger:
         elif case is None:
             ended.add(entry.sha256)
         else:
-            case.refuse(entry.sha256)
+            case.refuse(entry.sha256, entry.refusal)
             self._close_if_complete(data.auction_id, case)
 
     def _settled(self, data: ReplySettled, entry: Entry) -> None:
@@ -129,7 +140,7 @@ class Ledger:
 
     def _examine(self, case: Open) -> None:
         if case.reply is None:
-            self._duplicate(case)
+            self._ended_refused(case)
             return
         first = next(iter(case.events.values()))
         auction = case.settled_from or first  # a reply that names another event than is there says so of itself
@@ -139,16 +150,16 @@ class Ledger:
         self.tally.checked[Invariant.TERMINALS] += 1
         examine(self.tally, self.keys, auction, case.reply, list(case.bills.values()))
 
-    def _duplicate(self, case: Open) -> None:
-        """An auction that another one of the same query id came before: it may have no bills."""
-        self.tally.notes["duplicates"] += 1
+    def _ended_refused(self, case: Open) -> None:
+        """An auction that ended in a dead letter: it may have no bills."""
+        self.tally.notes[_note(case.why_refused)] += 1
         self.tally.checked[Invariant.TERMINALS] += 1
         for bill in case.bills.values():
             self._billed(Kind.EXTRA_CHARGE, bill, "a charge of an auction that was refused")
 
     def _incomplete(self, auction_id: str, case: Open) -> None:
         if case.only_refused:
-            self._duplicate(case)  # its scored event is gone from the topic; the dead letter holds it
+            self._ended_refused(case)  # its scored event is gone from the topic; the dead letter holds it
         elif case.events and case.reply is not None:
             self._examine(case)  # which finds the bills missing
         elif case.events:
@@ -187,3 +198,8 @@ class Ledger:
     def _past_retention(self) -> None:
         self.tally.notes["past_retention"] += 1
         self.tally.unverifiable[Invariant.TERMINALS] += 1
+
+
+def _note(why_refused: str) -> str:
+    """What an auction that was refused counts as: another has its query id, or it can be sent through again."""
+    return "duplicates" if why_refused == DUPLICATE else "refused"

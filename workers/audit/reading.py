@@ -1,6 +1,6 @@
 """From lines and records to the entries of an audit: the four types it needs, decoded, with digests and places.
 
-A fifth kind of entry is a scored event that settlement refused because its query id had been used: its dead letter.
+A fifth kind of entry is a scored event that settlement refused: its dead letter.
 """
 
 import base64
@@ -20,7 +20,8 @@ from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, SC
 
 TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS)
 NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
-REASON_HEADER, DUPLICATE = "dlq.reason", DeadLetterReason.DUPLICATE_QUERY.name
+REASON_HEADER, REDRIVEN_HEADER = "dlq.reason", "dlq.redriven"
+DUPLICATE = DeadLetterReason.DUPLICATE_QUERY.name
 DIGESTED = (SCORED.name, SETTLED.name)
 
 
@@ -32,7 +33,8 @@ class Entry:
     sha256: str  # of the value; empty where nothing refers to it
     at: int
     false_reveal: bool = False  # a key was revealed whose SHA-256 is not the one beside it
-    duplicate: bool = False  # a scored event in a dead letter: another auction has its query id
+    refusal: str = ""  # of a scored event in a dead letter: the reason
+    redriven: bool = False  # a scored event that was a dead letter and was sent through again
     recorded_at: datetime | None = None  # when the broker took it, where the log says so
 
 
@@ -51,13 +53,14 @@ def read_line(line: bytes, number: int) -> Entry | None:
 def read_record(record: Record) -> Entry | None:
     """The entry in a record of one of the NAMES, or None for a dead letter that is passed over. Raises BadRecord."""
     if record.topic == SCORED.dead_letters:
-        is_duplicate = (REASON_HEADER, DUPLICATE.encode()) in record.headers
-        return _duplicate(record.value or b"", record.timestamp_ms) if is_duplicate else None
+        reason = dict(record.headers).get(REASON_HEADER) or b""
+        return _refused(record.value or b"", record.timestamp_ms, reason.decode(errors="replace"))
     for name, value in record.headers:
         if name == "ce_type" and value != record.topic.encode():
             raise BadRecord(DeadLetterReason.BAD_HEADERS, f"ce_type is {value!r}; this topic carries {record.topic}")
     entry = _entry(record.topic, record.value or b"", record.timestamp_ms)
-    return replace(entry, recorded_at=record.time) if record.stamped_by_broker else entry
+    redriven = any(name == REDRIVEN_HEADER for name, _ in record.headers)
+    return replace(entry, redriven=redriven, recorded_at=record.time if record.stamped_by_broker else None)
 
 
 def _check(kind: str, attributes: Mapping[str, object]) -> None:
@@ -73,20 +76,24 @@ def _check(kind: str, attributes: Mapping[str, object]) -> None:
 
 
 def _dead_letter(letter: object, at: int) -> Entry | None:
-    """The entry in a dead letter's line: only that of a duplicate is of interest."""
-    if not isinstance(letter, dict) or (letter.get("type"), letter.get("dlqreason")) != (
-        SCORED.dead_letters,
-        DUPLICATE,
-    ):
+    """The entry in a dead letter's line: only that of a scored event is of interest."""
+    if not isinstance(letter, dict) or letter.get("type") != SCORED.dead_letters:
         return None
     try:
-        return _duplicate(base64.b64decode(letter["data_base64"], validate=True), at)
+        value = base64.b64decode(letter["data_base64"], validate=True)
     except (ValueError, TypeError):
         raise BadRecord(DeadLetterReason.BAD_JSON, "data_base64 is not base64") from None
+    return _refused(value, at, str(letter.get("dlqreason", "")))
 
 
-def _duplicate(value: bytes, at: int) -> Entry:
-    return Entry(SCORED.payload.decode(value), sha256(value).hexdigest(), at, duplicate=True)
+def _refused(value: bytes, at: int, reason: str) -> Entry | None:
+    """None for bytes that no auction can be told from: they were refused for that."""
+    try:
+        return Entry(SCORED.payload.decode(value), sha256(value).hexdigest(), at, refusal=reason or "?")
+    except BadRecord:
+        if reason == DUPLICATE:
+            raise
+        return None
 
 
 def _whole(text: bytes) -> object:

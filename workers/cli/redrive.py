@@ -59,8 +59,9 @@ def redrive(
     Only a query with neither key nor query_id gets a new id with each redrive, and so an auction and bills of its own.
 
     Refused unless --force: reasons that lie in the bytes themselves (BAD_JSON, BAD_SCHEMA, BAD_NUMBER, TOO_LARGE,
-    BAD_HEADERS, BAD_KEY, BAD_EPOCH, DUPLICATE_QUERY), queries whose stated deadline has passed, and records that were
-    redriven three times. A letter that is refused among those named stops the command; with --all it is left out.
+    BAD_HEADERS, BAD_KEY, KEY_REVEALED, DUPLICATE_QUERY), queries whose stated deadline has passed, auctions whose day
+    has not begun (BAD_EPOCH), and records that were redriven three times. A letter that is refused among those named
+    stops the command; with --all it is left out.
 
     \b
     Examples:

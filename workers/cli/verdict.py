@@ -20,6 +20,7 @@ NOTES = {
     "in_flight": "auctions in flight, incomplete and younger than the grace period",
     "past_retention": "auctions older than replies are kept, incomplete",
     "duplicates": "auctions of query ids that were used before; settlement refused them, and nobody paid",
+    "refused": "auctions that settlement refused, and nobody paid; `tessera dlq list` says why",
     "scored_again": "scored events of auctions that had one: settled and billed once, but a model's time was wasted",
     "unreadable": "records on the scored topic that are no event; settlement refuses them as well",
     "by_decimal": "charges decided in 50-digit decimals",

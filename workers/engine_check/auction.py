@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -86,7 +87,7 @@ class Held:
 class _PublicKeys:
     """The demonstration's keys of the draw: nobody is charged for this auction."""
 
-    async def key(self, epoch: str | None) -> EpochKey:
+    async def key(self, epoch: str | None, at: datetime | None = None) -> EpochKey:
         return epoch_key(DEMO_DRAW_KEY.get_secret_value().encode(), epoch)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from schemas.identity import netstrings
 
+CLOCKS_MAY_DIFFER: Final = timedelta(hours=1)  # scoring's and the broker's
 DERIVATION: Final = "draw-epoch-v1"
 
 
@@ -39,6 +40,14 @@ def committed_key(secrets: Sequence[bytes], epoch: str, key_sha256: str) -> Epoc
 def epoch_of(moment: datetime) -> str:
     """The epoch of a moment: its day in UTC."""
     return moment.astimezone(UTC).date().isoformat()
+
+
+def has_begun(epoch: str, at: datetime) -> bool:
+    """Whether a day has begun by a clock that may be behind the one that named the day.
+
+    Drawing early gives nothing away: a day's key is committed to before it is used, and shown after the day.
+    """
+    return epoch <= epoch_of(at + CLOCKS_MAY_DIFFER)
 
 
 def next_epoch(epoch: str) -> str:

@@ -69,7 +69,7 @@ class Recomputed:
         if entry is None:
             return None
         self._audit.add(entry)
-        return None if entry.duplicate else entry.data
+        return None if entry.refusal else entry.data
 
     def finish(self) -> None:
         tally = self._audit.finish()
