@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from workers.principals import Principal, principals  # noqa: E402  # the checkout itself, installed or not
-from workers.settings import settings_table  # noqa: E402
+from workers.settings_table import settings_table  # noqa: E402
 
 README = ROOT / "README.md"
 SECURITY = ROOT / "infra" / "security.md"

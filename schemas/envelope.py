@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -38,6 +38,7 @@ class Event(Generic[P]):
     expiry_time: datetime | None = None  # a stated deadline: nobody waits for the reply any more
     trace_parent: str | None = None
     origin: tuple[str, ...] = ()  # where it was read; only for deriving ids
+    stamped_at: datetime | None = field(default=None, compare=False)  # the record's stamp, whoever set it
     recorded_at: datetime | None = None  # when the broker took the record; None where only its producer stamped it
 
     @property
@@ -123,6 +124,7 @@ def from_record(record: Record, topic: Topic) -> Event[Payload]:
         expiry_time=getattr(data, "stated_deadline", None) or moment(attributes, "expirytime"),
         trace_parent=attributes.get("traceparent"),
         origin=record.origin,
+        stamped_at=_stamp_or_none(record),
         recorded_at=_stamp(record) if record.stamped_by_broker else None,
     )
 
@@ -177,6 +179,13 @@ def _stamp(record: Record) -> datetime:
         return record.time
     except (ValueError, OverflowError, OSError):
         raise bad_headers(f"the record's timestamp, {record.timestamp_ms} ms, is no time") from None
+
+
+def _stamp_or_none(record: Record) -> datetime | None:
+    try:
+        return _stamp(record) if record.timestamp_ms > 0 else None
+    except BadRecord:
+        return None
 
 
 def _subject(record: Record, declared: str | None) -> str:

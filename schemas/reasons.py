@@ -17,7 +17,7 @@ class DeadLetterReason(IntEnum):
     TOO_LARGE = 3  # the value has more bytes than the topic's readers accept
     BAD_NUMBER = 4  # NaN, an infinity, or a number outside its bounds
     DUPLICATE_QUERY = 7  # its query id was settled, by another auction or from another scored event: that one stands
-    EXPIRED = 8  # the deadline had passed when the query was read
+    EXPIRED = 8  # its deadline had passed when the query was read, or it is older than settled ids are remembered
     ENGINE_REJECTED = 10  # the model cannot take this question (too long for its context)
     RETRIES_EXHAUSTED = 11  # the engine timed out again and again, and the deadline allows no more attempts
     CRASHED_WORKER = 12  # three processes in a row ended while they worked on it

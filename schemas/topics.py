@@ -51,7 +51,8 @@ CHARGED = Topic(AdvertiserCharged, "advertiser_id", timedelta(days=400), 12, MEB
 COMMITMENTS = Topic(DrawCommitment, "epoch", timedelta(days=400), 1, MEBIBYTE)
 INCENTIVES = Topic(IncentiveMeasured, "query_id", timedelta(days=90), 4, MEBIBYTE)
 
-# As many partitions as SCORED: who owns a partition of that owns the memory of its ids.
+# As many partitions as SCORED: who owns a partition of that owns the memory of its ids. TESSERA_ID_WINDOW_DAYS says how
+# long it is kept; made by a release without that setting, it is kept for ever.
 SETTLED_QUERIES = Topic(QuerySettled, "query_id", FOR_EVER, SCORED.partitions, MEBIBYTE, cleanup="compact")
 
 TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES)

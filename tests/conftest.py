@@ -20,10 +20,11 @@ from workers.stream.first_offsets import initialise_offsets
 
 
 @pytest.fixture(scope="session", autouse=True)
-def plaintext_is_allowed() -> Iterator[None]:
-    """The brokers of most tests have no TLS and no users; those with both say so."""
+def settings_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The brokers of most tests have no TLS and no users; those with both say so. The home folder stays as it is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TESSERA_ALLOW_PLAINTEXT", "true")
+        patch.setenv("TESSERA_STATE_FOLDER", str(tmp_path_factory.mktemp("state")))
         yield
 
 

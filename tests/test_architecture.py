@@ -33,7 +33,7 @@ ARROW = (
     ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
     ("workers.verification",),
     ("workers.settings",),
-    ("workers.pipeline", "workers.models"),
+    ("workers.pipeline", "workers.models", "workers.settings_table"),
     ("workers.principals", "workers.engine_check"),
     ("workers.stream", "workers.metrics", "workers.own_model_metrics"),
     ("workers.health",),
@@ -97,9 +97,10 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.experiments",
         "workers.splitting",
     ),
+    "rocksdict": ("workers.stream.dedup",),
     "click": ("workers.cli",),
     "rich": ("workers.cli",),
-    "pydantic": ("schemas", "workers.settings", "workers.rewards.choices"),
+    "pydantic": ("schemas", "workers.settings", "workers.settings_table", "workers.rewards.choices"),
     "pydantic_settings": ("workers.settings",),
     "vllm": ("workers.engines.vllm_local",),
     "huggingface_hub": ("workers.engines.vllm_local",),
@@ -119,6 +120,7 @@ FILES = {
 CORE = ("workers.settlement", "workers.generation", "workers.scoring", "workers.pipeline", "workers.mechanism.outcome")
 BLOCKED = (
     "aiokafka",
+    "rocksdict",
     "faust",
     "ctranslate2",
     "vllm",

@@ -33,6 +33,7 @@ class Policy:
     deadline: timedelta  # this stage's time for a query that states none: an outage must not expire a backlog
     reward_limit_nats: float
     sampling_key: bytes
+    window: timedelta = timedelta(days=7)  # older queries are not answered: their ids may have been forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,7 @@ class Generation:
     async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
         received, stated = event.recorded_at or self.now(), event.expiry_time
         work_for_query_of(received)
-        if stated is not None and stated <= self.now():
-            raise Refused(
-                DeadLetterReason.EXPIRED, f"the deadline {stated.isoformat()} had passed when the query was read"
-            )
+        self._refuse_late(event)
         auction_id = derive("auction", *event.origin, event.subject)
         bidders, abstentions = self._admit(event.data)
         plan = self._plan(event.data, bidders)
@@ -84,6 +82,22 @@ class Generation:
             fallback=_candidate(0, fallback),
         )
         return (event.follow(generated, source=SOURCE, auction_id=auction_id, time=self.now()),)
+
+    def _refuse_late(self, event: Event[QuerySubmitted]) -> None:
+        """Refused, EXPIRED: nobody waits for the reply, or settlement will not know whether there was one before."""
+        stated, stamped = event.expiry_time, event.recorded_at or event.stamped_at
+        if stated is not None and stated <= self.now():
+            raise Refused(
+                DeadLetterReason.EXPIRED, f"the deadline {stated.isoformat()} had passed when the query was read"
+            )
+        if stamped is not None and stamped < self.now() - self.policy.window:
+            whose = "the broker" if event.recorded_at else "its producer (a wrong clock, or seconds for milliseconds?)"
+            raise Refused(
+                DeadLetterReason.EXPIRED,
+                f"the record was stamped {stamped.isoformat()} by {whose}. Queries older than "
+                f"{self.policy.window.days} days are not settled, as their ids may be forgotten "
+                "(TESSERA_ID_WINDOW_DAYS): ask again under a new id",
+            )
 
     def _admit(self, query: QuerySubmitted) -> tuple[tuple[Bidder, ...], tuple[Abstention, ...]]:
         """Who takes part and who does not, by rules that read no bid."""

@@ -88,6 +88,7 @@ def _generation(means: Means) -> Worker:
         deadline=timedelta(seconds=settings.deadline_s),
         reward_limit_nats=settings.reward_limit_nats,
         sampling_key=settings.sampling_key.get_secret_value().encode(),
+        window=timedelta(days=settings.id_window_days),
     )
     return Generation(_required(means.engine), policy, now, means.context_aware)
 

@@ -3,7 +3,6 @@
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -132,6 +131,14 @@ class Settings(BaseSettings):
     partitions: Annotated[int, Field(ge=1, le=1_024)] = Field(
         4, description="Partitions of the query, candidate and reply topics when they are created; final."
     )
+    id_window_days: Annotated[float, Field(gt=0, le=1_000)] = Field(
+        7.0,
+        description="Days for which a settled query's id is refused when it comes again; older queries are refused.",
+    )
+    state_folder: str = Field(
+        "",
+        description="Folder in which settlement keeps those ids on disk; empty takes `~/.local/state/tessera/ids`.",
+    )
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = Field(
         10.0, description="Seconds without a heartbeat after which another worker takes over a partition."
     )
@@ -193,30 +200,6 @@ def _explain(error: ValidationError) -> str:
     secret = "key" in name or "password" in name or name in MAY_HOLD_PASSWORD
     shown = "" if secret else f" (it is {problem['input']!r})"
     return f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}{shown}"
-
-
-@dataclass(frozen=True)
-class SettingRow:
-    """One line of the settings table."""
-
-    variable: str
-    default: str
-    description: str
-
-
-def settings_table() -> list[SettingRow]:
-    """Every setting, for `tessera run --help` and the README."""
-    return [
-        SettingRow(PREFIX + name.upper(), _shown(field.default), field.description or "")
-        for name, field in Settings.model_fields.items()
-    ]
-
-
-def _shown(default: object) -> str:
-    if default is None:
-        return "none"
-    text = default.get_secret_value() if isinstance(default, SecretStr) else str(default)
-    return text or "empty"
 
 
 def preset(defaults: Mapping[str, str], needs: Mapping[str, str]) -> None:

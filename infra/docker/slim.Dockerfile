@@ -9,10 +9,13 @@ COPY workers workers
 RUN python -m venv /opt/tessera && /opt/tessera/bin/pip install --no-cache-dir .
 
 FROM python:3.11-slim-bookworm
-RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tessera
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tessera \
+    && install --directory --owner=tessera --group=tessera /var/lib/tessera
 COPY --from=build /opt/tessera /opt/tessera
-# Nothing is written at run time (no bytecode, no caches), so the root file system can be read-only.
-ENV PATH=/opt/tessera/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Nothing is written at run time (no bytecode, no caches) but settled ids, for which a volume can be mounted at
+# /var/lib/tessera, so the root file system can be read-only.
+ENV PATH=/opt/tessera/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    TESSERA_STATE_FOLDER=/var/lib/tessera/ids
 USER 10001:10001
 # Exec form: the worker gets SIGTERM itself, as process 1 or from an init before it.
 ENTRYPOINT ["tessera"]

@@ -23,6 +23,8 @@ from workers.stream.features import release_of
 from workers.stream.inspection import CHECKS, memory_checks
 from workers.stream.inspection.inspected import Inspected
 from workers.stream.inspection.topic_checks import copies, leaders, message_size, topic_settings, topics
+from workers.stream.inspection.window_checks import id_window
+from workers.stream.plans import planned_topics
 
 ANSWER_WITHIN_S = 15
 UNREACHABLE = {"kafka": f"127.0.0.1:{free_port()}"}
@@ -145,6 +147,31 @@ def one_topic(copies_kept: int = 3, leader: int = 1, plans: int = 1, **changed: 
 async def test_each_deviation_is_found(check: Any, kafka: Inspected, state: State) -> None:
     found, said, advice = await check(kafka)
     assert found == state and said and (advice or state == State.OK)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept_days", "state", "says"),
+    [
+        ("compact,delete", 15, State.OK, "keeps ids for 15 days"),
+        ("delete,compact", 20, State.OK, "keeps ids for 20 days"),
+        ("compact", 7, State.WARNING, "keeps every id for ever, and 15 days are needed"),
+        ("compact,delete", -1, State.WARNING, "keeps every id for ever"),
+        ("compact,delete", 7, State.FAILED, "forgets ids after 7 days, and TESSERA_ID_WINDOW_DAYS needs 15 days"),
+    ],
+)
+async def test_the_topic_of_settled_ids_is_told_by_what_the_window_needs(
+    policy: str, kept_days: int, state: State, says: str
+) -> None:
+    kept_ms, settings = kept_days * 86_400_000, Settings.read()
+    plans = {plan.name: plan for plan in planned_topics(settings) if plan.name == SETTLED_QUERIES.name}
+    topics = {name: (Partition(0, 1, 1),) for name in plans}
+    configs = {name: {"cleanup.policy": policy, "retention.ms": str(max(-1, kept_ms))} for name in plans}
+
+    found, said, advice = await id_window(Inspected(settings, None, plans, (1,), topics, configs))  # type: ignore[arg-type]
+
+    assert found == state and says in said
+    if state is not State.OK:
+        assert "--add-config cleanup.policy=[compact,delete],retention.ms=1296000000,segment.ms=86400000" in advice
 
 
 def test_probe_says_what_it_needs_where_there_is_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

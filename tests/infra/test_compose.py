@@ -106,6 +106,14 @@ def test_only_settlement_has_the_draw_key_and_the_default_says_what_it_is() -> N
     assert set(keys.values()) == {None}
 
 
+def test_settled_ids_outlive_the_container() -> None:
+    volume, target = SERVICES["settlement"]["volumes"][0].split(":")
+
+    assert volume in COMPOSE["volumes"]
+    assert Path(target) in Path(settings_of(OURS["settlement"])["state_folder"]).parents
+    assert f"--group=tessera {target}" in (TOP / OURS["settlement"]["build"]["dockerfile"]).read_text(encoding="utf-8")
+
+
 def test_stages_serve_metrics_where_prometheus_and_the_health_check_look() -> None:
     scrape = yaml.safe_load((TOP / "infra/prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     discovery = scrape[0]["dns_sd_configs"][0]

@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, RecordListTooLargeError
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
@@ -19,9 +20,12 @@ from aiokafka.protocol.transaction import (
 )
 from aiokafka.record.memory_records import MemoryRecords
 
+from tests.simulation.batches import batches
 from tests.simulation.broker import MILLISECONDS, Broker, place_of_offsets
 from tests.simulation.log import Stored
 from tests.simulation.transactions import Place
+
+MOST_FETCHED = 5
 
 
 class Api:
@@ -39,6 +43,7 @@ class Api:
             OffsetFetchRequest: self._offset_fetch,
             OffsetRequest: self._edges,
             MetadataRequest: self._metadata,
+            FetchRequest: self._fetch,
             FindCoordinatorRequest: lambda _: Answer(error_code=0, coordinator_id=0),
         }
 
@@ -68,8 +73,16 @@ class Api:
 
     def _edges(self, request: Any) -> Any:
         ((topic, numbers),) = request._topics
-        rows = [(number, 0, -1, 0 if edge == -2 else self._broker.logs[topic][number].end) for number, edge in numbers]
+        rows = [(number, 0, -1, self._broker.logs[topic][number].edge(edge)) for number, edge in numbers]
         return Answer(topics=[(topic, rows)])
+
+    def _fetch(self, request: Any) -> Any:
+        """Of one partition, raw, committed records only."""
+        ((topic, ((number, position, _),)),) = request.topics
+        log = self._broker.logs[topic][number]
+        records, aborted = batches(log.entries[position : log.stable][:MOST_FETCHED])
+        row = number, 0, log.end, log.stable, 0, aborted, -1, records
+        return Answer(API_VERSION=11, topics=[(topic, [row])])
 
     def _offset_fetch(self, request: Any) -> Any:
         if code := self._loading_code("group"):

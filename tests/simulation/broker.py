@@ -4,12 +4,14 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from tests.builders import SUBMITTED_AT
 from tests.simulation.clock import NOBODY, VirtualLoop
 from tests.simulation.groups import Group
 from tests.simulation.log import Fate, PartitionLog, Stored
 from tests.simulation.transactions import Place, TransactionCoordinator
 
 MILLISECONDS = 1_000
+BEGAN_MS = int(SUBMITTED_AT.timestamp() * MILLISECONDS)  # of the builders' queries, and of the workers' clock
 OFFSETS = "__consumer_offsets"
 MARKER_DELAYS_S = (0.0005, 0.03)
 SLOW_MARKER_S = 0.6
@@ -119,7 +121,7 @@ class Broker:
         return record.offset
 
     def now_ms(self) -> int:
-        return 1_700_000_000_000 + int(self._loop.time() * MILLISECONDS)
+        return BEGAN_MS + int(self._loop.time() * MILLISECONDS)
 
     def _write_marker(self, place: Place, pid: int, epoch: int, fate: Fate) -> None:
         if fate is Fate.ABORTED:

@@ -19,6 +19,7 @@ from workers.stream.security import ANONYMOUS
 
 NODE = 0
 REFRESH_S = 0.02
+LONG_POLL_S = 0.5
 
 
 class Topology:
@@ -47,7 +48,10 @@ class SimulatedClient:
     async def send(self, node: int, request: Any, *, group: Any = None) -> Any:
         handle = self._network.api.handle
         kind = type(request).__name__.removesuffix("Request")
-        return await self._network.ask(kind, lambda: handle(request), self._timeout_s)
+        answer = await self._network.ask(kind, lambda: handle(request), self._timeout_s)
+        if kind == "Fetch" and not answer.topics[0][1][0][-1]:
+            await asyncio.sleep(LONG_POLL_S)  # the broker waits for records
+        return answer
 
     async def bootstrap(self) -> None:
         await self.send(NODE, MetadataRequest())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tests.simulation.clients import SimulatedClients
 from tests.simulation.clock import NOBODY, Process
+from tests.simulation.disk import Disk
 from tests.simulation.lives import Journal, Life, actor_of
 from tests.simulation.world import World
 from workers.errors import BrokerError
@@ -25,6 +26,7 @@ class Crew:
         self._network.crash, self._network.freeze = self.crash, self.freeze
         self.lives: list[Life] = []
         self._current: dict[int, Life] = {}
+        self._disks: dict[int, Disk] = {}  # of the slots
         self._is_stopping = False
 
     def start(self, slot: int) -> None:
@@ -90,7 +92,8 @@ class Crew:
         if self._world.scenario.static:
             settings = settings.model_copy(update={"instance": str(life.slot)})
         clients = life.clients = SimulatedClients(self._network)
-        bus = KafkaBus(settings, life.journal, clients)  # type: ignore[arg-type]
+        disk = self._disks.setdefault(life.slot, Disk(self._world))
+        bus = KafkaBus(settings, life.journal, clients, disk)  # type: ignore[arg-type]
         try:
             await bus.run(self._stages(life.process), life.stop)
         except BrokerError as error:

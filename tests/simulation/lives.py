@@ -6,21 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 from schemas.envelope import Event
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from tests.simulation.broker import Broker
 from tests.simulation.clients import SimulatedClients
-from tests.simulation.clock import Process, VirtualLoop
+from tests.simulation.clock import Process
 from tests.simulation.faults import Faults
 from tests.simulation.groups import Group
 from tests.simulation.scenario import Scenario
-from workers import known_ids
 from workers.stream import recollection
+from workers.stream.dedup import restore
 from workers.stream.partition import PartitionActor
 
-FEW_SHELVES = 4  # of the memory of ids: a thousand for each opening would be a fifth of the run
+FEW_FRESH = 3
 
 
 @dataclass
@@ -93,16 +94,8 @@ def is_harmless(error: dict[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def virtual_clock(loop: VirtualLoop) -> Iterator[None]:
-    """What still reads the process's clock reads the loop's instead."""
-    modules = [module for module in (recollection,) if hasattr(module, "time")]
-    clocks = [module.time for module in modules]
-    shelves, known_ids.SHELVES = known_ids.SHELVES, FEW_SHELVES
-    try:
-        for module in modules:
-            module.time = SimpleNamespace(monotonic=loop.time)  # type: ignore[attr-defined]
+def virtual_clock(broker: Broker) -> Iterator[None]:
+    """What still reads the process's clock reads the broker's instead; ids are read back after a few already."""
+    clock = SimpleNamespace(time=lambda: broker.now_ms() / 1_000)
+    with mock.patch.object(restore, "time", clock), mock.patch.object(recollection, "MOST_FRESH", FEW_FRESH):
         yield
-    finally:
-        known_ids.SHELVES = shelves
-        for module, clock in zip(modules, clocks, strict=True):
-            module.time = clock  # type: ignore[attr-defined]

@@ -15,8 +15,11 @@ from workers.stream import tenure, writer
 from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.completion import Completion
+from workers.stream.dedup.restore import Restore
+from workers.stream.dedup.store import Row, packed
 from workers.stream.once import Once
 from workers.stream.partition import PartitionActor
+from workers.stream.recollection import Recollection
 from workers.stream.writer import TransactionalWriter
 
 Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -90,15 +93,46 @@ def offset_read_before_fencing() -> Any:
 
 def ids_kept_after_an_abort() -> Any:
     """What was remembered in an aborted transaction stays known."""
-    recollect, kept = tenure.recollect, dict[Any, Once]()
+    read, kept = Recollection.read, dict[Recollection, Once]()
 
-    async def remembered(clients: Any, *arguments: Any) -> Once:
-        key = clients, arguments[-1]
-        if key not in kept:
-            kept[key] = await recollect(clients, *arguments)
-        return kept[key]
+    async def remembered(self: Recollection) -> Once:
+        found = await read(self)
+        return kept.setdefault(self, found)
 
-    return mock.patch.object(tenure, "recollect", remembered)
+    return mock.patch.object(Recollection, "read", remembered)
+
+
+def ids_stored_before_the_commit() -> Any:
+    """What is remembered reaches the disk at once."""
+    remember = Once._remember
+
+    def stored(self: Once, used: Any) -> None:
+        row = Row(used.query_id.encode(), 0, packed(used.auction_id, used.scored_sha256))
+        self._store.put([row], self._store.checkpoint)
+        remember(self, used)
+
+    return mock.patch.object(Once, "_remember", stored)
+
+
+def tail_not_read() -> Any:
+    """What is found on disk is believed to be all there is."""
+    follow = Restore._follow
+
+    async def nothing(self: Restore, changelog: Any, anchor: Any, begin: int, end: int) -> bool:
+        return await follow(self, changelog, anchor, begin, anchor.offset + 1)
+
+    return mock.patch.object(Restore, "_follow", nothing)
+
+
+def foreign_store_trusted() -> Any:
+    """A store's last record is not compared with the topic's."""
+
+    async def trusting(self: Restore, changelog: Any, anchor: Any, begin: int, end: int) -> bool:
+        async for records in changelog.records(min(anchor.offset + 1, end), end):
+            self._take(records)
+        return True
+
+    return mock.patch.object(Restore, "_follow", trusting)
 
 
 def an_id_for_each_producer() -> Any:
@@ -114,10 +148,10 @@ def an_id_for_each_producer() -> Any:
 def memory_not_read() -> Any:
     """A new owner begins with an empty memory."""
 
-    async def nothing(clients: Any, spec: Any, *_: Any) -> Once:
-        return Once(spec.remembers)
+    async def nothing(self: Recollection) -> Once:
+        return Once(self._topic)
 
-    return mock.patch.object(tenure, "recollect", nothing)
+    return mock.patch.object(Recollection, "read", nothing)
 
 
 def bitmap_begins_one_too_late() -> Any:
@@ -191,6 +225,9 @@ MUTANTS: dict[str, Mutant] = {
         producer_kept_after_a_lost_answer,
         offset_read_before_fencing,
         ids_kept_after_an_abort,
+        ids_stored_before_the_commit,
+        tail_not_read,
+        foreign_store_trusted,
         an_id_for_each_producer,
         memory_not_read,
         bitmap_begins_one_too_late,

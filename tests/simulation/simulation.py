@@ -56,7 +56,7 @@ class Simulation:
     def run(self) -> Outcome:
         world = self.world
         random.seed(world.scenario.seed)
-        with virtual_clock(world.loop):
+        with virtual_clock(world.broker):
             try:
                 world.loop.run_until_complete(world.loop.create_task(self._main(), context=NOBODY.copy()))
             except Stuck as stuck:

@@ -70,12 +70,13 @@ def test_plan_names_every_topic_and_the_dead_letters_of_the_consumed_ones() -> N
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 32])
-def test_plan_keeps_the_memory_of_settlement_for_ever_and_cut_up_like_its_input(partitions: int) -> None:
-    plans = {p.name: p for p in planned_topics(Settings.read(partitions=partitions))}
+def test_plan_keeps_the_memory_of_settlement_as_the_window_needs_it_and_cut_up_like_its_input(partitions: int) -> None:
+    plans = {p.name: p for p in planned_topics(Settings.read(partitions=partitions, id_window_days=3))}
     policies = {name: plan.configs["cleanup.policy"] for name, plan in plans.items()}
     assert {name for name, policy in policies.items() if policy != "delete"} == {SETTLED_QUERIES.name}
-    assert policies[SETTLED_QUERIES.name] == "compact"
-    assert plans[SETTLED_QUERIES.name].configs["retention.ms"] == "-1"
+    assert policies[SETTLED_QUERIES.name] == "compact,delete"
+    assert plans[SETTLED_QUERIES.name].configs["retention.ms"] == str((2 * 3 + 1) * 24 * 3600 * 1000)
+    assert plans[SETTLED_QUERIES.name].configs["segment.ms"] == str(24 * 3600 * 1000)
     assert plans[SETTLED_QUERIES.name].partitions == plans[SCORED.name].partitions == partitions
 
 
@@ -100,10 +101,10 @@ async def test_topics_are_created_once_and_described(kafka: str) -> None:
     assert {name: s.partitions for name, s in states.items()} == {
         p.name: p.partitions for p in planned_topics(settings)
     }
-    assert states[SETTLED_QUERIES.name].retention_ms == -1
+    assert states[SETTLED_QUERIES.name].retention_ms == (2 * 7 + 1) * 24 * 3600 * 1000
     async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
         found = await cluster.insist(lambda: cluster.configs(names, ["cleanup.policy"]))
-    assert {name for name, one in found.items() if one["cleanup.policy"] == "compact"} == {SETTLED_QUERIES.name}
+    assert {name for name, one in found.items() if one["cleanup.policy"] == "compact,delete"} == {SETTLED_QUERIES.name}
     assert states[QUERIES.name].retention_ms == 7 * 24 * 3600 * 1000
     assert states[QUERIES.name].max_message_bytes == QUERIES.max_message_bytes
     assert states[QUERIES.dead_letters].max_message_bytes == DEAD_LETTER_MAX_BYTES

@@ -13,6 +13,7 @@ from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.builders import make_generated, make_query, make_record, make_scored
+from workers.cli.redrive import why_forgotten
 from workers.errors import TesseraError
 from workers.letters import HOPELESS, MOST_REDRIVES, SOURCES, Letter, Place, find, parse_place, redriven, why_not
 from workers.stream.step import dead_letter
@@ -134,6 +135,17 @@ def test_a_stated_deadline_that_has_passed_needs_force() -> None:
         assert why_not(passed, AT, force=True) is None
     assert why_not(query_letter(Reason.EXPIRED, deadline=early), AT, force=False) is None
     assert why_not(query_letter(Reason.EXPIRED), AT, force=False) is None  # it gets a new deadline when it is read
+
+
+def test_a_query_refused_longer_ago_than_ids_are_remembered_is_not_redriven_even_by_force() -> None:
+    """Redriven before, it may have been settled, and its id forgotten: a query is new each time it is redriven."""
+    letter = query_letter()
+    refused = Letter(replace(letter.record, timestamp_ms=int(AT.timestamp() * 1_000)))
+
+    assert why_forgotten(refused, AT) is None
+    assert "ask again under a new id" in str(why_forgotten(refused, AT + timedelta(seconds=1)))
+    scored = letter_of(make_record(make_generated()))  # it says itself how old its query is
+    assert why_forgotten(scored, AT) is None
 
 
 def test_later_stages_answer_a_late_auction_without_adverts() -> None:

@@ -5,9 +5,12 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import click
 
+from schemas.envelope import timestamp
+from schemas.topics import QUERIES
 from workers.cli import options
 from workers.cli.bus import bus_of
 from workers.cli.letter_source import stored_letters
@@ -60,8 +63,9 @@ def redrive(
 
     Refused unless --force: reasons that lie in the bytes themselves (BAD_JSON, BAD_SCHEMA, BAD_NUMBER, TOO_LARGE,
     BAD_HEADERS, BAD_KEY, KEY_REVEALED, DUPLICATE_QUERY), queries whose stated deadline has passed, auctions whose day
-    has not begun (BAD_EPOCH), and records that were redriven three times. A letter that is refused among those named
-    stops the command; with --all it is left out.
+    has not begun (BAD_EPOCH), and records that were redriven three times. Refused always: queries that were refused
+    longer ago than settled ids are remembered, 7 days. A letter that is refused among those named stops the command;
+    with --all it is left out.
 
     \b
     Examples:
@@ -73,7 +77,8 @@ def redrive(
         raise TesseraError("name the dead letters to redrive, as `tessera dlq list` prints them, or give --all")
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
     letters = asyncio.run(_chosen(settings, places, reason))
-    choices = [Choice(letter, why_not(letter, now(), force)) for letter in letters]
+    oldest = now() - timedelta(days=settings.id_window_days)
+    choices = [Choice(letter, why_forgotten(letter, oldest) or why_not(letter, now(), force)) for letter in letters]
     _check(choices, every)
     _announce(choices)
     wanted = [choice.letter for choice in choices if choice.why_not is None]
@@ -83,6 +88,16 @@ def redrive(
             raise SystemExit(1)
         asyncio.run(republish(bus_of(settings), [redriven(letter) for letter in wanted]))
     _report(choices, dry_run, as_json)
+
+
+def why_forgotten(letter: Letter, oldest: datetime) -> str | None:
+    """Why a query is not redriven even by force: it is new again then, and could be billed again."""
+    if letter.record.topic != QUERIES.dead_letters or letter.record.time >= oldest:
+        return None
+    return (
+        f"it was refused before {timestamp(oldest)}: it may have been redriven and settled since then, and its id "
+        "forgotten (TESSERA_ID_WINDOW_DAYS); ask again under a new id"
+    )
 
 
 async def _chosen(settings: Settings, places: Sequence[str], reason: str | None) -> list[Letter]:

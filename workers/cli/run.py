@@ -22,7 +22,8 @@ from workers.errors import (
 )
 from workers.health import MonitoringServer, keep_beating
 from workers.pipeline import STAGES
-from workers.settings import Settings, settings_table
+from workers.settings import Settings
+from workers.settings_table import settings_table
 from workers.stream.security import connection
 
 EXIT_FAILED = 70

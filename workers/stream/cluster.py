@@ -86,13 +86,13 @@ class Cluster:
 
     async def partitions(self) -> dict[str, tuple[Partition, ...]]:
         """Every topic's partitions, in order. All topics are asked for: asking for one by name may create it."""
-        answer = (await self._ask(MetadataRequest(None))).to_object()
+        answer = (await self.ask(MetadataRequest(None))).to_object()
         found = {topic["topic"]: topic for topic in answer["topics"] if not topic["error_code"]}
         return {name: tuple(sorted(map(_partition, topic["partitions"]), key=_number)) for name, topic in found.items()}
 
     async def brokers(self) -> tuple[int, ...]:
         """The numbers of the brokers that are there."""
-        answer = await self._ask(MetadataRequest([]))
+        answer = await self.ask(MetadataRequest([]))
         return tuple(sorted(row[0] for row in answer.brokers))
 
     async def create(self, plans: Iterable[TopicPlan]) -> dict[str, tuple[int, str]]:
@@ -106,21 +106,21 @@ class Cluster:
 
     async def configs(self, topics: Iterable[str], names: list[str]) -> dict[str, dict[str, str]]:
         """Values in force per topic."""
-        answer = await self._ask(DescribeConfigsRequest([(TOPIC_RESOURCE, topic, names) for topic in topics]))
+        answer = await self.ask(DescribeConfigsRequest([(TOPIC_RESOURCE, topic, names) for topic in topics]))
         for code, message, _, topic, _ in answer.resources:
             _check(code, f"{topic}: {message}")
         return {topic: {entry[0]: entry[1] for entry in entries} for _, _, _, topic, entries in answer.resources}
 
     async def broker_configs(self, broker: int, names: list[str]) -> dict[str, str]:
         """Values in force on one broker; what it does not know is left out."""
-        answer = await self._ask(DescribeConfigsRequest([(BROKER_RESOURCE, str(broker), names)]), broker)
+        answer = await self.ask(DescribeConfigsRequest([(BROKER_RESOURCE, str(broker), names)]), broker)
         (code, message, _, _, entries), *_ = answer.resources
         _check(code, f"broker {broker}: {message}")
         return {entry[0]: entry[1] for entry in entries}
 
     async def newest_metadata(self, broker: int) -> int | None:
         """The newest metadata.version that a broker understands; None where it does not tell."""
-        return newest_metadata(await self._ask(FeaturesRequest(), broker))
+        return newest_metadata(await self.ask(FeaturesRequest(), broker))
 
     async def offsets(self, topic: str, partitions: Iterable[Partition], edge: int) -> dict[int, int]:
         """The EARLIEST or LATEST (next to be written) offset of each partition, asked of its leader.
@@ -134,7 +134,7 @@ class Cluster:
             raise LeaderNotAvailableError(f"{topic}, partitions {by_leader[-1]}")
         found: dict[int, int] = {}
         for leader, numbers in by_leader.items():
-            answer = await self._ask(OffsetRequest(-1, 0, [(topic, [(number, edge) for number in numbers])]), leader)
+            answer = await self.ask(OffsetRequest(-1, 0, [(topic, [(number, edge) for number in numbers])]), leader)
             for number, code, _, offset in answer.topics[0][1]:
                 _check(code, f"{topic}, partition {number}")
                 found[number] = offset
@@ -150,7 +150,7 @@ class Cluster:
     ) -> dict[int, tuple[int, str]]:
         """Offset, -1 for none, and metadata of each partition. An answer that leaves a partition out is an error."""
         node = await self._coordinator(GROUP, group)
-        answer = await self._ask(OffsetFetchRequest(group, [(topic, list(numbers))]), node)
+        answer = await self.ask(OffsetFetchRequest(group, [(topic, list(numbers))]), node)
         _check(answer.error_code, f"group {group}")
         rows: list[tuple[int, int, str, int]] = answer.topics[0][1] if answer.topics else []
         for number, _, _, code in rows:
@@ -166,14 +166,14 @@ class Cluster:
         """
         node = await self._coordinator(GROUP, group)
         rows = [(number, to.base, to.metadata()) for number, to in completions.items()]
-        answer = await self._ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
+        answer = await self.ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
         for number, code in answer.topics[0][1]:
             _check(code, f"group {group}, {topic}, partition {number}")
 
     async def open_transactional_id(self, transactional_id: str) -> None:
         """Give the id a producer epoch, as a new producer would."""
         node = await self._coordinator(TRANSACTION, transactional_id)
-        answer = await self._ask(InitProducerIdRequest(transactional_id, 10_000), node)
+        answer = await self.ask(InitProducerIdRequest(transactional_id, 10_000), node)
         _check(answer.error_code, f"transactional id {transactional_id}")
 
     async def _coordinator(self, kind: int, name: str) -> Any:
@@ -185,9 +185,10 @@ class Cluster:
     async def ask_controller(self, request: Any) -> Any:
         """The answer to a request that changes the cluster."""
         controller = self._client.cluster.controller
-        return await self._ask(request, None if controller is None else controller.nodeId)
+        return await self.ask(request, None if controller is None else controller.nodeId)
 
-    async def _ask(self, request: Any, node: int | None = None) -> Any:
+    async def ask(self, request: Any, node: int | None = None) -> Any:
+        """The answer of this broker, or of any."""
         node = self._client.get_random_node() if node is None else node
         if node is None:
             raise NodeNotReadyError("the cluster names no broker")

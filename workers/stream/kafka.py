@@ -13,6 +13,7 @@ from workers.settings import Settings
 from workers.stream.bus import Observer
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST
+from workers.stream.dedup.folder import StateFolder, Stores
 from workers.stream.history import History
 from workers.stream.loop import StageLoop
 from workers.stream.patience import patient
@@ -26,8 +27,11 @@ PUBLISH_TIMEOUT_S = 30.0
 class KafkaBus:
     """Stages in consumer groups `auction.<stage>`; readers outside any group, committed records only."""
 
-    def __init__(self, settings: Settings, observer: Observer, clients: Clients | None = None) -> None:
+    def __init__(
+        self, settings: Settings, observer: Observer, clients: Clients | None = None, stores: Stores | None = None
+    ) -> None:
         self._settings, self._observer = settings, observer
+        self._stores = StateFolder(settings) if stores is None else stores
         self._clients = Clients(settings) if clients is None else clients
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
@@ -58,7 +62,8 @@ class KafkaBus:
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
         solo = Solo()
         waiting = [patient(stage, self._observer) for stage in stages]
-        loops = [StageLoop(self._settings, self._clients, stage, self._observer, solo) for stage in waiting]
+        means = self._settings, self._clients
+        loops = [StageLoop(*means, stage, self._observer, solo, self._stores) for stage in waiting]
         tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

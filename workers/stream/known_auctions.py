@@ -2,9 +2,7 @@
 
 from enum import Enum, auto, unique
 
-from workers.known_ids import KnownIds
-
-NOT_RECORDED = ""  # in place of a digest: records of the memory were written without one until 2026-11
+from workers.stream.dedup.store import Remembered, Store
 
 
 @unique
@@ -18,26 +16,30 @@ class Standing(Enum):
 
 
 class KnownAuctions:
-    """A map from query ids to an auction id and the SHA-256 of the scored event, in tables of digests."""
+    """What the store holds, and what is not there yet: not committed, or not read back."""
 
-    def __init__(self) -> None:
-        self._ids = KnownIds(texts=2)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._fresh: dict[str, Remembered] = {}
 
-    def __len__(self) -> int:
-        """How many query ids are known."""
-        return len(self._ids)
+    @property
+    def fresh(self) -> int:
+        """How many are not known to be in the store."""
+        return len(self._fresh)
 
     def add(self, query_id: str, auction_id: str, scored_sha256: str | None) -> None:
         """From now on this auction is the one that counts for the query id."""
-        self._ids.add(query_id, auction_id, scored_sha256 or NOT_RECORDED)
+        self._fresh[query_id] = Remembered(auction_id, scored_sha256)
+
+    def drop_stored(self) -> None:
+        """Let go of what the store has by now."""
+        self._fresh = {id_: known for id_, known in self._fresh.items() if self._store.get(id_) != known}
 
     def standing(self, query_id: str, auction_id: str, scored_sha256: str) -> Standing:
         """How the event of these ids and this digest stands to what is known."""
-        found = self._ids.find(query_id)
+        found = self._fresh.get(query_id) or self._store.get(query_id)
         if found is None:
             return Standing.NEW
-        auction, scored = found
-        if auction != self._ids.word(auction_id):
+        if found.auction_id != auction_id:
             return Standing.OTHER_AUCTION
-        same = {self._ids.word(digest) for digest in (scored_sha256, NOT_RECORDED)}
-        return Standing.SAME_EVENT if scored in same else Standing.SAME_AUCTION
+        return Standing.SAME_EVENT if found.scored_sha256 in (scored_sha256, None) else Standing.SAME_AUCTION

@@ -15,6 +15,7 @@ from workers.settings import Settings
 from workers.stream.backlog import WorkerFailed
 from workers.stream.bus import Observer
 from workers.stream.clients import REQUEST_TIMEOUT_MS, Clients
+from workers.stream.dedup.folder import Stores
 from workers.stream.liveness import Liveness, Progress
 from workers.stream.partition import PartitionActor
 from workers.stream.position import lost
@@ -33,8 +34,10 @@ MILLISECONDS = 1_000
 class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
 
-    def __init__(self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: Solo) -> None:
-        self._solo = solo
+    def __init__(
+        self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: Solo, stores: Stores
+    ) -> None:
+        self._solo, self._stores = solo, stores
         self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
@@ -99,7 +102,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             if self._was_added(partition):
                 continue
             means = self._settings, self._clients, self.stage
-            actor = PartitionActor(*means, partition, self._consumer, self._observer, self._is_owner, self._solo)
+            watch = self._consumer, self._observer, self._is_owner
+            actor = PartitionActor(*means, partition, *watch, self._solo, self._stores)
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
             task.add_done_callback(partial(self._actor_ended, actor))

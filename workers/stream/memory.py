@@ -10,6 +10,7 @@ from typing import Any
 from schemas.record import Outgoing, Record
 from workers.pipeline import Stage
 from workers.stream.bus import Observer
+from workers.stream.dedup.restore import decoded
 from workers.stream.once import Once
 from workers.stream.patience import patient
 from workers.stream.step import process, report
@@ -79,7 +80,7 @@ class MemoryBus:
         once = Once(stage.spec.remembers)
         if stage.spec.remembers is not None:
             for record in self._logs[stage.spec.remembers.name]:
-                once.recall(record)
+                once.recall(decoded(stage.spec.remembers, record.partition, record))
         return once
 
     async def _work(

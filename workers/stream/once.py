@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
-from schemas.envelope import Event
-from schemas.payload import BadRecord, Payload
+from schemas.envelope import Event, timestamp
+from schemas.payload import Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import Topic
-from workers.errors import BrokerError, Refused
+from workers.errors import Refused
+from workers.stream.dedup.store import Store
+from workers.stream.dedup.volatile import VolatileStore
+from workers.stream.dedup.window import Window
 from workers.stream.known_auctions import KnownAuctions, Standing
 from workers.stream.placement import Placement
 
@@ -28,31 +32,36 @@ class ScoredAgain(Refused):
 class Once:
     """The memory of one input partition, for as long as one owner holds it without a doubt.
 
-    An id is known once an event of the topic `remembers` names it: read from there, or returned by the worker, though
-    its transaction may still be open. If that transaction is aborted this memory is thrown away with it. Without a
-    topic nothing is remembered and nothing refused. `placement`: how ids are spread over partitions, if there are more.
+    An id is known once an event of the topic `remembers` names it: read from there into the store, or returned by the
+    worker, though its transaction may still be open. If that transaction is aborted this memory is thrown away with it,
+    and the store stays, as it holds what is committed. Without a topic nothing is remembered and nothing refused.
+    `placement`: how ids are spread over partitions, if there are more.
     """
 
-    def __init__(self, remembers: Topic | None, placement: Placement | None = None) -> None:
-        self._topic, self._placement = remembers, placement
-        self._known = KnownAuctions()
+    def __init__(
+        self,
+        remembers: Topic | None,
+        store: Store | None = None,
+        window: Window | None = None,
+        placement: Placement | None = None,
+    ) -> None:
+        self._topic, self._window, self._placement = remembers, window, placement
+        self._store = VolatileStore() if store is None else store
+        self._known = KnownAuctions(self._store)
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def __len__(self) -> int:
-        """How many ids are known."""
-        return len(self._known)
+    @property
+    def fresh(self) -> int:
+        """How many ids are not known to be in the store."""
+        return self._known.fresh
 
-    def recall(self, record: Record) -> None:
-        """Take in a record of the topic. BrokerError: it is none of the topic's events."""
-        if self._topic is not None:
-            try:
-                self._remember(self._topic.payload.decode(record.value))  # millions of them: headers are passed over
-            except BadRecord as error:
-                where = f"{record.topic} partition {record.partition} offset {record.offset}"
-                raise BrokerError(
-                    f"{where}: {error.reason.name}: {error}. Somebody else wrote it: without this topic nobody knows "
-                    "which queries have been settled, so settlement does not start"
-                ) from None
+    def drop_stored(self) -> None:
+        """Hold no longer what the store holds by now."""
+        self._known.drop_stored()
+
+    def recall(self, event: Payload) -> None:
+        """Take in an event of the topic that is committed."""
+        self._remember(event)
 
     def check_place(self, record: Record) -> None:
         """Refused: the record lies in another partition than its id belongs to. Whether it was settled is known there.
@@ -71,7 +80,8 @@ class Once:
 
         Calls must begin in the order of the input: of two events with one id, the second waits for the first, and
         comes after it unless that one was refused. Repeated: this event was worked on. Refused, DUPLICATE_QUERY:
-        another auction of its id was, or the same auction (then ScoredAgain) as an event with other bytes.
+        another auction of its id was, or the same auction (then ScoredAgain) as an event with other bytes. Refused,
+        EXPIRED: its query is so old that its id may have been settled and forgotten.
         """
         if self._topic is None:
             return await handle(event)
@@ -87,6 +97,8 @@ class Once:
     def _refuse_known(self, event: Event[Any]) -> None:
         id_, auction_id = event.data.query_id, event.data.auction_id
         match self._known.standing(id_, auction_id, event.digest):
+            case Standing.NEW:
+                self._refuse_forgotten(event)
             case Standing.SAME_EVENT:
                 raise Repeated
             case Standing.SAME_AUCTION:
@@ -102,6 +114,32 @@ class Once:
                     "reply and bills stand",
                 )
 
+    def _refuse_forgotten(self, event: Event[Any]) -> None:
+        horizon_ms = self._store.checkpoint.horizon_ms
+        if (
+            self._window is None
+            or not horizon_ms
+            or (asked_ms := _asked_ms(event)) >= self._window.oldest_ms(horizon_ms)
+        ):
+            return
+        raise Refused(
+            DeadLetterReason.EXPIRED,
+            f"query id {event.data.query_id} was asked at {_text(asked_ms)}, and settled ids are known since "
+            f"{_text(horizon_ms)}: it may have been settled before, so it is not settled now. Queries are settled for "
+            f"{self._window.length.days:g} days (TESSERA_ID_WINDOW_DAYS); ask again under a new id",
+        )
+
     def _remember(self, used: Any) -> None:
         """Take in an event's data: a query id, its auction, and the event that it was worked out from."""
         self._known.add(used.query_id, used.auction_id, used.scored_sha256)
+
+
+def _asked_ms(event: Event[Any]) -> int:
+    """When the query was asked, at the latest: by the broker's clock, or by generation's, or by what the event says."""
+    told = (getattr(event.data, name, None) for name in ("received_at", "submitted_at"))
+    times = [next((one for one in told if one is not None), event.time), event.recorded_at]
+    return min(int(one.timestamp() * 1_000) for one in times if one is not None)
+
+
+def _text(ms: int) -> str:
+    return timestamp(datetime.fromtimestamp(ms / 1_000, UTC))

@@ -1,8 +1,7 @@
 """The actor of one input partition: it owns the partition's transactional id, its position and its work in flight.
 
 1. open: pause the partition, start a producer with the partition's id (this fences every earlier owner and settles its
-   transaction), and only then read the committed offset: it is the only truth, all else is a cache of it. So is what
-   a stage remembers, which is read anew. Seek, resume.
+   transaction), and only then read the committed offset, the only truth, and what the stage remembers. Seek, resume.
 2. begin: say in Kafka that work begins, if nobody has (attempts.py); then work on up to `in_flight` delivered records
    at once, outside any transaction.
 3. commit: take results that are finished; publish them, the offset of the first unfinished record and what is finished
@@ -33,6 +32,7 @@ from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.bus import Observer
 from workers.stream.clients import Clients
+from workers.stream.dedup.folder import Stores
 from workers.stream.fetching import Fetching
 from workers.stream.solo import Solo
 from workers.stream.step import Result, measured, process, refuse_crashed, report
@@ -42,8 +42,7 @@ from workers.stream.writer import WriterLost
 log = logging.getLogger(__name__)
 
 FAILURES_ALLOWED, GOOD_RUN_S = 8, 60.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-IDLE_S = 1.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S, IDLE_S = 0.2, 5.0, 1.0
 _epochs = itertools.count(1)
 
 
@@ -64,15 +63,15 @@ class PartitionActor:
         observer: Observer,
         is_owner: Callable[["PartitionActor"], bool],
         solo: Solo,
+        stores: Stores,
     ) -> None:
         self.partition = partition
         self.epoch = 0  # changes whenever the position is set anew; 0: not ready
         self.backlog = Backlog(self._start, room=stage.in_flight, in_order=stage.spec.in_order)
         self._most_results = settings.transaction_auctions
         self.fetching = Fetching(consumer, partition)
-        self._stage, self._observer = stage, observer
-        self._is_owner, self._solo = is_owner, solo
-        self._tenure = Tenure(clients, stage, partition, self._check_owner)
+        self._stage, self._observer, self._is_owner, self._solo = stage, observer, is_owner, solo
+        self._tenure = Tenure(settings, clients, stage, partition, self._check_owner, stores)
         self._told_to_leave = asyncio.Event()
 
     async def run(self) -> None:
@@ -97,6 +96,7 @@ class PartitionActor:
                 await self.backlog.abandon()
             finally:
                 self._solo.leave(self.backlog)
+                self._tenure.end()
 
     async def _live(self) -> Exception | None:
         """Work until told to leave, or until a doubt, which is returned."""

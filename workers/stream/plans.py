@@ -12,11 +12,13 @@ from schemas.topics import (
     GENERATED,
     QUERIES,
     SCORED,
+    SETTLED_QUERIES,
     TOPICS,
     Topic,
 )
 from workers.settings import Settings
 from workers.stream.cluster import TopicPlan
+from workers.stream.dedup.window import DAY, MILLISECOND, Window
 
 NEVER = -1  # Kafka's word for it
 CONSUMED = (QUERIES, GENERATED, SCORED)  # the topics whose readers have dead letters
@@ -29,7 +31,7 @@ def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
             settings,
             topic.name,
             _partitions(settings, topic),
-            _retention(topic.cleanup, topic.retention),
+            _memory(settings) if topic is SETTLED_QUERIES else _retention(topic.cleanup, topic.retention),
             topic.max_message_bytes,
         )
         for topic in TOPICS
@@ -47,8 +49,15 @@ def _partitions(settings: Settings, topic: Topic) -> int:
 
 def _retention(cleanup: str, retention: timedelta) -> dict[str, str]:
     """The settings that say what is deleted, and when."""
-    retention_ms = NEVER if retention == FOR_EVER else retention // timedelta(milliseconds=1)
+    retention_ms = NEVER if retention == FOR_EVER else retention // MILLISECOND
     return {"cleanup.policy": cleanup, "retention.ms": str(retention_ms)}
+
+
+def _memory(settings: Settings) -> dict[str, str]:
+    """Ids are kept as long as the window needs them; what is older goes with whole segments of the log."""
+    window = Window.of(settings)
+    segment_ms = min(DAY, window.length) // MILLISECOND
+    return {"cleanup.policy": "compact,delete", "retention.ms": str(window.kept_ms), "segment.ms": str(segment_ms)}
 
 
 def _plan(settings: Settings, name: str, partitions: int, kept: Mapping[str, str], max_message_bytes: int) -> TopicPlan:

@@ -1,20 +1,21 @@
-"""What a stage has remembered of one partition: the topic read to its end before the partition's first record."""
+"""What a stage has remembered of one partition: its store, brought up to date before the partition's first record."""
 
-import time
-from collections.abc import AsyncIterator
-from typing import Any
-
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+import contextlib
 
 from workers.errors import BrokerError
 from workers.pipeline import StageSpec
 from workers.stream.clients import Clients
-from workers.stream.cluster import EARLIEST, LATEST
+from workers.stream.cluster import LATEST
+from workers.stream.dedup.folder import Stores
+from workers.stream.dedup.restore import Restore
+from workers.stream.dedup.store import StoreFailed
+from workers.stream.dedup.window import Window
 from workers.stream.once import Once
 from workers.stream.placement import Placement
-from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S, as_record, edges, reader
+from workers.stream.reading import edges
 from workers.stream.samples import check_placement
+
+MOST_FRESH = 5_000  # ids held in memory until they are read back
 
 
 async def check_partitions(clients: Clients, spec: StageSpec) -> int:
@@ -36,41 +37,51 @@ async def check_partitions(clients: Clients, spec: StageSpec) -> int:
     return counts[spec.consumes.name]
 
 
-async def recollect(clients: Clients, spec: StageSpec, number: int) -> Once:
-    """The memory of input partition `number`: everything that the same partition of `remembers` holds by now.
+class Recollection:
+    """The memory of input partition `number`, for as long as this process has the partition: its store outlives doubts.
 
-    To be called when the partition's transactional id is initialised: only then nothing of a predecessor's is under
-    way, and the end of the partition is the end of what it has remembered. BrokerError: it cannot be read to its end,
-    brings nothing for SILENCE_S, or (Misplaced) holds an id of another partition.
+    Nothing is remembered by a stage that has no topic for it.
     """
-    if spec.remembers is None:
-        return Once(None)
-    place = TopicPartition(spec.remembers.name, number)
-    begins, ends = [await edges(clients, [place.topic], edge) for edge in (EARLIEST, LATEST)]
-    begin, end, placement = begins[place], ends[place], Placement(place.topic, len(ends))
-    once = Once(spec.remembers, placement)
-    if begin < end:
+
+    def __init__(self, clients: Clients, spec: StageSpec, number: int, stores: Stores, window: Window) -> None:
+        self._clients, self._topic, self._number = clients, spec.remembers, number
+        self._stores, self._window = stores, window
+        self._restore: Restore | None = None  # with an open store
+
+    async def read(self) -> Once:
+        """Everything that the same partition of `remembers` holds by now, as far as it is not forgotten.
+
+        To be called when the partition's transactional id is initialised: only then nothing of a predecessor's is
+        under way, and the end of the partition is the end of what it has remembered. BrokerError: it cannot be read to
+        its end, brings nothing for long, (Misplaced) holds an id of another partition, or the disk fails.
+        """
+        if self._topic is None:
+            return Once(None)
+        placement = Placement(self._topic.name, len(await edges(self._clients, [self._topic.name], LATEST)))
+        if self._restore is None or self._restore.placement != placement:
+            self.close()
+            store = self._stores.open(placement, self._number)
+            self._restore = Restore(self._topic, self._number, placement, store, self._window)
+        restore = self._restore
+        await self._run(restore)
+        return Once(self._topic, restore.store, self._window, placement)
+
+    async def save(self, once: Once) -> None:
+        """Between two transactions: read back what was committed, once that is much. BrokerError, as `read`."""
+        if self._restore is not None and once.fresh >= MOST_FRESH:
+            await self._run(self._restore)
+            once.drop_stored()
+
+    async def _run(self, restore: Restore) -> None:
         try:
-            async with reader(clients, {place: begin}) as consumer:
-                async for record in _until(consumer, place, end):
-                    placement.check(record.key, number, record.offset)
-                    once.recall(as_record(record))
-        except KafkaError as error:
-            raise BrokerError(f"{place.topic} partition {number} cannot be read: {error!r}") from error
-    return once
+            await restore.run(self._clients)
+        except StoreFailed:
+            self.close()  # it is opened anew
+            raise
 
-
-async def _until(consumer: Any, place: TopicPartition, end: int) -> AsyncIterator[Any]:
-    """The partition's committed records below `end`."""
-    position, moved_at = -1, time.monotonic()
-    while (now_at := await consumer.position(place)) < end:
-        if now_at > position:
-            position, moved_at = now_at, time.monotonic()
-        elif time.monotonic() - moved_at > SILENCE_S:
-            raise BrokerError(
-                f"Kafka has had no committed record of {place.topic} partition {place.partition} for {SILENCE_S:g} s "
-                f"although its end, {end}, is not reached: somebody else has a transaction open there"
-            )
-        for records in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).values():
-            for record in records:
-                yield record
+    def close(self) -> None:
+        """Let go of the store; what it holds stays on disk."""
+        restore, self._restore = self._restore, None
+        if restore is not None:
+            with contextlib.suppress(StoreFailed):
+                restore.store.close()

@@ -7,12 +7,15 @@ from aiokafka import TopicPartition
 
 from schemas.record import Outgoing
 from workers.pipeline import Stage
+from workers.settings import Settings
 from workers.stream.attempts import Attempts, found, found_again
 from workers.stream.clients import Clients
 from workers.stream.completion import Completion
+from workers.stream.dedup.folder import Stores
+from workers.stream.dedup.window import Window
 from workers.stream.once import Once
 from workers.stream.position import read_position
-from workers.stream.recollection import recollect
+from workers.stream.recollection import Recollection
 from workers.stream.writer import TransactionalWriter, WriterLost
 
 log = logging.getLogger(__name__)
@@ -24,13 +27,20 @@ class Tenure:
     """Opened, written through until the first doubt, closed, opened again. `check_owner` raises when it is over."""
 
     def __init__(
-        self, clients: Clients, stage: Stage, partition: TopicPartition, check_owner: Callable[[], None]
+        self,
+        settings: Settings,
+        clients: Clients,
+        stage: Stage,
+        partition: TopicPartition,
+        check_owner: Callable[[], None],
+        stores: Stores,
     ) -> None:
         self.completion = NOTHING_KNOWN  # as committed, for all that is known
         self.attempts = Attempts()
         self.once = Once(None)
         self._clients, self._stage, self._partition = clients, stage, partition
         self._check_owner = check_owner
+        self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
         self._writer: TransactionalWriter | None = None
 
     async def open(self) -> Completion:
@@ -40,7 +50,7 @@ class Tenure:
         self._writer = TransactionalWriter(self._clients, f"{group}.{at.topic}.{at.partition}")
         await self._writer.start()
         completion = await read_position(self._clients, group, at)
-        self.once = await recollect(self._clients, self._stage.spec, at.partition)
+        self.once = await self._memory.read()
         self._check_owner()
         self.attempts = self._attempts_at(completion)
         self.completion = completion
@@ -53,7 +63,11 @@ class Tenure:
         return found_again(completion.attempts, self.attempts, self._stage.in_flight, moved=moved)
 
     async def write(self, outgoing: Iterable[Outgoing], completion: Completion, attempts: Attempts) -> None:
-        """One transaction: records, where the partition stands with them, and how often it was tried. WriterLost."""
+        """One transaction: records, where the partition stands with them, and how often it was tried.
+
+        WriterLost; BrokerError: what was settled before cannot be brought to the disk.
+        """
+        await self._memory.save(self.once)
         writer = self._sound_writer()
         await writer.begin()
         await writer.send(outgoing)
@@ -71,6 +85,10 @@ class Tenure:
         if self._writer is None or self._writer.tainted:
             raise WriterLost("an answer was lost")
         return self._writer
+
+    def end(self) -> None:
+        """Let go of what outlives doubts: the partition is somebody else's, or nobody's."""
+        self._memory.close()
 
     async def close(self) -> None:
         """Let go of the producer, within seconds."""

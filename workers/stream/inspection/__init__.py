@@ -3,7 +3,14 @@
 from workers.diagnosis import Verdict
 from workers.settings import Settings
 from workers.stream.clients import Clients
-from workers.stream.inspection import broker_checks, clock_checks, memory_checks, stamp_checks, topic_checks
+from workers.stream.inspection import (
+    broker_checks,
+    clock_checks,
+    memory_checks,
+    stamp_checks,
+    topic_checks,
+    window_checks,
+)
 from workers.stream.inspection.inspected import Check, Inspected
 from workers.stream.plans import planned_topics
 from workers.stream.stamps import OLDEST
@@ -22,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "stamps": stamp_checks.stamps,
     "message size": topic_checks.message_size,
     "retention": topic_checks.retention,
+    "id window": window_checks.id_window,
     "first offsets": topic_checks.offsets,
     "remembered ids": memory_checks.remembered_ids,
     "clock": clock_checks.clock,

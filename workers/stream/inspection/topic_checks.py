@@ -25,9 +25,14 @@ PLANNED = {
     "cleanup.policy": "records vanish that are needed, or stay that should go",
     "unclean.leader.election.enable": "acknowledged records can vanish with a broker",
 }
-STAMPS_OF_QUERIES = QUERIES.name, "message.timestamp.type"  # judged by a check of its own
 MORE_COPIES = "make topics with `tessera topics create --replication-factor 3`, or add copies"
 SIZE, KEPT, INSYNC = "max.message.bytes", "retention.ms", "min.insync.replicas"
+#: Judged by checks of their own.
+ELSEWHERE = {
+    (QUERIES.name, "message.timestamp.type"),
+    (SETTLED_QUERIES.name, "cleanup.policy"),
+    (SETTLED_QUERIES.name, KEPT),
+}
 
 
 async def topics(kafka: Inspected) -> Findings:
@@ -75,7 +80,7 @@ async def topic_settings(kafka: Inspected) -> Findings:
         (name, key, config[key])
         for name, config in kafka.configs.items()
         for key in PLANNED
-        if config[key] != kafka.plans[name].configs[key] and (name, key) != STAMPS_OF_QUERIES
+        if config[key] != kafka.plans[name].configs[key] and (name, key) not in ELSEWHERE
     ]
     if wrong:
         said = few(
@@ -124,7 +129,9 @@ def _at_least(kafka: Inspected, key: str, meaning: str) -> Findings:
     if not kafka.present:
         return no_topics()
     low = [
-        name for name, config in kafka.configs.items() if _limit(config[key]) < _limit(kafka.plans[name].configs[key])
+        name
+        for name, config in kafka.configs.items()
+        if _limit(config[key]) < _limit(kafka.plans[name].configs[key]) and (name, key) not in ELSEWHERE
     ]
     if low:
         said = few(f"{name} {kafka.configs[name][key]} < {kafka.plans[name].configs[key]}" for name in low)

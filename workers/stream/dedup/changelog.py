@@ -1,0 +1,106 @@
+"""The changelog of one partition read in bulk: whole batches, unpacked without the bookkeeping of a consumer.
+
+A consumer makes an object with eleven fields of each record, most of its time. Fetched and unpacked like this, a record
+costs a third (decision 0014). What is aborted and what is a marker is told by aiokafka's own code.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.record.memory_records import MemoryRecords
+
+from workers.errors import BrokerError
+from workers.stream.cluster import Cluster
+from workers.stream.reading import SILENCE_S
+
+FETCH_BYTES = 4 * 1024**2
+FETCH_WAIT_MS = 500
+ABORTED_IN_V11 = 2  # behind the last stable offset and the log's start; before the preferred replica and the batches
+
+
+class _Records(PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
+    """The committed records of one answer, as they lie in their batch: offset, timestamp, key, value, headers."""
+
+    def _consumer_record(self, _: TopicPartition, record: Any) -> Any:
+        return record
+
+
+class Changelog:
+    """A partition of the topic that a stage remembers in."""
+
+    def __init__(self, cluster: Cluster, place: TopicPartition) -> None:
+        self._cluster, self._place, self._leader = cluster, place, -1
+
+    async def edge(self, edge: int) -> int:
+        """As `Cluster.offsets`: where it begins or ends, or the first record of a time."""
+
+        async def attempt() -> int:
+            partitions = (await self._cluster.partitions())[self._place.topic]
+            mine = [partition for partition in partitions if partition.number == self._place.partition]
+            return (await self._cluster.offsets(self._place.topic, mine, edge))[self._place.partition]
+
+        return await self._cluster.insist(attempt)
+
+    async def records(self, begin: int, end: int) -> AsyncIterator[Sequence[Any]]:
+        """The committed records from `begin` to `end`, an answer at a time; the next is fetched meanwhile.
+
+        BrokerError: Kafka has nothing for SILENCE_S although the end is not reached.
+        """
+        position, answer = begin, self._ask_from(begin)
+        try:
+            while position < end:
+                found = await answer
+                records, position = list(found), found.next_fetch_offset
+                if position < end:
+                    answer = self._ask_from(position)
+                    await asyncio.sleep(0)  # the request goes out before the records are worked on
+                yield [record for record in records if record.offset < end]
+        finally:
+            answer.cancel()
+
+    def _ask_from(self, position: int) -> "asyncio.Task[Any]":
+        return asyncio.create_task(self._fetched(position))
+
+    async def _fetched(self, position: int) -> Any:
+        """What is stored from `position` on; it reaches further than that."""
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                while not (answer := await self._cluster.insist(lambda: self._fetch(position))):
+                    pass
+        except TimeoutError:
+            raise BrokerError(
+                f"Kafka has had no committed record of {self._place.topic} partition {self._place.partition} for "
+                f"{SILENCE_S:g} s although its end is not reached: somebody else has a transaction open there"
+            ) from None
+        return answer
+
+    async def _fetch(self, position: int) -> Any:
+        """One answer; None where it holds nothing."""
+        topic, number = self._place
+        try:
+            rows = [(topic, [(number, position, FETCH_BYTES)])]
+            request = FetchRequest(FETCH_WAIT_MS, 1, FETCH_BYTES, READ_COMMITTED, rows)
+            answer = await self._cluster.ask(request, await self._known_leader())
+            ((_, ((_, code, _, *row),)),) = answer.topics
+            if code:
+                raise for_code(code)(f"{topic}, partition {number}")
+        except KafkaError:
+            self._leader = -1
+            raise
+        found, aborted = MemoryRecords(row[-1]), row[ABORTED_IN_V11 if answer.API_VERSION >= 11 else -2]
+        if not found.has_next():
+            return None
+        return _Records(self._place, found, aborted, position, None, None, True, READ_COMMITTED)
+
+    async def _known_leader(self) -> int:
+        if self._leader == -1:
+            partitions = (await self._cluster.partitions()).get(self._place.topic, ())
+            self._leader = next((one.leader for one in partitions if one.number == self._place.partition), -1)
+        if self._leader == -1:
+            raise LeaderNotAvailableError(f"{self._place}")
+        return self._leader

@@ -1,0 +1,123 @@
+"""Bringing a store up to the end of its changelog: from its checkpoint if it can be trusted, else from the window."""
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from schemas.payload import BadRecord
+from schemas.topics import Topic
+from workers.errors import BrokerError
+from workers.stream.clients import Clients
+from workers.stream.cluster import EARLIEST, LATEST
+from workers.stream.dedup.changelog import Changelog
+from workers.stream.dedup.store import Anchor, Checkpoint, Row, Store, packed
+from workers.stream.dedup.window import Window
+from workers.stream.placement import Placement
+
+log = logging.getLogger(__name__)
+
+LONGEST_S = 86_400.0  # for all of a restore; silence ends it much earlier
+MILLISECONDS = 1_000
+
+#: A value as `QuerySettled.encode` writes it, checked as that model checks it. Anything else goes the long way.
+_OURS = re.compile(
+    rb'\{"query_id":"([A-Za-z0-9][A-Za-z0-9._:-]{0,63})","auction_id":"([0-9a-f]{64})","settled_sha256":"[0-9a-f]{64}"'
+    rb'(?:,"scored_sha256":(?:null|"([0-9a-f]{64})"))?\}'
+)
+
+
+class Restore:
+    """Of one partition of `topic`, into `store`. BrokerError: the changelog cannot be read to its end, brings nothing
+    for long, holds what is none of the topic's events, or (Misplaced) an id of another partition.
+    """
+
+    def __init__(self, topic: Topic, number: int, placement: Placement, store: Store, window: Window) -> None:
+        self.store, self.placement = store, placement
+        self.records_read = 0
+        self._topic, self._window = topic, window
+        self._place = TopicPartition(topic.name, number)
+
+    async def run(self, clients: Clients) -> None:
+        """Everything that is committed by now is in the store."""
+        async with clients.cluster(LONGEST_S) as cluster:
+            changelog = Changelog(cluster, self._place)
+            begin, end = await changelog.edge(EARLIEST), await changelog.edge(LATEST)
+            anchor = self.store.checkpoint.anchor
+            if anchor is None or not await self._follow(changelog, anchor, begin, end):
+                await self._read_window(changelog, begin, end)
+
+    async def _follow(self, changelog: Changelog, anchor: Anchor, begin: int, end: int) -> bool:
+        """Read the tail. False, and nothing is read: the log does not have the store's last record in its place."""
+        is_known = False
+        if begin <= anchor.offset < end:
+            async for records in changelog.records(anchor.offset, end):
+                if not is_known and not (records and _anchor(records[0]) == anchor):
+                    break
+                self._take(records if is_known else records[1:])
+                is_known = True
+        if not is_known:
+            log.warning(
+                "%s does not have the record that the store on disk has read last, at offset %d: the topic was made "
+                "anew, is another cluster's, or has deleted that part. The store is emptied and restored from Kafka",
+                self._place,
+                anchor.offset,
+            )
+        return is_known
+
+    async def _read_window(self, changelog: Changelog, begin: int, end: int) -> None:
+        """Read what the window needs, or what is left of it, into an empty store."""
+        self.store.clear()
+        since_ms = self._now_ms() - self._window.kept_ms
+        first_since = await changelog.edge(since_ms)
+        start = max(begin, end if first_since == -1 else first_since)
+        if start == 0:
+            since_ms = 0  # all that ever was
+        self.store.put((), Checkpoint(horizon_ms=since_ms))
+        async for records in changelog.records(start, end):
+            if self.store.checkpoint.anchor is None and start == begin > 0:
+                since_ms = max([since_ms, *(record.timestamp for record in records[:1])])  # Kafka may have deleted more
+            self._take(records, since_ms)
+
+    def _take(self, records: Sequence[Any], horizon_ms: int = 0) -> None:
+        if not records:
+            return
+        self.records_read += len(records)
+        at = self.store.checkpoint
+        newest_ms = max(at.newest_ms, records[-1].timestamp)
+        # of the broker's clock and ours the one that is behind decides: a wrong one may keep too much, never too little
+        horizon_ms = max(at.horizon_ms, horizon_ms, self._window.forgotten_ms(min(newest_ms, self._now_ms())))
+        self.store.put(list(self._rows(records)), Checkpoint(_anchor(records[-1]), horizon_ms, newest_ms))
+
+    @staticmethod
+    def _now_ms() -> int:
+        return int(time.time() * MILLISECONDS)
+
+    def _rows(self, records: Sequence[Any]) -> Iterator[Row]:
+        for record in records:
+            self.placement.check(record.key, self._place.partition, record.offset)
+            ours = _OURS.fullmatch(record.value or b"")
+            if ours and ours[1] == record.key:
+                yield Row(ours[1], record.timestamp, packed(ours[2], ours[3]))
+            else:
+                data = decoded(self._topic, self._place.partition, record)
+                value = packed(data.auction_id, data.scored_sha256)
+                yield Row(data.query_id.encode(), record.timestamp, value)
+
+
+def decoded(topic: Topic, partition: int, record: Any) -> Any:
+    """The event in a record of the changelog. BrokerError: it is none of the topic's."""
+    try:
+        return topic.payload.decode(record.value)
+    except BadRecord as error:
+        raise BrokerError(
+            f"{topic.name} partition {partition} offset {record.offset}: {error.reason.name}: {error}. Somebody else "
+            "wrote it: without this topic nobody knows which queries have been settled, so settlement does not start"
+        ) from None
+
+
+def _anchor(record: Any) -> Anchor:
+    return Anchor(record.offset, record.timestamp, record.key or b"")
