@@ -47,7 +47,7 @@ def dead_letter_line(record: Record) -> bytes:
     headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     attributes = {
         "specversion": SPEC_VERSION,
-        "id": "/".join(record.origin),
+        "id": record.place,
         "source": f"urn:kafka:{record.topic}",
         "type": record.topic,
         "time": timestamp(record.time),

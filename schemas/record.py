@@ -24,11 +24,20 @@ class Record(Outgoing):
     offset: int = 0
     timestamp_ms: int = 0
     stamped_by_broker: bool = False  # LogAppendTime; otherwise CreateTime: the producer wrote the stamp
+    incarnation: str = (
+        ""  # tells it from the record at the same place of a topic that was begun anew, where that is known
+    )
 
     @property
-    def origin(self) -> tuple[str, str, str]:
-        """Topic, partition and offset: no other record has them."""
-        return self.topic, str(self.partition), str(self.offset)
+    def place(self) -> str:
+        """Where it is stored, for people: `TOPIC/PARTITION/OFFSET`."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def origin(self) -> tuple[str, ...]:
+        """What no other record has, and ids derive from: topic, partition and offset, and the incarnation if any."""
+        known = (self.incarnation,) if self.incarnation else ()
+        return self.topic, str(self.partition), str(self.offset), *known
 
     @property
     def time(self) -> datetime:

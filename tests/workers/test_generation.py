@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from schemas.auction import CandidatesGenerated, Parameters, QuerySubmitted
-from schemas.envelope import Event
+from schemas.envelope import Event, from_record
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
-from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query
+from schemas.topics import QUERIES
+from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query, make_record
 from tests.workers.fakes import Clock, FaultyEngine, Hang
 from workers.engines import answering
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
@@ -71,6 +72,26 @@ async def test_ids_derive_from_where_the_query_was_read() -> None:
     auction_id = derive("auction", *query.origin, "query-3")
     assert event.data.auction_id == auction_id
     assert event.id == derive("event", event.type, auction_id, "query-3")
+
+
+async def test_a_topic_that_is_begun_anew_gives_new_ids() -> None:
+    """A keyless question at the same place would get the charge ids of another one's bills."""
+    value = b'{"text":"How?"}'
+    first, again, anew = (
+        from_record(replace(make_record(value), incarnation=stamp), QUERIES) for stamp in ("1000", "1000", "2000")
+    )
+
+    ids = [(event.subject, event.id, (await generate(event)).data.auction_id) for event in (first, again, anew)]
+
+    assert ids[0] == ids[1]
+    assert not set(ids[0]) & set(ids[2])
+
+
+async def test_ids_of_records_that_their_producers_stamped_are_what_they_were() -> None:
+    event = from_record(make_record(b'{"text":"How?"}', partition=3, offset=17), QUERIES)
+
+    assert event.subject == derive("query", QUERIES.name, "3", "17")[:32]
+    assert (await generate(event)).data.auction_id == derive("auction", QUERIES.name, "3", "17", event.subject)
 
 
 async def test_the_same_record_twice_gives_the_same_event() -> None:

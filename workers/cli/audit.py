@@ -144,7 +144,7 @@ def _add_record(audit: Audit, record: Record) -> None:
         if (entry := read_record(record)) is not None:
             audit.add(entry)
     except UnknownValue as error:
-        where = "/".join(record.origin)
+        where = record.place
         raise TesseraError(f"{where}: {error}: audit it with the release that wrote it, or a newer one") from None
     except BadRecord as error:
         if record.topic == SCORED.name:

@@ -28,7 +28,7 @@ def _read(record: Record) -> Event[DrawCommitment] | None:
     try:
         return from_record(record, COMMITMENTS)  # type: ignore[return-value]  # this topic carries nothing else
     except BadRecord as error:
-        log.warning("%s passed over, it is no commitment: %s: %s", "/".join(record.origin), error.reason.name, error)
+        log.warning("%s passed over, it is no commitment: %s: %s", record.place, error.reason.name, error)
         return None
 
 

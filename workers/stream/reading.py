@@ -98,7 +98,8 @@ async def offsets(cluster: Cluster, topic: str, edge: int) -> dict[int, int]:
 
 
 def as_record(record: Any) -> Record:
-    """aiokafka's record as ours."""
+    """aiokafka's record as ours. A place of a topic that was begun anew gets another stamp from the broker."""
+    by_broker = record.timestamp_type == LOG_APPEND_TIME
     return Record(
         topic=record.topic,
         key=record.key,
@@ -107,5 +108,6 @@ def as_record(record: Any) -> Record:
         partition=record.partition,
         offset=record.offset,
         timestamp_ms=record.timestamp,
-        stamped_by_broker=record.timestamp_type == LOG_APPEND_TIME,
+        stamped_by_broker=by_broker,
+        incarnation=str(record.timestamp) if by_broker else "",
     )

@@ -70,11 +70,11 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
 
 
 def _upgrade_first(stage: str, record: Record, newer: UnknownValue) -> UpgradeFirst:
-    place = "/".join(record.origin)
     return UpgradeFirst(
-        f"{place}: {newer}. This release does not know that value: upgrade {stage} first, readers before writers "
-        "(infra/upgrading.md). Until then the stage stops here and nothing is lost; another start does not help. If "
-        f"no newer release runs, somebody else wrote the record: `tessera dlq send {place}` puts it aside"
+        f"{record.place}: {newer}. This release does not know that value: upgrade {stage} first, readers before "
+        "writers (infra/upgrading.md). Until then the stage stops here and nothing is lost; another start does not "
+        "help. If no newer release runs, somebody else wrote the record: "
+        f"`tessera dlq send {record.place}` puts it aside"
     )
 
 

@@ -32,7 +32,7 @@ class Order:
         if source.offset < last:
             self.report.find(
                 Invariant.SAME_SEQUENCE,
-                f"{'/'.join(output.origin)} follows from {source}, and stands behind what follows from offset {last}",
+                f"{output.place} follows from {source}, and stands behind what follows from offset {last}",
             )
         else:
             self._last[pair] = source.offset

@@ -60,11 +60,11 @@ class Recomputed:
         try:
             entry = read_record(record)
         except UnknownValue as error:
-            where = "/".join(record.origin)
+            where = record.place
             raise TesseraError(f"{where}: {error}: verify it with the release that wrote it, or a newer one") from None
         except BadRecord as error:
             if record.topic != SCORED.name:  # there a stranger may write, and settlement refuses it
-                self._audit.unreadable("/".join(record.origin), f"{error.reason.name}: {error}")
+                self._audit.unreadable(record.place, f"{error.reason.name}: {error}")
             return None
         if entry is None:
             return None

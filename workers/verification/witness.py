@@ -60,7 +60,7 @@ class Witness:
             return
         report.checked[Invariant.SAME_SEQUENCE] += 1
         report.counts[Invariant.SAME_SEQUENCE]["compared with the witness"] += 1
-        where = "/".join(record.origin)
+        where = record.place
         while seen.offsets[seen.next] < record.offset:
             gone = f"{record.topic}/{record.partition}/{seen.offsets[seen.next]}"
             report.find(Invariant.SAME_SEQUENCE, f"{gone} was seen by the witness and is not stored")
