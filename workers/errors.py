@@ -20,6 +20,7 @@ TesseraError
 │   │   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
 │   │   ├── Misplaced           a remembered query id lies in another partition than its query's records
 │   │   └── Unsuitable          Kafka's settings and ours do not fit: the message names both, and what to change
+│   ├── StalePosition       Kafka answers with an older committed offset than this process committed
 │   └── Stalled             records wait, and nothing is done
 └── AccessDenied        Kafka refuses this user: asking again does not help
 """
@@ -113,6 +114,10 @@ class Misplaced(NotRetriable):
 
 class Unsuitable(NotRetriable):
     """A setting of Kafka's, or of ours, keeps the stages from working; the message names it and what to change."""
+
+
+class StalePosition(BrokerError):
+    """Kafka answers with an older committed offset than this process itself committed: it has to be asked again."""
 
 
 class Stalled(BrokerError):

@@ -104,6 +104,10 @@ class Metrics:
         """A transactional producer was fenced, or its transaction timed out: it was discarded and opened again."""
         self._fenced.labels(stage).inc()
 
+    def stale_position(self, stage: str) -> None:
+        """Kafka answered with an older committed offset than this process committed: the partition asks again."""
+        self._stale_positions.labels(stage).inc()
+
     def engine_down(self, stage: str, is_down: bool) -> None:
         """The engine does not answer, so the stage's records wait; or it is back."""
         self._engine_down.labels(stage).set(is_down)
@@ -178,6 +182,9 @@ class Metrics:
         self._in_flight = self._gauge("in_flight", "Input records read and not yet committed.", "stage")
         self._rebalances = self._counter("rebalances", "Times the group handed out partitions.", "stage")
         self._fenced = self._counter("producer_fenced", "Transactional producers discarded and reopened.", "stage")
+        self._stale_positions = self._counter(
+            "stale_positions", "Answers with an older committed offset than is known, none of them used.", "stage"
+        )
         self._engine_down = self._gauge("engine_down", "1 while records wait because the engine is down.", "stage")
         self._loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran its last timer.")
 
@@ -195,8 +202,10 @@ class Metrics:
                 self._transactions.labels(stage, result)
             for family in (self._stage_duration, self._transaction_duration, self._transaction_auctions):
                 family.labels(stage)
-            for counter_or_gauge in (self._in_flight, self._rebalances, self._fenced, self._engine_down):
-                counter_or_gauge.labels(stage)
+            for counter in (self._rebalances, self._fenced, self._stale_positions):
+                counter.labels(stage)
+            for gauge in (self._in_flight, self._engine_down):
+                gauge.labels(stage)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"auction_{name}", text, labels, registry=self.registry)

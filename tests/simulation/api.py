@@ -5,7 +5,6 @@ from types import SimpleNamespace as Answer
 from typing import Any
 
 from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, RecordListTooLargeError
-from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -24,6 +23,7 @@ from tests.simulation.batches import batches
 from tests.simulation.broker import MILLISECONDS, Broker, place_of_offsets
 from tests.simulation.log import Stored
 from tests.simulation.transactions import Place
+from workers.stream.offset_fetch import OffsetFetchRequest
 
 MOST_FETCHED = 5
 
@@ -87,10 +87,12 @@ class Api:
     def _offset_fetch(self, request: Any) -> Any:
         if code := self._loading_code("group"):
             return Answer(error_code=code, topics=[])
-        ((topic, numbers),) = request._partitions
-        committed = self._broker.groups[request._consumer_group].committed
-        rows = [(number, *committed.get((topic, number), (-1, "")), 0) for number in numbers]
-        return Answer(error_code=0, topics=[(topic, rows)])
+        group = self._broker.groups[request.group]
+        found = {number: group.stands_at((request.topic, number), request.stable) for number in request.numbers}
+        rows = [
+            (number, *at, 0) if isinstance(at, tuple) else (number, -1, "", _code(at)) for number, at in found.items()
+        ]
+        return Answer(error_code=0, topics=[(request.topic, rows)])
 
     # Writing
 

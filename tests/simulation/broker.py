@@ -78,7 +78,7 @@ class Broker:
         now_s = self._loop.time()
         self.loading = {kind: now_s + self._rng.uniform(0, 0.8) for kind in ("group", "transaction")}
         for group in self.groups.values():
-            group.grace()
+            group.come_up()
 
     def is_loading(self, kind: str) -> bool:
         return self.loading.get(kind, 0.0) > self._loop.time()

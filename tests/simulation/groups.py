@@ -16,8 +16,10 @@ from aiokafka.errors import (
 )
 
 from tests.simulation.log import Fate
+from workers.stream.offset_fetch import UnstableOffsetCommitError
 
 Error = type[KafkaError] | None
+CATCHING_UP_S = 3.0
 Places = list[tuple[str, int]]
 
 
@@ -33,7 +35,12 @@ class Member:
 
 @dataclass(eq=False)
 class Group:
-    """`places`: all input partitions. `committed` and `pending` hold (offset, metadata)."""
+    """`places`: all input partitions. `committed` and `pending` hold (offset, metadata).
+
+    `behind`: what a coordinator that came up answers instead of `committed`, until it has taken a write, or for a
+    while (Kafka 4.2.2 takes requests while it still reads its log; decision 0011). `waits`:
+    whether one that is asked for stable offsets says "not yet" while a transaction is open, as older coordinators do.
+    """
 
     name: str
     places: Places
@@ -49,6 +56,8 @@ class Group:
     epochs: dict[int, int] = field(default_factory=dict)
     offset_history: list[tuple[tuple[str, int], int, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    behind: dict[tuple[str, int], tuple[int, str]] | None = None
+    waits: bool = False
     _timer: asyncio.TimerHandle | None = None
     _joined: int = 0
 
@@ -124,11 +133,6 @@ class Group:
         if self.members.pop(id_, None) is not None and self.members:
             self._balance(1.0)
 
-    def grace(self) -> None:
-        """A coordinator that has loaded gives everybody a new session."""
-        for member in self.members.values():
-            self._touch(member)
-
     def _touch(self, member: Member) -> None:
         fresh = member.deadline_s <= self.now()
         member.deadline_s = self.now() + member.session_s
@@ -150,17 +154,44 @@ class Group:
 
     # Offsets
 
+    def come_up(self) -> None:
+        """A coordinator that has loaded gives everybody a new session. Of what was committed it may know the past."""
+        for member in self.members.values():
+            self._touch(member)
+        self.waits = self.rng.random() < 0.5
+        if self.rng.random() < 0.6:
+            known = self.rng.randint(0, len(self.offset_history))
+            first = dict.fromkeys(self.places, (0, ""))
+            self.behind = first | {place: (offset, text) for place, offset, text in self.offset_history[:known]}
+            if self.behind != self.committed:
+                self.note("coordinator came up behind")
+            if self.rng.random() < 0.5:
+                self.later(self.rng.uniform(0.0, CATCHING_UP_S), self._catch_up)
+
+    def _catch_up(self) -> None:
+        self.behind = None
+
+    def stands_at(self, place: tuple[str, int], stable: bool) -> tuple[int, str] | Error:
+        """Offset and metadata that are answered."""
+        if stable and self.waits and any(place in offsets for offsets in self.pending.values()):
+            self.note("offset not stable")
+            return UnstableOffsetCommitError
+        answer = (self.committed if self.behind is None else self.behind).get(place, (-1, ""))
+        if answer != self.committed.get(place, answer):
+            self.note("old offset answered")
+        return answer
+
     def check(self, pid: int, epoch: int, verify: Callable[[], bool]) -> Error:
         if epoch < self.epochs.get(pid, -1):
             return InvalidProducerEpoch
         return None if pid in self.pending or verify() else InvalidTxnState
 
     def store(self, pid: int, epoch: int, offsets: dict[tuple[str, int], tuple[int, str]]) -> None:
-        self.epochs[pid] = epoch
+        self.epochs[pid], self.behind = epoch, None
         self.pending.setdefault(pid, {}).update(offsets)
 
     def mark(self, pid: int, epoch: int, fate: Fate) -> None:
-        self.epochs[pid] = max(epoch, self.epochs.get(pid, -1))
+        self.epochs[pid], self.behind = max(epoch, self.epochs.get(pid, -1)), None
         stored = self.pending.pop(pid, {})
         if fate is not Fate.COMMITTED:
             return

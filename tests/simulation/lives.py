@@ -31,6 +31,7 @@ class Journal:
     committed_ids: list[str] = field(default_factory=list)
     refusals: list[DeadLetterReason] = field(default_factory=list)
     reopened: int = 0
+    stale_positions: int = 0
 
     def committed(self, events: Iterable[Event[Any]]) -> None:
         self.committed_ids += [event.id for event in events]
@@ -40,6 +41,9 @@ class Journal:
 
     def producer_reopened(self, stage: str) -> None:
         self.reopened += 1
+
+    def stale_position(self, stage: str) -> None:
+        self.stale_positions += 1
 
     def __getattr__(self, name: str) -> Any:
         return _ignored

@@ -13,11 +13,11 @@ from aiokafka.errors import (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
-from aiokafka.protocol.commit import OffsetFetchRequest
 
 from tests.simulation.fetching import Fetching, Place
 from tests.simulation.groups import Group
 from tests.simulation.network import Network
+from workers.stream.offset_fetch import OffsetFetchRequest
 
 MILLISECONDS = 1_000
 JOIN_GRACE_S = 5.0
@@ -128,7 +128,8 @@ class Membership:
     async def _refresh(self, places: dict[TopicPartition, Place]) -> None:
         """The committed offsets as first positions, as aiokafka reads them: a loading coordinator is taken for none."""
         for partition, place in places.items():
-            request = OffsetFetchRequest(self._options["group_id"], [(partition.topic, [partition.partition])])
+            group = self._options["group_id"]
+            request = OffsetFetchRequest(group, partition.topic, [partition.partition], stable=False)
             with contextlib.suppress(KafkaError):
                 answer = await self._network.ask("OffsetFetch", lambda asked=request: self._network.api.handle(asked))
                 if place.position is not None or self._fetching.places is not places:

@@ -11,7 +11,7 @@ from unittest import mock
 from tests.simulation.groups import Group
 from tests.simulation.log import Fate
 from tests.simulation.transactions import TransactionCoordinator
-from workers.stream import tenure, writer
+from workers.stream import position, tenure, writer
 from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.completion import Completion
@@ -86,7 +86,7 @@ def offset_read_before_fencing() -> Any:
         return found
 
     return _both(
-        mock.patch.object(TransactionalWriter, "start", not_yet),
+        mock.patch.multiple(TransactionalWriter, start=not_yet, barrier=_nothing),
         mock.patch.object(tenure, "read_position", read_then_start),
     )
 
@@ -143,6 +143,31 @@ def an_id_for_each_producer() -> Any:
         init(self, clients, f"{transactional_id}.{next(numbers)}")
 
     return mock.patch.object(TransactionalWriter, "__init__", own_id)
+
+
+def position_read_without_a_write() -> Any:
+    """What a coordinator that has just come up answers is believed."""
+    return mock.patch.object(TransactionalWriter, "barrier", _nothing)
+
+
+def older_position_believed() -> Any:
+    """A process goes on from less than it has committed itself."""
+    return mock.patch.object(Completion, "covers", lambda self, earlier: True)
+
+
+def any_position_believed() -> Any:
+    """One answer is enough, whatever was written, asked or committed before."""
+    ask, answers = position._ask_behind, dict[Any, tuple[int, str]]()
+
+    async def once(barrier: Any, *arguments: Any) -> tuple[int, str]:
+        if barrier not in answers:
+            answers[barrier] = await ask(_nothing, *arguments)
+        return answers[barrier]
+
+    return _both(mock.patch.object(position, "_ask_behind", once), older_position_believed())
+
+
+async def _nothing(*_: Any) -> None: ...
 
 
 def memory_not_read() -> Any:
@@ -224,6 +249,7 @@ MUTANTS: dict[str, Mutant] = {
         offsets_before_records,
         producer_kept_after_a_lost_answer,
         offset_read_before_fencing,
+        position_read_without_a_write,
         ids_kept_after_an_abort,
         ids_stored_before_the_commit,
         tail_not_read,

@@ -45,6 +45,9 @@ FAULTS = (
     "abort marker",
     "slow marker",
     "repeated batch recognised",
+    "coordinator came up behind",
+    "old offset answered",
+    "offset not stable",
 )
 
 

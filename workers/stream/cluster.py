@@ -21,7 +21,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
-from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
@@ -30,6 +30,7 @@ from workers.errors import BrokerError
 from workers.stream.advertised import check_advertised
 from workers.stream.completion import Completion
 from workers.stream.features import FeaturesRequest, newest_metadata
+from workers.stream.offset_fetch import OffsetFetchRequest, UnstableOffsetCommitError, rows
 from workers.stream.refusals import denied, last_words, unreachable
 from workers.stream.security import user_of
 
@@ -146,16 +147,19 @@ class Cluster:
         return {number: offset for number, (offset, _) in found.items()}
 
     async def committed_with_metadata(
-        self, group: str, topic: str, numbers: Iterable[int]
+        self, group: str, topic: str, numbers: Iterable[int], *, stable: bool = False
     ) -> dict[int, tuple[int, str]]:
-        """Offset, -1 for none, and metadata of each partition. An answer that leaves a partition out is an error."""
+        """Offset, -1 for none, and metadata of each partition. An answer that leaves a partition out is an error.
+
+        `stable`: with nothing pending; a retriable error while somebody's transaction is open, on older brokers.
+        """
         node = await self._coordinator(GROUP, group)
-        answer = await self.ask(OffsetFetchRequest(group, [(topic, list(numbers))]), node)
+        answer = await self.ask(OffsetFetchRequest(group, topic, numbers, stable=stable), node)
         _check(answer.error_code, f"group {group}")
-        rows: list[tuple[int, int, str, int]] = answer.topics[0][1] if answer.topics else []
-        for number, _, _, code in rows:
+        found: dict[int, tuple[int, str]] = {}
+        for number, offset, metadata, code in rows(answer):
             _check(code, f"group {group}, {topic}, partition {number}")
-        found = {number: (offset, metadata) for number, offset, metadata, _ in rows}
+            found[number] = offset, metadata
         if missing := set(numbers) - set(found):
             raise NotCoordinatorForGroupError(f"group {group}: no answer for partitions {sorted(missing)}")
         return found
@@ -229,6 +233,8 @@ async def _bootstrap(client: Any, connection: Mapping[str, Any]) -> None:
 
 
 def _check(code: int, what: str) -> None:
+    if code == UnstableOffsetCommitError.errno:
+        raise UnstableOffsetCommitError(what)
     if code:
         raise for_code(code)(what)
 

@@ -32,12 +32,20 @@ class Completion:
     done: frozenset[int] = frozenset()
     attempts: int = 0
 
+    def covers(self, earlier: "Completion") -> bool:
+        """Whether all that was finished at `earlier` is finished here: what is finished stays so."""
+        return self.base >= earlier.base and all(at < self.base or at in self.done for at in earlier.done)
+
     def metadata(self) -> str:
         """To be committed beside `base`; empty when there is nothing to say."""
         if not self.done and not self.attempts:
             return ""
         body = bytes([min(self.attempts, MOST_ATTEMPTS)]) + _bits(offset - self.base for offset in self.done)
         return VERSION + base64.b64encode(_checksum(self.base, body) + body).decode()
+
+
+#: Of a partition of which nothing was read yet.
+NOTHING_KNOWN = Completion(-1)
 
 
 def read_completion(base: int, metadata: str) -> Completion:

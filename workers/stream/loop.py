@@ -15,6 +15,7 @@ from workers.settings import Settings
 from workers.stream.backlog import WorkerFailed
 from workers.stream.bus import Observer
 from workers.stream.clients import REQUEST_TIMEOUT_MS, Clients
+from workers.stream.completion import Completion
 from workers.stream.dedup.folder import Stores
 from workers.stream.liveness import Liveness, Progress
 from workers.stream.partition import PartitionActor
@@ -22,6 +23,7 @@ from workers.stream.position import lost
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, started
 from workers.stream.recollection import check_partitions
 from workers.stream.solo import Solo
+from workers.stream.tenure import Tenure
 from workers.stream.unsuitable import unsuitable
 
 log = logging.getLogger(__name__)
@@ -37,10 +39,12 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     def __init__(
         self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: Solo, stores: Stores
     ) -> None:
-        self._solo, self._stores = solo, stores
+        self._solo = solo
         self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
+        known: dict[TopicPartition, Completion] = {}  # to be committed, of every partition owned so far
+        self._tenure = partial(Tenure, settings, clients, stage, stores, known)
         self._failure: BaseException | None = None
         self._partitions = 0  # of the topic, when its memory was last checked
         self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
@@ -101,9 +105,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             self._consumer.pause(partition)
             if self._was_added(partition):
                 continue
-            means = self._settings, self._clients, self.stage
-            watch = self._consumer, self._observer, self._is_owner
-            actor = PartitionActor(*means, partition, *watch, self._solo, self._stores)
+            means = self._settings, self._tenure, self.stage
+            actor = PartitionActor(*means, partition, self._consumer, self._observer, self._is_owner, self._solo)
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
             task.add_done_callback(partial(self._actor_ended, actor))

@@ -25,14 +25,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from schemas.record import Record
-from workers.errors import BrokerError, NotRetriable
+from workers.errors import BrokerError, NotRetriable, StalePosition
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.bus import Observer
-from workers.stream.clients import Clients
-from workers.stream.dedup.folder import Stores
 from workers.stream.fetching import Fetching
 from workers.stream.solo import Solo
 from workers.stream.step import Result, measured, process, refuse_crashed, report
@@ -56,14 +54,13 @@ class PartitionActor:
     def __init__(
         self,
         settings: Settings,
-        clients: Clients,
+        tenure: Callable[[TopicPartition, Callable[[], None]], Tenure],
         stage: Stage,
         partition: TopicPartition,
         consumer: Any,
         observer: Observer,
         is_owner: Callable[["PartitionActor"], bool],
         solo: Solo,
-        stores: Stores,
     ) -> None:
         self.partition = partition
         self.epoch = 0  # changes whenever the position is set anew; 0: not ready
@@ -71,7 +68,7 @@ class PartitionActor:
         self._most_results = settings.transaction_auctions
         self.fetching = Fetching(consumer, partition)
         self._stage, self._observer, self._is_owner, self._solo = stage, observer, is_owner, solo
-        self._tenure = Tenure(settings, clients, stage, partition, self._check_owner, stores)
+        self._tenure = tenure(partition, self._check_owner)
         self._told_to_leave = asyncio.Event()
 
     async def run(self) -> None:
@@ -113,8 +110,10 @@ class PartitionActor:
 
     async def _wait(self, doubt: Exception, failures: int) -> None:
         """Pause before the next attempt, or give up with BrokerError."""
-        log.warning("%s: opening again after %r", self.partition, doubt)
+        log.warning("%s: failure %d of %d: %r: opening again", self.partition, failures, FAILURES_ALLOWED, doubt)
         self._observer.producer_reopened(self._stage.spec.name)
+        if isinstance(doubt, StalePosition):
+            self._observer.stale_position(self._stage.spec.name)
         if failures >= FAILURES_ALLOWED:
             await self._disclaim()
             raise BrokerError(f"{self.partition}: {failures} failures in a row, the last: {doubt}") from doubt

@@ -1,32 +1,79 @@
 """Where a group goes on in a partition: what it has committed, checked against what the partition still stores."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from aiokafka import TopicPartition
 
-from workers.errors import OffsetLost
+from workers.errors import OffsetLost, StalePosition
 from workers.stream.added_partitions import first_position
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, Cluster
-from workers.stream.completion import Completion, read_completion
+from workers.stream.completion import NOTHING_KNOWN, Completion, read_completion
+from workers.stream.offset_fetch import UnstableOffsetCommitError
+
+Barrier = Callable[[], Awaitable[None]]
+
+PAUSE_S = 0.01  # until markers of a transaction are written, by brokers that say so
 
 
-async def read_position(clients: Clients, group: str, at: TopicPartition) -> Completion:
-    """What the group has finished. OffsetLost: it has no offset, an unreadable one, or one that is no longer stored."""
+async def read_position(
+    clients: Clients, group: str, at: TopicPartition, known: Completion, barrier: Barrier
+) -> Completion:
+    """What the group has finished, never less than `known`, which this process has committed there.
+
+    A coordinator that has just come up may answer with any older offset, or none, until it has taken a write
+    (decision 0011). So it is asked behind `barrier`, a write that it must acknowledge, and twice: it may come up
+    between the write and the question, and does not do so twice in a row with the same answer.
+
+    StalePosition: the answers differ, or are older than `known`. OffsetLost: there is no offset, an unreadable one, or
+    one that is no longer stored.
+    """
+    where = f"group {group}, {at.topic} partition {at.partition}"
     async with clients.cluster() as cluster:
-        found = await cluster.insist(lambda: cluster.committed_with_metadata(group, at.topic, [at.partition]))
+        first, found = [await _ask_behind(barrier, cluster, group, at) for _ in range(2)]
         begin = await cluster.insist(lambda: _begin(cluster, at))
-    where, (offset, metadata) = f"group {group}, {at.topic} partition {at.partition}", found[at.partition]
-    if offset < 0:
+    if found != first:
+        raise StalePosition(
+            f"{where}: Kafka says that offset {first[0]} is committed, and then {found[0]}: it comes up"
+        )
+    completion = _readable(where, *found)
+    if not completion.covers(known):
+        raise StalePosition(_stale(where, completion, known))
+    if completion is NOTHING_KNOWN:
         return await first_position(clients, group, at, begin)
+    _refuse_lost(where, completion, begin)
+    return completion
+
+
+def _readable(where: str, offset: int, metadata: str) -> Completion:
     try:
-        completion = read_completion(offset, metadata)
+        return NOTHING_KNOWN if offset < 0 else read_completion(offset, metadata)
     except OffsetLost as error:
         raise OffsetLost(
             f"{where}: what was committed at offset {offset} cannot be read: {error}. Where to go on is unknown, and a "
             "guess would bill twice or lose queries: start the release that wrote it, or decide on an offset "
             "and set it with kafka-consumer-groups.sh --reset-offsets"
         ) from None
-    _refuse_lost(where, completion, begin)
-    return completion
+
+
+def _stale(where: str, read: Completion, known: Completion) -> str:
+    return (
+        f"{where}: Kafka says that offset {read.base} is committed, and {len(read.done)} records beyond it, "
+        f"but this process itself committed offset {known.base} and {len(known.done)}. It does not go on from less: "
+        "that would be done twice. The partition asks again. If that does not help, somebody has set the offset back "
+        "while workers ran: stop all of the group's workers, and start them again if that was intended"
+    )
+
+
+async def _ask_behind(barrier: Barrier, cluster: Cluster, group: str, at: TopicPartition) -> tuple[int, str]:
+    """Committed offset and metadata. Any error but "not yet stable" is raised: the write would have to be repeated."""
+    await barrier()
+    while True:
+        try:
+            return (await cluster.committed_with_metadata(group, at.topic, [at.partition], stable=True))[at.partition]
+        except UnstableOffsetCommitError:
+            await asyncio.sleep(PAUSE_S)
 
 
 async def _begin(cluster: Cluster, at: TopicPartition) -> int:

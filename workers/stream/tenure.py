@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from aiokafka import TopicPartition
 
@@ -10,7 +11,7 @@ from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.attempts import Attempts, found, found_again
 from workers.stream.clients import Clients
-from workers.stream.completion import Completion
+from workers.stream.completion import NOTHING_KNOWN, Completion
 from workers.stream.dedup.folder import Stores
 from workers.stream.dedup.window import Window
 from workers.stream.once import Once
@@ -20,41 +21,51 @@ from workers.stream.writer import TransactionalWriter, WriterLost
 
 log = logging.getLogger(__name__)
 
-NOTHING_KNOWN = Completion(-1)
-
 
 class Tenure:
-    """Opened, written through until the first doubt, closed, opened again. `check_owner` raises when it is over."""
+    """Opened, written through until the first doubt, closed, opened again. `check_owner` raises when it is over.
+
+    `known`: what this process knows to be committed, of every partition that it has owned.
+    """
 
     def __init__(
         self,
         settings: Settings,
         clients: Clients,
         stage: Stage,
+        stores: Stores,
+        known: dict[TopicPartition, Completion],
         partition: TopicPartition,
         check_owner: Callable[[], None],
-        stores: Stores,
     ) -> None:
         self.completion = NOTHING_KNOWN  # as committed, for all that is known
         self.attempts = Attempts()
         self.once = Once(None)
         self._clients, self._stage, self._partition = clients, stage, partition
-        self._check_owner = check_owner
+        self._check_owner, self._known = check_owner, known
         self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
         self._writer: TransactionalWriter | None = None
 
     async def open(self) -> Completion:
-        """Fence every earlier owner, and only then read where the partition stands and what the stage remembers."""
+        """Fence every earlier owner, and only then read where the partition stands and what the stage remembers.
+
+        StalePosition: Kafka does not know what this process has committed there.
+        """
         at, group = self._partition, self._stage.spec.group
         self._check_owner()
         self._writer = TransactionalWriter(self._clients, f"{group}.{at.topic}.{at.partition}")
         await self._writer.start()
-        completion = await read_position(self._clients, group, at)
+        barrier, known = partial(self._writer.barrier, at, group), self._known.get(at, NOTHING_KNOWN)
+        completion = await read_position(self._clients, group, at, known, barrier)
         self.once = await self._memory.read()
         self._check_owner()
-        self.attempts = self._attempts_at(completion)
-        self.completion = completion
+        self._note(completion, self._attempts_at(completion))
         return completion
+
+    def _note(self, completion: Completion, attempts: Attempts) -> None:
+        """This is committed."""
+        self.completion, self.attempts = completion, attempts
+        self._known[self._partition] = completion
 
     def _attempts_at(self, completion: Completion) -> Attempts:
         if self.completion is NOTHING_KNOWN:
@@ -74,7 +85,7 @@ class Tenure:
         self._check_owner()
         committed = Completion(completion.base, completion.done, attempts.number)
         await writer.commit(self._partition, committed.base, committed.metadata(), self._stage.spec.group)
-        self.completion, self.attempts = committed, attempts
+        self._note(committed, attempts)
 
     def check(self) -> None:
         """WriterLost: an answer was lost. What is committed stands, but a late duplicate must meet a newer producer."""

@@ -25,6 +25,7 @@ STOP_TIMEOUT_S = 2.0
 CLOSE_TIMEOUT_S = 1.0
 TRANSACTION_TIMEOUT_MS = 20_000
 BATCH_BYTES = 256 * 1024
+BARRIER = "a write barrier, to be aborted: no position"
 
 # After a commit the broker still writes its markers, so the next transaction's first request is told to come back.
 # aiokafka then sleeps this constant, 20 ms, whatever the settings; 2 ms makes small transactions three times faster.
@@ -126,6 +127,17 @@ class TransactionalWriter:
         offsets = {partition: OffsetAndMetadata(offset, metadata)}
         await self._limited(self._producer.send_offsets_to_transaction(offsets, group))
         await self._limited(self._producer.commit_transaction())
+
+    async def barrier(self, partition: TopicPartition, group: str) -> None:
+        """A write into the group's offsets that changes nothing: its transaction is aborted.
+
+        Once it is acknowledged, the group's coordinator knows everything that was committed before. What it holds
+        cannot be read as a position, so that nobody would go on from it if a broker took it for committed.
+        """
+        await self.begin()
+        offsets = {partition: OffsetAndMetadata(0, BARRIER)}
+        await self._limited(self._producer.send_offsets_to_transaction(offsets, group))
+        await self._limited(self._producer.abort_transaction())
 
     async def discard(self) -> None:
         """Let go of it within a few seconds, whatever state it is in."""
