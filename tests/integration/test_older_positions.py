@@ -1,0 +1,214 @@
+"""A broker that comes up answers with older committed offsets while it reads its log: no position is taken from one."""
+
+import asyncio
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from unittest.mock import AsyncMock, patch
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.commit import OffsetCommitRequest
+
+from workers.errors import BrokerError, MissingProgram, StalePosition
+from workers.settings import Settings
+from workers.stream.broker import DevelopmentBroker
+from workers.stream.clients import Clients
+from workers.stream.cluster import GROUP as GROUP_COORDINATOR
+from workers.stream.cluster import SIMPLE_COMMIT, TopicPlan
+from workers.stream.completion import NOTHING_KNOWN, Completion
+from workers.stream.offset_fetch import OffsetFetchRequest, rows
+from workers.stream.position import read_position
+from workers.stream.writer import TransactionalWriter, WriterLost
+
+pytestmark = pytest.mark.kafka
+
+GROUP = TOPIC = "older.positions"
+PARTITIONS = range(4)
+FILLER, COMMITS, ROWS = 4, 60, 5_000  # of one more partition: 300,000 records before the newest positions
+ASK_EVERY_S = 0.005
+OPENINGS = 10  # of each partition after a death of the broker
+LIMIT_S = 120.0
+FEWEST_DEATHS, MOST_DEATHS = 5, 30
+FOR_GOOD = "Failed to load metadata from __consumer_offsets"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[DevelopmentBroker]:
+    """A node of its own: so long a log of offsets would slow down every start of the session's."""
+    own = DevelopmentBroker(tmp_path, note=print)
+    try:
+        own.start()
+    except MissingProgram as missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+    yield own
+    own.stop()
+
+
+class Group:
+    """Owners that take the partitions over again and again, and somebody who asks without any precaution."""
+
+    def __init__(self, servers: str) -> None:
+        self._servers = servers
+        self._clients = Clients(Settings.read(bootstrap_servers=servers))
+        self.committed: dict[int, int] = {}  # acknowledged
+        self.older = 0  # answers without precaution that were older than that
+
+    async def fill(self) -> None:
+        """Positions at the beginning of a long log, newer ones at its end."""
+        async with self._clients.cluster() as cluster:
+            await cluster.create([TopicPlan(TOPIC, FILLER + 1, 1, {})])
+        client = AIOKafkaClient(bootstrap_servers=self._servers)
+        await client.bootstrap()
+        for offset, numbers in ((1, PARTITIONS), *[(0, [FILLER] * ROWS)] * COMMITS, (2, PARTITIONS)):
+            while not await self._commit(client, offset, numbers):
+                await asyncio.sleep(0.1)
+        await client.close()
+        self.committed = dict.fromkeys(PARTITIONS, 2)
+
+    async def _commit(self, client: AIOKafkaClient, offset: int, numbers: object) -> bool:
+        with suppress(KafkaError):
+            node = await client.coordinator_lookup(GROUP_COORDINATOR, GROUP)
+            request = OffsetCommitRequest(
+                GROUP, *SIMPLE_COMMIT, [(TOPIC, [(number, offset, "") for number in numbers])]
+            )
+            answer = await client.send(node, request)
+            return not any(code for _, code in answer.topics[0][1])
+        return False
+
+    async def open_often(self, number: int) -> None:
+        """As a stage's owners do; each commits one more. A commit whose answer is lost may have arrived or not."""
+        at, opened = TopicPartition(TOPIC, number), 0
+        while opened < OPENINGS:
+            with suppress(WriterLost, BrokerError):
+                await self._open(at)
+                opened += 1
+            await asyncio.sleep(random.uniform(0.0, 0.1))
+
+    async def _open(self, at: TopicPartition) -> None:
+        writer = TransactionalWriter(self._clients, f"{GROUP}.{at.partition}")
+        try:
+            await writer.start()
+            barrier = partial(writer.barrier, at, GROUP)
+            base = (await read_position(self._clients, GROUP, at, NOTHING_KNOWN, barrier)).base
+            assert base - self.committed[at.partition] in (0, 1)
+            await writer.begin()
+            await writer.commit(at, base + 1, "", GROUP)
+            self.committed[at.partition] = base + 1
+        finally:
+            await writer.discard()
+
+    async def ask_without_precaution(self) -> None:
+        """Until it is cancelled, with and without `require_stable`: it makes no difference."""
+        while True:
+            client = AIOKafkaClient(bootstrap_servers=self._servers, request_timeout_ms=2_000)
+            with suppress(KafkaError, OSError):
+                await client.bootstrap()
+                node = await client.coordinator_lookup(GROUP_COORDINATOR, GROUP)
+                while True:
+                    for stable in (False, True):
+                        await self._ask(client, node, stable)
+                    await asyncio.sleep(ASK_EVERY_S)
+            await client.close()
+            await asyncio.sleep(0.02)
+
+    async def _ask(self, client: AIOKafkaClient, node: int, stable: bool) -> None:
+        known = dict(self.committed)
+        answer = await client.send(node, OffsetFetchRequest(GROUP, TOPIC, PARTITIONS, stable=stable))
+        self.older += sum(not code and offset < known[number] for number, offset, _, code in rows(answer))
+
+
+async def die_and_open(node: DevelopmentBroker, group: Group) -> None:
+    """Partitions are opened from the first moment in which the port answers.
+
+    Kafka's group coordinator may fail to load for good, until its partition's leader changes: the node dies once more.
+    """
+    asking = asyncio.create_task(group.ask_without_precaution())
+    opening = asyncio.gather(*map(group.open_often, PARTITIONS))
+    try:
+        while not opening.done():
+            node.kill()
+            node.launch()
+            deadline = time.monotonic() + LIMIT_S
+            while not opening.done() and FOR_GOOD not in node.log_since_start():
+                assert time.monotonic() < deadline, "partitions do not open"
+                await asyncio.sleep(0.5)
+        await opening
+    finally:
+        asking.cancel()
+        opening.cancel()
+
+
+@pytest.mark.slow
+async def test_no_position_is_older_than_what_was_committed_where_plain_answers_are(node: DevelopmentBroker) -> None:
+    group = Group(node.bootstrap_servers)
+    await group.fill()
+
+    for death in range(1, MOST_DEATHS + 1):
+        await die_and_open(node, group)
+        print(f"{death} times up, {group.older} older answers, {group.committed}")
+        if group.older and death >= FEWEST_DEATHS:
+            break
+
+    assert group.older, "this Kafka answers with nothing older: what decision 0011 describes is not here"
+
+
+async def opened(kafka: str) -> tuple[Clients, TopicPartition, TransactionalWriter]:
+    """A new topic's partition with offset 7 committed, and the writer of its owner."""
+    clients, topic = Clients(Settings.read(bootstrap_servers=kafka)), f"older.{uuid.uuid4().hex}"
+    async with clients.cluster() as cluster:
+        await cluster.create([TopicPlan(topic, 1, 1, {})])
+        await cluster.insist(lambda: cluster.commit(GROUP, topic, {0: Completion(7, frozenset({9}))}))
+    writer = TransactionalWriter(clients, topic)
+    await writer.start()
+    return clients, TopicPartition(topic, 0), writer
+
+
+async def test_barrier_leaves_the_position_as_it_is(kafka: str) -> None:
+    clients, at, writer = await opened(kafka)
+    await writer.begin()
+    await writer.commit(at, 8, "", GROUP)
+
+    found = [
+        await read_position(clients, GROUP, at, NOTHING_KNOWN, partial(writer.barrier, at, GROUP)) for _ in range(3)
+    ]
+
+    assert found == [Completion(8)] * 3
+    await writer.begin()
+    await writer.commit(at, 9, "", GROUP)  # the writer is as good as before
+    await writer.discard()
+
+
+async def test_owner_that_dies_within_the_barrier_is_fenced_and_leaves_nothing(kafka: str) -> None:
+    clients, at, dead = await opened(kafka)
+    with patch.object(dead, "_producer", wraps=dead._producer) as producer:
+        producer.abort_transaction = AsyncMock(side_effect=KafkaError("died"))
+        with pytest.raises(WriterLost):
+            await dead.barrier(at, GROUP)
+
+    writer = TransactionalWriter(clients, at.topic)
+    await writer.start()
+    found = await read_position(clients, GROUP, at, NOTHING_KNOWN, partial(writer.barrier, at, GROUP))
+
+    assert found == Completion(7, frozenset({9}))
+    await writer.discard()
+    await dead.discard()
+
+
+@pytest.mark.parametrize(
+    "known", [Completion(8), Completion(7, frozenset({9, 10}))], ids=["a later offset", "more beyond it"]
+)
+async def test_position_below_what_was_committed_is_refused(kafka: str, known: Completion) -> None:
+    clients, at, writer = await opened(kafka)
+
+    with pytest.raises(StalePosition, match=f"offset 7 is committed.*itself committed offset {known.base}"):
+        await read_position(clients, GROUP, at, known, partial(writer.barrier, at, GROUP))
+
+    await writer.discard()
