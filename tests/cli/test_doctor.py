@@ -139,6 +139,7 @@ def one_topic(copies_kept: int = 3, leader: int = 1, plans: int = 1, **changed: 
         (copies, one_topic(copies_kept=1, min_insync_replicas="1"), State.WARNING),
         (copies, one_topic(min_insync_replicas="1"), State.WARNING),
         (copies, one_topic(copies_kept=1), State.FAILED),
+        (copies, replace(one_topic(), topics={}, configs={}), State.WARNING),  # three brokers, one copy asked for
         (leaders, one_topic(), State.OK),
         (leaders, one_topic(leader=-1), State.FAILED),
         (topics, one_topic(plans=2), State.FAILED),

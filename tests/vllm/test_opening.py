@@ -39,7 +39,7 @@ async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 async def test_a_name_that_the_hub_does_not_give() -> None:
     """The tests have no hub: HF_HUB_OFFLINE is set."""
     with pytest.raises(SettingsError, match="neither a folder here nor a model"):
-        await open_engine("vllm:tessera/absent", bundled.OPTIONS)
+        await open_engine(f"vllm:tessera/absent@{40 * '0'}", bundled.OPTIONS)
 
 
 @pytest.mark.parametrize(

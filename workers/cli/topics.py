@@ -18,6 +18,7 @@ from workers.errors import BrokerError
 from workers.pipeline import GROUPS
 from workers.settings import Settings
 from workers.stream.admin import CreatedTopics, create_topics
+from workers.stream.copies import copies_warning
 from workers.stream.description import TopicState, describe_topics
 from workers.stream.first_offsets import FirstOffsets, initialise_offsets
 from workers.stream.plans import planned_topics
@@ -53,7 +54,7 @@ def create(
         bootstrap_servers=bootstrap_servers, partitions=partitions, replication_factor=replication_factor
     )
     made, offsets = asyncio.run(_create(settings))
-    if warning := asyncio.run(stamp_warning(settings)):
+    for warning in asyncio.run(_warnings(settings)):
         click.echo(f"tessera: {warning}", err=True)
     if as_json:
         _print_json({"topic": name, "state": "created"} for name in made.created)
@@ -94,6 +95,10 @@ def describe(bootstrap_servers: str | None, as_json: bool) -> None:
 
 async def _create(settings: Settings) -> tuple[CreatedTopics, tuple[FirstOffsets, ...]]:
     return await create_topics(settings), await initialise_offsets(settings, GROUPS)
+
+
+async def _warnings(settings: Settings) -> list[str]:
+    return [said for warning in (stamp_warning, copies_warning) if (said := await warning(settings))]
 
 
 def _print_json(rows: Iterable[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from workers.errors import MissingProgram
 
 
 async def open_vllm(model: str, options: EngineOptions) -> Engine:
-    """The engine for `model`, a folder or a name on the Hugging Face hub.
+    """The engine for `model`, a folder, or NAME@COMMIT of a model on the Hugging Face hub.
 
     SettingsError: it is not there, or vLLM cannot run it as the options say. EngineGone: vLLM died while it loaded it.
     MissingProgram: vLLM is not installed.

@@ -1,5 +1,6 @@
 """Where a model's files are, and which model it is: the digests of its weights."""
 
+import re
 from collections.abc import Iterable
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -8,14 +9,15 @@ from workers.errors import SettingsError
 
 CONFIG = "config.json"
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")  # the first kind that is there is what vLLM loads
+COMMIT = re.compile(r"[0-9a-f]{40}")
 FETCHED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")  # of a model on the hub
 
 
 def find_model(model: str) -> Path:
-    """The model's folder; a name on the hub is fetched into the hub's cache. SettingsError: there is none."""
+    """The model's folder; NAME@COMMIT on the hub is fetched into the hub's cache. SettingsError: there is none."""
     folder = Path(model).expanduser()
     if not model:
-        raise SettingsError("TESSERA_ENGINE: `vllm:` names no model; write vllm:FOLDER or vllm:NAME-ON-THE-HUB")
+        raise SettingsError("TESSERA_ENGINE: `vllm:` names no model; write vllm:FOLDER or vllm:NAME-ON-THE-HUB@COMMIT")
     if not folder.is_dir():
         if folder.is_absolute() or model.startswith((".", "~")):
             raise SettingsError(f"TESSERA_ENGINE: there is no folder {folder}; `vllm:` takes a model's folder")
@@ -54,11 +56,18 @@ def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 
 def _fetched(model: str) -> Path:
+    name, _, revision = model.partition("@")
+    if not COMMIT.fullmatch(revision):
+        raise SettingsError(
+            f"TESSERA_ENGINE: {model!r} is no folder here. A model of the Hugging Face hub is named with its revision, "
+            "since what lies under a name or a branch may be another model tomorrow: vllm:NAME@COMMIT, with the 40 "
+            f"digits that `git ls-remote https://huggingface.co/{name} HEAD` prints; or download it and give the folder"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(model, allow_patterns=list(FETCHED)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FETCHED)))
     except (HFValidationError, OSError, ValueError) as error:  # the hub's other errors are OSErrors
         raise SettingsError(
             f"TESSERA_ENGINE: {model!r} is neither a folder here nor a model that the Hugging Face hub gives: {error}"

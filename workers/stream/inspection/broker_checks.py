@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from aiokafka.errors import ClusterAuthorizationFailedError
 
 from workers.diagnosis import State
+from workers.stream.copies import SAFE_COPIES
 from workers.stream.features import release_of
-from workers.stream.inspection.inspected import SAFE_COPIES, Findings, Inspected
+from workers.stream.inspection.inspected import Findings, Inspected
 from workers.stream.writer import TRANSACTION_TIMEOUT_MS
 
 LOSES_MARKERS = ("4.3", "4.4")

@@ -8,7 +8,7 @@ from workers.settings import Settings
 from workers.stream.cluster import Cluster, Partition, TopicPlan
 
 CREATE = "`tessera topics create` makes them"
-SAFE_COPIES, SAFE_INSYNC = 3, 2
+SAFE_INSYNC = 2
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from workers.pipeline import GROUPS
 from workers.stream.added_partitions import MAY_GROW, is_added
 from workers.stream.admin import fits
 from workers.stream.clients import Clients
+from workers.stream.copies import REMEDY, SAFE_COPIES, are_too_few, danger
 from workers.stream.first_offsets import without_offset
 from workers.stream.inspection.inspected import (
     CREATE,
-    SAFE_COPIES,
     SAFE_INSYNC,
     Findings,
     Inspected,
@@ -25,7 +25,6 @@ PLANNED = {
     "cleanup.policy": "records vanish that are needed, or stay that should go",
     "unclean.leader.election.enable": "acknowledged records can vanish with a broker",
 }
-MORE_COPIES = "make topics with `tessera topics create --replication-factor 3`, or add copies"
 SIZE, KEPT, INSYNC = "max.message.bytes", "retention.ms", "min.insync.replicas"
 #: Judged by checks of their own.
 ELSEWHERE = {
@@ -52,8 +51,9 @@ async def topics(kafka: Inspected) -> Findings:
 
 
 async def copies(kafka: Inspected) -> Findings:
+    brokers, asked = len(kafka.brokers), kafka.settings.replication_factor
     if not kafka.present:
-        return no_topics()
+        return (State.WARNING, danger(asked, brokers), REMEDY) if are_too_few(asked, brokers) else no_topics()
     fewest = min(partition.replicas for partitions in kafka.present.values() for partition in partitions)
     insync = {name: int(config[INSYNC]) for name, config in kafka.configs.items()}
     if stuck := sorted(name for name, least in insync.items() if least > kafka.present[name][0].replicas):
@@ -61,8 +61,10 @@ async def copies(kafka: Inspected) -> Findings:
         return State.FAILED, said, "nothing can be written there: lower it, or add copies"
     least = min(insync.values())
     said = f"at least {fewest} of each partition, {least} of them written before a record counts"
+    if are_too_few(fewest, brokers):
+        return State.WARNING, danger(fewest, brokers), REMEDY
     if fewest < SAFE_COPIES or least < SAFE_INSYNC:
-        return State.WARNING, said, f"{SAFE_COPIES} and {SAFE_INSYNC} survive a broker: {MORE_COPIES}"
+        return State.WARNING, said, f"{SAFE_COPIES} and {SAFE_INSYNC} survive a broker. {REMEDY}"
     return State.OK, said, ""
 
 

@@ -1,0 +1,58 @@
+"""Records with one copy on a cluster that could keep three: whoever makes the topics is told."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from workers.settings import Settings
+from workers.stream.clients import Clients
+from workers.stream.cluster import Partition
+from workers.stream.copies import are_too_few, copies_warning
+from workers.stream.plans import planned_topics
+
+
+@pytest.mark.parametrize(
+    ("copies", "brokers", "too_few"),
+    [(1, 1, False), (1, 2, True), (1, 3, True), (2, 2, False), (2, 3, True), (3, 3, False), (3, 9, False)],
+)
+def test_as_many_copies_as_brokers_are_enough_and_three_always(copies: int, brokers: int, too_few: bool) -> None:
+    assert are_too_few(copies, brokers) is too_few
+
+
+class ThreeBrokers:
+    """A cluster whose topics have `copies` of everything."""
+
+    def __init__(self, copies: int) -> None:
+        names = [plan.name for plan in planned_topics(Settings.read())]
+        self._topics = {name: (Partition(0, 1, copies),) for name in names} | {"another": (Partition(0, 1, 1),)}
+
+    async def insist(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        return await attempt()
+
+    async def brokers(self) -> tuple[int, ...]:
+        return 1, 2, 3
+
+    async def partitions(self) -> dict[str, tuple[Partition, ...]]:
+        return self._topics
+
+
+@pytest.mark.parametrize(("copies", "warned"), [(1, True), (3, False)])
+async def test_topics_with_one_copy_on_three_brokers_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, copies: int, warned: bool
+) -> None:
+    @asynccontextmanager
+    async def cluster(_: Clients) -> AsyncIterator[ThreeBrokers]:
+        yield ThreeBrokers(copies)
+
+    monkeypatch.setattr(Clients, "cluster", cluster)
+
+    warning = await copies_warning(Settings.read(allow_plaintext=True))
+
+    assert bool(warning) is warned
+    if warning:
+        assert (
+            warning.startswith("1 copy of each record on a cluster of 3 brokers")
+            and "--replication-factor 3" in warning
+        )
