@@ -18,6 +18,7 @@ TesseraError
 │   ├── NotRetriable        somebody must act: the same start fails again
 │   │   ├── UpgradeFirst        a newer release wrote what is to be read: this one has to be replaced by it
 │   │   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
+│   │   ├── OffsetsUndecided    committed offsets are gone of stages that have worked before
 │   │   ├── Misplaced           a remembered query id lies in another partition than its query's records
 │   │   └── Unsuitable          Kafka's settings and ours do not fit: the message names both, and what to change
 │   ├── StalePosition       Kafka answers with an older committed offset than this process committed
@@ -106,6 +107,10 @@ class UpgradeFirst(NotRetriable):
 
 class OffsetLost(NotRetriable):
     """Where a stage goes on is unknown, or what comes there is no longer stored: somebody must decide."""
+
+
+class OffsetsUndecided(NotRetriable):
+    """Committed offsets are gone of stages that have worked before: somebody must say where they go on."""
 
 
 class Misplaced(NotRetriable):

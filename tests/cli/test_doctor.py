@@ -21,6 +21,7 @@ from workers.stream.broker.ports import free_port
 from workers.stream.cluster import Partition, TopicPlan
 from workers.stream.features import release_of
 from workers.stream.inspection import CHECKS, memory_checks
+from workers.stream.inspection.forgetting_checks import forgetting
 from workers.stream.inspection.inspected import Inspected
 from workers.stream.inspection.topic_checks import copies, leaders, message_size, topic_settings, topics
 from workers.stream.inspection.window_checks import id_window
@@ -192,3 +193,31 @@ async def test_a_remembered_id_in_another_partition_is_a_failure(monkeypatch: py
     state, said, advice = await memory_checks.remembered_ids(kafka)
 
     assert state is State.FAILED and "belongs to partition 1 of 2" in said and "infra/partitions.md" in advice
+
+
+class Settled:
+    """A cluster whose brokers have these settings."""
+
+    def __init__(self, **configs: str) -> None:
+        self.configs = {name.replace("_", "."): value for name, value in configs.items()}
+
+    async def broker_configs(self, broker: int, names: list[str]) -> dict[str, str]:
+        return {name: self.configs[name] for name in names if name in self.configs}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "ids_ms", "state", "said"),
+    [
+        (129_600, 604_800_000, State.OK, "longer than records wait"),
+        (10_080, 604_800_000, State.WARNING, "offsets.retention.minutes to 129600 or more"),
+        (129_600, 3_600_000, State.WARNING, "transactional.id.expiration.ms to 604800000 or more"),
+    ],
+)
+async def test_offsets_and_ids_must_outlive_what_they_are_about(
+    minutes: int, ids_ms: int, state: State, said: str
+) -> None:
+    cluster = Settled(offsets_retention_minutes=str(minutes), transactional_id_expiration_ms=str(ids_ms))
+
+    found = await forgetting(replace(one_topic(), cluster=cluster))  # type: ignore[arg-type]
+
+    assert found[0] is state and said in " ".join(found[1:])

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich import box
@@ -20,7 +20,7 @@ from workers.settings import Settings
 from workers.stream.admin import CreatedTopics, create_topics
 from workers.stream.copies import copies_warning
 from workers.stream.description import TopicState, describe_topics
-from workers.stream.first_offsets import FirstOffsets, initialise_offsets
+from workers.stream.first_offsets import Begin, FirstOffsets, initialise_offsets
 from workers.stream.plans import planned_topics
 from workers.stream.stamps import stamp_warning
 
@@ -36,24 +36,39 @@ def topics() -> None:
 @options.bootstrap_servers
 @click.option("--partitions", type=int, help="Partitions of the query, candidate and reply topics; final. [default: 4]")
 @click.option("--replication-factor", type=int, help="Copies of each partition; 3 in production. [default: 1]")
+@click.option(
+    "--begin",
+    type=click.Choice(get_args(Begin)),
+    help="Where stages go on that have worked before, and whose offsets Kafka has no more.",
+)
 @options.as_json
 def create(
-    bootstrap_servers: str | None, partitions: int | None, replication_factor: int | None, as_json: bool
+    bootstrap_servers: str | None,
+    partitions: int | None,
+    replication_factor: int | None,
+    begin: Begin | None,
+    as_json: bool,
 ) -> None:
     """Create the topics and give each stage its first offsets.
 
     Whatever exists stays as it is, so the command may be repeated. The number of partitions is final: it decides how
     many workers of a stage can share the work, and which partition a key belongs to.
 
+    A first offset is set where nothing is stored, or the stage has never published anything. Where a stage has worked
+    before and its offsets are gone, you are told what is there, and asked for --begin: "earliest" works on everything
+    that is stored again, "latest" leaves what waits without an end, "after-last-settled" goes on behind the last record
+    whose outcome stands in the outputs. Settlement publishes nothing again that it remembers, whatever is chosen.
+
     \b
     Examples:
       tessera topics create
+      tessera topics create --begin after-last-settled
       tessera topics create --bootstrap-servers kafka-1:9092,kafka-2:9092 --partitions 12 --replication-factor 3
     """
     settings = Settings.read(
         bootstrap_servers=bootstrap_servers, partitions=partitions, replication_factor=replication_factor
     )
-    made, offsets = asyncio.run(_create(settings))
+    made, offsets = asyncio.run(_create(settings, begin))
     for warning in asyncio.run(_warnings(settings)):
         click.echo(f"tessera: {warning}", err=True)
     if as_json:
@@ -93,8 +108,8 @@ def describe(bootstrap_servers: str | None, as_json: bool) -> None:
         raise BrokerError(f"{names} at {settings.bootstrap_servers}; `tessera topics create` makes them")
 
 
-async def _create(settings: Settings) -> tuple[CreatedTopics, tuple[FirstOffsets, ...]]:
-    return await create_topics(settings), await initialise_offsets(settings, GROUPS)
+async def _create(settings: Settings, begin: Begin | None) -> tuple[CreatedTopics, tuple[FirstOffsets, ...]]:
+    return await create_topics(settings), await initialise_offsets(settings, GROUPS, begin)
 
 
 async def _warnings(settings: Settings) -> list[str]:

@@ -25,8 +25,10 @@ async def first_position(clients: Clients, group: str, at: TopicPartition, begin
     if at.topic in MAY_GROW and begin == 0 and await _was_added(clients, group, at):
         return Completion(0)
     raise OffsetLost(
-        f"group {group}, {at.topic} partition {at.partition}: no offset is committed. `tessera topics create` sets a "
-        "new group's first offsets"
+        f"group {group}, {at.topic} partition {at.partition}: no offset is committed. A new group has none, and Kafka "
+        "forgets those of a group that nobody was in for offsets.retention.minutes. `tessera topics create` sets them "
+        "where nothing can have been worked on, and elsewhere says what it sees and asks for --begin; a query that is "
+        "settled is not billed again whatever is chosen"
     )
 
 

@@ -1,7 +1,8 @@
 """The first offset of each consumer group in each partition: a stage never guesses where to begin."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from aiokafka.errors import (
     IllegalGenerationError,
@@ -10,12 +11,27 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from workers.errors import BrokerError
+from workers.errors import BrokerError, OffsetsUndecided
+from workers.pipeline import STAGES, StageSpec
 from workers.settings import Settings
+from workers.stream.added_partitions import MAY_GROW, is_added
 from workers.stream.clients import Clients
-from workers.stream.cluster import EARLIEST, Cluster, Partition
+from workers.stream.cluster import EARLIEST, LATEST, Cluster
 from workers.stream.completion import Completion
+from workers.stream.outcomes import outputs_of, reached
 from workers.stream.reading import offsets
+
+#: Where a stage is to go on that has worked before, and whose committed offsets are gone.
+Begin: TypeAlias = Literal["after-last-settled", "earliest", "latest"]
+
+ADVICE = """\
+Kafka forgets the offsets of a group that nobody was in for offsets.retention.minutes, and a restored cluster has none.
+Say where these stages go on; no choice bills a query twice, as settlement publishes nothing again that it remembers:
+  --begin after-last-settled  behind the last record whose outcome stands in the outputs. Reads all of them. What
+                              retention has deleted of the outputs cannot be seen: such records are worked on again
+  --begin earliest            everything that is stored once more. Generation and scoring compute it all again, and
+                              what was refused becomes a dead letter again
+  --begin latest              only what comes from now on. What waits gets neither a reply nor a dead letter"""
 
 
 @dataclass(frozen=True)
@@ -28,42 +44,126 @@ class FirstOffsets:
     partitions_kept: int
 
 
-async def initialise_offsets(settings: Settings, groups: Mapping[str, str]) -> tuple[FirstOffsets, ...]:
+@dataclass(frozen=True)
+class Blank:
+    """The partitions of a topic in which a group has committed nothing: where each begins and ends.
+
+    `untouched` are those in which it cannot have worked on anything that is stored. `outputs`: records that its stage
+    has published, markers of transactions included.
+    """
+
+    group: str
+    topic: str
+    begins: Mapping[int, int]
+    ends: Mapping[int, int]
+    untouched: frozenset[int]
+    outputs: int
+
+    @property
+    def undecided(self) -> dict[int, int]:
+        """Where somebody must say where to go on: number -> first stored offset."""
+        return {number: begin for number, begin in self.begins.items() if number not in self.untouched}
+
+    def said(self) -> Iterable[str]:
+        """What is seen of each undecided partition."""
+        for number in self.undecided:
+            yield (
+                f"  group {self.group}, {self.topic} partition {number}: committed: none; input begins at "
+                f"{self.begins[number]}, ends at {self.ends[number]}; outputs hold {self.outputs} records"
+            )
+
+
+async def initialise_offsets(
+    settings: Settings, groups: Mapping[str, str], begin: Begin | None = None
+) -> tuple[FirstOffsets, ...]:
     """Give each group (group -> its topic) a first offset in every partition that has none, and read it back.
 
-    The first offset is the start of the partition, 0 in a new topic. One that exists is never moved.
-    BrokerError: no broker answers, the topic is missing, or the group has running workers.
+    It is the start of the partition where nothing is stored, or the group's stage has never published anything; else
+    what `begin` says. One that exists is never moved. OffsetsUndecided: `begin` is needed and not given; the others
+    are set. BrokerError: no broker answers, the topic is missing, or the group has running workers.
     """
-    async with Clients(settings).cluster() as cluster:
-        topics = await cluster.insist(cluster.partitions)
-        return tuple([await _initialise(cluster, group, topic, topics.get(topic)) for group, topic in groups.items()])
+    clients = Clients(settings)
+    async with clients.cluster() as cluster:
+        blanks = [await _blank(cluster, group, topic) for group, topic in groups.items()]
+        counts = [len(await offsets(cluster, blank.topic, EARLIEST)) for blank in blanks]
+    targets = [await _targets(clients, blank, begin) for blank in blanks]
+    async with clients.cluster() as cluster:
+        for blank, completions in zip(blanks, targets, strict=True):
+            await cluster.insist(_committing(cluster, blank, completions))
+    if begin is None:
+        _refuse_undecided(blanks)
+    return tuple(
+        FirstOffsets(blank.group, blank.topic, len(blank.begins), count - len(blank.begins))
+        for blank, count in zip(blanks, counts, strict=True)
+    )
 
 
-async def _initialise(
-    cluster: Cluster, group: str, topic: str, partitions: tuple[Partition, ...] | None
-) -> FirstOffsets:
-    if not partitions:
+async def _blank(cluster: Cluster, group: str, topic: str) -> Blank:
+    if topic not in (topics := await cluster.insist(cluster.partitions)):
         raise BrokerError(f"topic {topic} does not exist; `tessera topics create` makes it")
-    starts = await offsets(cluster, topic, EARLIEST)
-    written: set[int] = set()
-    await cluster.insist(lambda: _commit_missing(cluster, group, topic, starts, written))
-    return FirstOffsets(group, topic, len(written), len(partitions) - len(written))
+    starts, ends = [await offsets(cluster, topic, edge) for edge in (EARLIEST, LATEST)]
+    committed = await cluster.insist(lambda: cluster.committed(group, topic, starts))
+    outputs = [name for name in outputs_of(spec) if name in topics] if (spec := _spec_of(group)) else []
+    written = sum([sum((await offsets(cluster, name, LATEST)).values()) for name in outputs])
+    missing = without_offset(committed)
+    untouched = {
+        number
+        for number in missing
+        if not written
+        or starts[number] == ends[number]
+        or (topic in MAY_GROW and starts[number] == 0 and is_added(number, committed))
+    }
+    return Blank(
+        group,
+        topic,
+        {number: starts[number] for number in sorted(missing)},
+        ends,
+        frozenset(untouched),
+        written,
+    )
 
 
-async def _commit_missing(
-    cluster: Cluster, group: str, topic: str, starts: Mapping[int, int], written: set[int]
-) -> None:
-    """Commit where nothing is committed; a retriable error until all are there. Adds to `written` what it wrote."""
-    missing = without_offset(await cluster.committed(group, topic, starts))
-    if not missing:
-        return
-    written |= missing
-    try:
-        await cluster.commit(group, topic, {number: Completion(starts[number]) for number in missing})
-    except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError):
-        raise BrokerError(f"group {group} has running workers: stop them, then set its first offsets") from None
-    if still := without_offset(await cluster.committed(group, topic, starts)):
-        raise NotCoordinatorForGroupError(f"group {group}: no offset yet in partitions {sorted(still)} of {topic}")
+def _spec_of(group: str) -> StageSpec | None:
+    return next((spec for spec in STAGES.values() if spec.group == group), None)
+
+
+async def _targets(clients: Clients, blank: Blank, begin: Begin | None) -> dict[int, Completion]:
+    """Where the group is to begin in each partition for which that is known."""
+    found = {number: Completion(blank.begins[number]) for number in blank.untouched}
+    undecided = blank.undecided
+    if begin == "earliest":
+        found |= {number: Completion(offset) for number, offset in undecided.items()}
+    elif begin == "latest":
+        found |= {number: Completion(blank.ends[number]) for number in undecided}
+    elif begin is not None and undecided and (spec := _spec_of(blank.group)):
+        found |= await reached(clients, spec, undecided)
+    return found
+
+
+def _refuse_undecided(blanks: Sequence[Blank]) -> None:
+    if lines := [line for blank in blanks for line in blank.said()]:
+        said = f"{len(lines)} partitions have no committed offset, although their stages have worked before"
+        raise OffsetsUndecided("\n".join([f"{said}; none is set there:", *lines, ADVICE]))
+
+
+def _committing(cluster: Cluster, blank: Blank, completions: Mapping[int, Completion]) -> Callable[[], Awaitable[None]]:
+    """An attempt to commit where nothing is committed; it raises a retriable error until all are there."""
+
+    async def attempt() -> None:
+        missing = without_offset(await cluster.committed(blank.group, blank.topic, completions)) if completions else {}
+        if not missing:
+            return
+        try:
+            await cluster.commit(blank.group, blank.topic, {number: completions[number] for number in missing})
+        except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError):
+            raise BrokerError(
+                f"group {blank.group} has running workers: stop them, then set its first offsets"
+            ) from None
+        if still := without_offset(await cluster.committed(blank.group, blank.topic, completions)):
+            where = f"partitions {sorted(still)} of {blank.topic}"
+            raise NotCoordinatorForGroupError(f"group {blank.group}: no offset yet in {where}")
+
+    return attempt
 
 
 def without_offset(committed: Mapping[int, int]) -> set[int]:

@@ -2,14 +2,20 @@
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from aiokafka import TopicPartition
 
+from schemas.record import Record
 from workers.errors import BrokerError
-from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S
+from workers.stream.clients import Clients
+from workers.stream.cluster import EARLIEST, LATEST
+from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S, as_record, edges, reader
+
+#: Whether a partition is to be read, of so many that its topic has.
+Wanted: TypeAlias = Callable[[TopicPartition, int], bool]
 
 
 class History:
@@ -62,3 +68,16 @@ class History:
         found = await self._consumer.getmany(*partitions, timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
         for partition, records in found.items():
             self._fetched[partition].extend(record for record in records if record.offset < self._ends[partition])
+
+
+async def stored(
+    clients: Clients, topics: Sequence[str], wanted: Wanted = lambda at, count: True
+) -> AsyncGenerator[Record, None]:
+    """What the topics hold when it is asked, committed records only, older timestamps first."""
+    begins = await edges(clients, topics, EARLIEST)
+    ends = {at: end for at, end in (await edges(clients, topics, LATEST)).items() if end > begins[at]}
+    counts = Counter(at.topic for at in begins)
+    ends = {at: end for at, end in ends.items() if wanted(at, counts[at.topic])}
+    async with reader(clients, {at: begins[at] for at in ends}) as consumer:
+        async for record in History(consumer, ends).records():
+            yield as_record(record)

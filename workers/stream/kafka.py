@@ -1,9 +1,8 @@
 """The bus on Kafka: consumer groups, one actor per input partition, exactly-once by transactions."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from schemas.record import Outgoing, Record
@@ -12,9 +11,9 @@ from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.bus import Observer
 from workers.stream.clients import Clients
-from workers.stream.cluster import EARLIEST, LATEST
+from workers.stream.cluster import LATEST
 from workers.stream.dedup.folder import StateFolder, Stores
-from workers.stream.history import History
+from workers.stream.history import stored
 from workers.stream.loop import StageLoop
 from workers.stream.patience import patient
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
@@ -50,14 +49,10 @@ class KafkaBus:
             yield _committed_records(consumer)
 
     async def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
-        begins = await edges(self._clients, topics, EARLIEST)
-        ends = {at: end for at, end in (await edges(self._clients, topics, LATEST)).items() if end > begins[at]}
-        if key is not None:
-            counts = Counter(partition.topic for partition in begins)
-            ends = {at: end for at, end in ends.items() if place(key, counts[at.topic]) == at.partition}
-        async with reader(self._clients, {partition: begins[partition] for partition in ends}) as consumer:
-            async for record in History(consumer, ends).records():
-                yield as_record(record)
+        records = stored(self._clients, topics, lambda at, count: key is None or place(key, count) == at.partition)
+        async with aclosing(records):
+            async for record in records:
+                yield record
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
         solo = Solo()

@@ -6,6 +6,7 @@ from workers.stream.clients import Clients
 from workers.stream.inspection import (
     broker_checks,
     clock_checks,
+    forgetting_checks,
     memory_checks,
     stamp_checks,
     topic_checks,
@@ -31,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "retention": topic_checks.retention,
     "id window": window_checks.id_window,
     "first offsets": topic_checks.offsets,
+    "offset retention": forgetting_checks.forgetting,
     "remembered ids": memory_checks.remembered_ids,
     "clock": clock_checks.clock,
     "workers' clocks": clock_checks.worker_clocks,

@@ -1,0 +1,100 @@
+"""Committed offsets that are gone: what our own advice says is followed, and nobody is billed twice."""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message
+from confluent_kafka.admin import AdminClient
+
+from schemas.topics import CHARGED, GENERATED, SETTLED
+from tests.integration.test_kill import query
+from tests.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, of, produce, until_no_transaction
+from tests.worker_process import WorkerProcess, tessera, worker
+from workers.pipeline import PATH, STAGES
+from workers.stream.broker import DevelopmentBroker
+
+pytestmark = pytest.mark.kafka
+
+AUCTIONS = 40
+GROUPS = [STAGES[name].group for name in PATH]
+
+
+@pytest.fixture
+def kafka_of_its_own(session_broker: DevelopmentBroker, tmp_path: Path) -> Iterator[str]:
+    """A broker whose groups nobody else needs. (The session's: Java is there, and the jars are.)"""
+    own = DevelopmentBroker(tmp_path / "own")
+    own.start()
+    assert tessera("topics", "create", "--partitions", "2", kafka=own.bootstrap_servers).returncode == 0
+    yield own.bootstrap_servers
+    own.stop()
+
+
+def ask(kafka: str, *ids: str) -> None:
+    produce(kafka, [(id_.encode(), query(id_), ()) for id_ in ids])
+
+
+def forget_offsets(kafka: str) -> None:
+    """As Kafka does for a group that nobody was in for offsets.retention.minutes."""
+    until_no_transaction(kafka, [*EVERYTHING])
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for deleted in admin.delete_consumer_groups(GROUPS).values():
+        deleted.result(30)
+
+
+def metric(stage: WorkerProcess, name: str) -> int:
+    with urllib.request.urlopen(f"{stage.url()}/metrics", timeout=5) as answer:  # noqa: S310  # our own worker on loopback
+        text = answer.read().decode()
+    return sum(int(float(value)) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+
+
+def charges(messages: list[Message]) -> list[bytes | None]:
+    return sorted(message.value() or b"" for message in of(messages, CHARGED.name))
+
+
+def test_whatever_is_chosen_no_auction_is_settled_or_billed_again(kafka_of_its_own: str, tmp_path: Path) -> None:
+    kafka, settings = kafka_of_its_own, {"partitions": 2}
+    with Reader(kafka) as reader:
+        # Given 40 settled auctions
+        with worker(PATH, kafka, tmp_path / "first.log", **settings) as stages:
+            ask(kafka, *(f"q{number}" for number in range(AUCTIONS)))
+            reader.until(lambda messages: len(of(messages, SETTLED.name)) == AUCTIONS)
+            reader.rest(1.0)
+            assert metric(stages, "auction_revenue_micros_total") > 0
+        bills = charges(reader.messages)
+
+        # When the groups' offsets are gone, a stage does not start and names the command, which asks and says why
+        forget_offsets(kafka)
+        refused = tessera("run", *PATH, kafka=kafka, **settings)
+        assert refused.returncode == 2 and b"`tessera topics create`" in refused.stderr, refused.stderr
+        asked = tessera("topics", "create", kafka=kafka, **settings)
+        assert asked.returncode == 2 and asked.stderr.count(b"committed: none; input begins at 0, ends at") >= 3
+        assert all(f"--begin {way} ".encode() in asked.stderr for way in ("earliest", "latest", "after-last-settled"))
+
+        # and the choice that works on everything again is made, then nothing is settled again
+        assert tessera("topics", "create", "--begin", "earliest", kafka=kafka, **settings).returncode == 0
+        with worker(PATH, kafka, tmp_path / "second.log", **settings) as stages:
+            ask(kafka, "new-1")
+            reader.until(lambda messages: len(of(messages, SETTLED.name)) > AUCTIONS)
+            reader.rest(2.0)
+            again = metric(stages, "auction_repeated_total")
+            revenue = metric(stages, "auction_revenue_micros_total")
+        new = [bill for bill in charges(reader.messages) if bill not in bills]
+        assert len(of(reader.messages, SETTLED.name)) == AUCTIONS + 1
+        assert len(charges(reader.messages)) == len(bills) + len(new) and len(new) == len({*new})
+        assert revenue == sum(int(re.findall(rb'"charge_micros":(\d+)', bill or b"")[0]) for bill in new)
+        assert again >= AUCTIONS
+
+        # When they are gone once more, and stages go on behind the last outcome, then not even model time is wasted
+        forget_offsets(kafka)
+        before = list(reader.messages)
+        ask(kafka, "new-2")
+        chosen = tessera("topics", "create", "--begin", "after-last-settled", kafka=kafka, **settings)
+        assert chosen.returncode == 0, chosen.stderr
+        with worker(PATH, kafka, tmp_path / "third.log", **settings):
+            reader.until(lambda messages: len(of(messages, SETTLED.name)) == AUCTIONS + 2)
+            reader.rest(2.0)
+        assert len(of(reader.messages, GENERATED.name)) == len(of(before, GENERATED.name)) + 1
+        assert len(of(reader.messages, *DEAD_LETTERS)) == len(of(before, *DEAD_LETTERS))
