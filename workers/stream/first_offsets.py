@@ -29,8 +29,8 @@ Kafka forgets the offsets of a group that nobody was in for offsets.retention.mi
 Say where these stages go on; no choice bills a query twice, as settlement publishes nothing again that it remembers:
   --begin after-last-settled  behind the last record whose outcome stands in the outputs. Reads all of them. What
                               retention has deleted of the outputs cannot be seen: such records are worked on again
-  --begin earliest            everything that is stored once more. Generation and scoring compute it all again, and
-                              what was refused becomes a dead letter again
+  --begin earliest            everything that is stored once more. Generation and scoring compute it all again; what was
+                              refused becomes a dead letter again, and so do queries older than settlement remembers
   --begin latest              only what comes from now on. What waits gets neither a reply nor a dead letter"""
 
 
