@@ -26,7 +26,9 @@ from workers.engines.options import EngineOptions
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
+from workers.rewards.breaker import MOST_SLOW, Breaker
 from workers.rewards.chosen import origin_of
+from workers.rewards.isolated import Isolated
 from workers.rewards.lora import Lora
 from workers.rewards.opening import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
@@ -331,6 +333,35 @@ class Waiting(Fake):
         self.begun.set()
         await self.go_on.wait()
         return await super().embed(prompt, replies)
+
+
+class Leisurely(Fake):
+    """Embeds, but never in less than its time."""
+
+    def __init__(self, takes_s: float) -> None:
+        super().__init__("vectors")
+        self.takes_s, self.begun = takes_s, 0
+
+    async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        self.begun += 1
+        await asyncio.sleep(self.takes_s)
+        return await super().embed(prompt, replies)
+
+
+async def test_a_slow_embedding_server_is_left_out_like_a_slow_model(tmp_path: Path) -> None:
+    """Its answers come in time, and always at the last moment."""
+    choices = {id_: CHOICES[id_] | {"timeout_s": 0.4} for id_ in ("advertiser-00", "advertiser-01")}
+    async with world(tmp_path, choices, down=["vectors"]) as here:
+        here.shelf.down.clear()
+        embedder = here.shelf.engines["vectors"] = Leisurely(takes_s=0.25)
+        for one in here.sources.rewards.chosen.values():
+            assert isinstance(one, Isolated)
+            one._breaker = Breaker()  # as if it had never been down
+
+        scored = [await here.score() for _ in range(3 * MOST_SLOW)]
+
+    assert embedder.begun == MOST_SLOW + 1
+    assert {len(one.abstentions) for one in scored[MOST_SLOW + 1 :]} == {2}
 
 
 async def test_who_stops_waiting_for_embeddings_does_not_end_the_pass_for_others(tmp_path: Path) -> None:
