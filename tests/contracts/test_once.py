@@ -1,12 +1,14 @@
 """What any bus must do for a stage that remembers: one record of each id is worked on, in memory and on Kafka."""
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from schemas.envelope import Event
@@ -19,6 +21,7 @@ from workers.errors import BrokerError, Misplaced
 from workers.settings import Settings
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
+from workers.stream.dedup.restore import Restore
 from workers.stream.first_offsets import initialise_offsets
 from workers.stream.samples import check_placement
 from workers.stream.writer import TransactionalWriter, WriterLost, place
@@ -241,6 +244,61 @@ async def test_a_record_is_no_duplicate_of_itself_after_an_aborted_transaction(
     # Then each has its one end
     assert len(commits) >= 3 and rig.answerer.heard.count(1) >= 2
     assert split(records) == ([1, 2, 5], [3, 4])
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_after_a_doubt_and_after_a_restart_only_the_tail_of_the_memory_is_read(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given commits of which every third is not answered
+    take_in, commit, read, commits = Restore._take, TransactionalWriter.commit, list[int](), itertools.count()
+
+    def counted(self: Restore, records: Sequence[Any], *rest: int) -> None:
+        read.extend(record.offset for record in records)
+        take_in(self, records, *rest)
+
+    async def unsteady(writer: TransactionalWriter, *position: Any) -> None:
+        await commit(writer, *position)
+        if next(commits) % 3 == 2:
+            raise WriterLost("no answer")
+
+    monkeypatch.setattr(Restore, "_take", counted)
+    monkeypatch.setattr(TransactionalWriter, "commit", unsteady)
+    # When ids are settled by two processes, one after the other, on one machine
+    async with rig.reading() as take:
+        for part in range(2):
+            rig.journal.ready.clear()
+            async with rig.running():
+                for number in range(12):
+                    await ask(rig, (f"q{part}-{number}", number))
+                    await take(1)
+    async with rig.running():
+        await rig.journal.ready.wait()
+
+    # Then each record of the memory was read once
+    assert next(commits) > 12 and len(read) == 24
+    assert len(set(read)) == 24 and len(await remembered(rig)) == 24
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_a_query_whose_id_may_have_been_forgotten_is_a_dead_letter(rig: Rig, kafka: str) -> None:
+    # Given a memory whose first records were deleted
+    await rig.bus.publish([Outgoing(memory_of(rig).name, b"a", used_of(rig, "b").encode()) for _ in range(3)])
+    admin = AdminClient({"bootstrap.servers": kafka})
+    (deleted,) = admin.delete_records([TopicPartition(memory_of(rig).name, 0, 2)]).values()
+    await asyncio.to_thread(deleted.result)
+
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("a", 1))
+        (letter,) = await take(1)
+
+    headers = dict(letter.headers)
+    assert headers["dlq.reason"] == b"EXPIRED" and b"it may have been settled before" in (headers["dlq.message"] or b"")
+    assert rig.answerer.heard == []
+
+
+def used_of(rig: Rig, id_: str) -> Any:
+    return memory_of(rig).payload(query_id=id_, auction_id="a" * 64, settled_sha256="b" * 64)
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)

@@ -31,4 +31,4 @@ class Disk:
         now_ms = self._world.broker.now_ms()
         ids = {given.query_id.encode() for given in self._world.scenario.given}
         anchor = Anchor(self._world.rng.randint(0, 6), now_ms, b"foreign")
-        store.put([Row(id_, now_ms, packed("f" * 64, None)) for id_ in ids], Checkpoint(anchor, 0, now_ms))
+        store.put([Row(id_, now_ms, packed("f" * 64, None)) for id_ in ids], Checkpoint(anchor, 0, now_ms, now_ms))

@@ -36,7 +36,7 @@ def row(id_: str, at_ms: int = 5_000, auction: str = AUCTION, scored: str | None
 
 
 def reached(offset: int, horizon_ms: int = 0) -> Checkpoint:
-    return Checkpoint(Anchor(offset, 7_000, b"\xff key"), horizon_ms, 7_000)
+    return Checkpoint(Anchor(offset, 7_000, b"\xff key"), horizon_ms, 1_000, 7_000)
 
 
 def test_what_was_put_is_there_when_it_is_opened_again(reopen: Open) -> None:
@@ -165,7 +165,7 @@ from workers.stream.dedup.store import Anchor, Checkpoint, Row
 store = RocksStore(Path(sys.argv[1]), "topic/0", 1_000)
 for number in range(10**9):
     rows = [Row(b"q%d-%d" % (number, one), 5_000, bytes(64)) for one in range(50)]
-    store.put(rows, Checkpoint(Anchor(number, 5_000, b""), 0, 5_000))
+    store.put(rows, Checkpoint(Anchor(number, 5_000, b"")))
     print(number, flush=True)
 """
 

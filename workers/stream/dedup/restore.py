@@ -86,11 +86,14 @@ class Restore:
         if not records:
             return
         self.records_read += len(records)
-        at = self.store.checkpoint
-        newest_ms = max(at.newest_ms, records[-1].timestamp)
+        at, newest_ms = self.store.checkpoint, max(self.store.checkpoint.newest_ms, records[-1].timestamp)
+        oldest_ms = at.oldest_ms or records[0].timestamp
         # of the broker's clock and ours the one that is behind decides: a wrong one may keep too much, never too little
-        horizon_ms = max(at.horizon_ms, horizon_ms, self._window.forgotten_ms(min(newest_ms, self._now_ms())))
-        self.store.put(list(self._rows(records)), Checkpoint(_anchor(records[-1]), horizon_ms, newest_ms))
+        forgotten_ms = self._window.forgotten_ms(min(newest_ms, self._now_ms()))
+        if forgotten_ms > oldest_ms:
+            horizon_ms, oldest_ms = max(horizon_ms, forgotten_ms), forgotten_ms
+        checkpoint = Checkpoint(_anchor(records[-1]), max(at.horizon_ms, horizon_ms), oldest_ms, newest_ms)
+        self.store.put(list(self._rows(records)), checkpoint)
 
     @staticmethod
     def _now_ms() -> int:

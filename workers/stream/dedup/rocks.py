@@ -63,7 +63,7 @@ class RocksStore:
         if found.get("of") == self._of:
             anchor = found["anchor"]
             self._checkpoint = Checkpoint(
-                anchor and Anchor(anchor[0], anchor[1], bytes.fromhex(anchor[2])), found["horizon"], found["newest"]
+                anchor and Anchor(anchor[0], anchor[1], bytes.fromhex(anchor[2])), *found["times"]
             )
             self._segments = found["segments"]
         elif found:
@@ -110,8 +110,7 @@ class RocksStore:
             {
                 "of": self._of,
                 "anchor": at and [at.offset, at.timestamp_ms, at.key.hex()],
-                "horizon": checkpoint.horizon_ms,
-                "newest": checkpoint.newest_ms,
+                "times": [checkpoint.horizon_ms, checkpoint.oldest_ms, checkpoint.newest_ms],
                 "segments": segments,
             }
         ).encode()

@@ -45,7 +45,8 @@ class Checkpoint:
 
     anchor: Anchor | None = None
     horizon_ms: int = 0  # everything that was recorded at this time or later is held; 0: everything is
-    newest_ms: int = 0  # the latest time of all rows
+    oldest_ms: int = 0  # the earliest time of all rows that may be held
+    newest_ms: int = 0  # the latest of all
 
 
 class Store(Protocol):

@@ -1,0 +1,269 @@
+"""Restoring the ids of a partition from a real Kafka: what is read, what is believed, and what may be settled then."""
+
+import asyncio
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.envelope import Event
+from schemas.reasons import DeadLetterReason
+from schemas.settled import QuerySettled
+from schemas.topics import FOR_EVER, MEBIBYTE, Topic
+from tests.builders import make_scored
+from workers.errors import BrokerError, Refused
+from workers.settings import Settings
+from workers.stream.clients import Clients
+from workers.stream.cluster import TopicPlan
+from workers.stream.dedup.restore import Restore
+from workers.stream.dedup.rocks import RocksStore
+from workers.stream.dedup.store import Remembered, Store
+from workers.stream.dedup.window import Window
+from workers.stream.once import Once
+from workers.stream.placement import Placement
+
+WINDOW = Window(timedelta(days=7))
+DIGEST = "d" * 64
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", fullmatch=True)
+
+
+@dataclass
+class Log:
+    """A topic of settled ids with one partition on the session's broker."""
+
+    kafka: str
+    name: str = field(default_factory=lambda: f"test.{uuid.uuid4().hex}")
+
+    def __post_init__(self) -> None:
+        payload = type("Used", (QuerySettled,), {"event_type": self.name, "__module__": __name__})
+        self.topic = Topic(payload, "query_id", FOR_EVER, 1, MEBIBYTE)
+        self.clients = Clients(Settings.read(bootstrap_servers=self.kafka))
+
+    async def create(self) -> None:
+        async with self.clients.cluster() as cluster:
+            await cluster.create([TopicPlan(self.name, 1, 1, {"message.timestamp.type": "LogAppendTime"})])
+
+    async def write(self, names: Iterable[str], *, commit: bool = True, value: bytes | None = None) -> None:
+        """In one transaction."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, transactional_id=self.name)
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            for id_ in names:
+                used = value or QuerySettled(query_id=id_, auction_id=DIGEST, settled_sha256=DIGEST).encode()
+                await producer.send(self.name, used, key=id_.encode())
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+        finally:
+            await producer.stop()
+
+    async def delete_below(self, offset: int) -> None:
+        """As retention does."""
+        admin = AdminClient({"bootstrap.servers": self.kafka})
+        (deleted,) = admin.delete_records([TopicPartition(self.name, 0, offset)]).values()
+        await asyncio.to_thread(deleted.result)
+
+    def restore(self, store: Store, window: Window = WINDOW) -> Restore:
+        return Restore(self.topic, 0, Placement(self.name, 1), store, window)
+
+
+@pytest.fixture
+async def log(kafka: str) -> Log:
+    made = Log(kafka)
+    await made.create()
+    return made
+
+
+def on_disk(folder: Path) -> RocksStore:
+    return RocksStore(folder, "ids", WINDOW.segment_ms)
+
+
+def some(first: int, count: int) -> list[str]:
+    return [f"q{number}" for number in range(first, first + count)]
+
+
+async def restored(log: Log, folder: Path) -> tuple[RocksStore, int]:
+    """The store in the folder, up to date, and how many records were read for it."""
+    store = on_disk(folder)
+    restore = log.restore(store)
+    await restore.run(log.clients)
+    return store, restore.records_read
+
+
+@pytest.mark.kafka
+async def test_a_restart_on_the_same_disk_reads_only_the_tail(log: Log, tmp_path: Path) -> None:
+    await log.write(some(0, 300))
+    store, read = await restored(log, tmp_path)
+    store.close()
+    assert read == 300
+
+    await log.write(some(300, 7))
+    store, read = await restored(log, tmp_path)
+
+    assert read == 7
+    assert all(store.get(id_) == Remembered(DIGEST, None) for id_ in some(0, 307))
+    store.close()
+
+
+@pytest.mark.kafka
+async def test_what_was_aborted_is_not_known(log: Log, tmp_path: Path) -> None:
+    await log.write(["a"])
+    await log.write(["b"], commit=False)
+    store, read = await restored(log, tmp_path)
+    await log.write(["c"], commit=False)
+    await log.restore(store).run(log.clients)
+
+    assert store.get("a") and not store.get("b") and not store.get("c")
+    assert read == 1
+    store.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("records", [0, 2, 9], ids=["empty", "shorter", "longer"])
+async def test_a_topic_that_was_made_anew_is_not_continued(
+    log: Log, tmp_path: Path, records: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await log.write(some(0, 5))
+    store, _ = await restored(log, tmp_path)
+    anew = Log(log.kafka)
+    await anew.create()
+    if records:
+        await anew.write(some(100, records))
+
+    await anew.restore(store).run(anew.clients)
+
+    assert not any(map(store.get, some(0, 5)))
+    assert all(map(store.get, some(100, records)))
+    assert "does not have the record that the store on disk has read last, at offset 4" in caplog.text
+    store.close()
+
+
+@pytest.mark.kafka
+async def test_a_store_whose_part_of_the_topic_was_deleted_begins_anew(log: Log, tmp_path: Path) -> None:
+    await log.write(some(0, 5))
+    store, _ = await restored(log, tmp_path)
+    await log.write(some(5, 5))
+    await log.delete_below(6)  # the fifth is a marker
+
+    restore = log.restore(store)
+    await restore.run(log.clients)
+
+    assert restore.records_read == 5
+    assert store.checkpoint.horizon_ms > 0
+    store.close()
+
+
+async def outcome(once: Once, event: Event[Any]) -> DeadLetterReason | None:
+    async def settled(_: Event[Any]) -> tuple[()]:
+        return ()
+
+    try:
+        await once.work(event, settled)
+    except Refused as refusal:
+        return refusal.reason
+    return None
+
+
+@pytest.mark.kafka
+async def test_an_id_that_was_forgotten_is_not_settled_again(log: Log, tmp_path: Path) -> None:
+    """Its record is deleted; the query that may bring it again is as old, and so is what came a window later."""
+    await log.write(["forgotten"])
+    await log.write(["kept"])
+    await log.delete_below(2)
+    store, _ = await restored(log, tmp_path)
+    once = Once(log.topic, store, WINDOW, Placement(log.name, 1))
+
+    horizon = datetime.fromtimestamp(store.checkpoint.horizon_ms / 1_000).astimezone()
+    scored = make_scored()
+
+    async def asked(since_horizon: timedelta, query_id: str = "forgotten") -> DeadLetterReason | None:
+        data = scored.data.model_copy(update={"query_id": query_id, "received_at": horizon + since_horizon})
+        return await outcome(once, replace(scored, data=data, recorded_at=horizon + timedelta(days=100)))
+
+    assert await asked(-timedelta(days=3)) is DeadLetterReason.EXPIRED
+    assert await asked(timedelta(0)) is DeadLetterReason.EXPIRED
+    assert await asked(WINDOW.length) is DeadLetterReason.EXPIRED
+    assert await asked(WINDOW.length + timedelta(hours=3)) is None
+    assert await asked(timedelta(0), "kept") is DeadLetterReason.DUPLICATE_QUERY  # what is known is told as before
+    store.close()
+
+
+@pytest.mark.kafka
+async def test_where_nothing_was_ever_deleted_old_queries_are_settled(log: Log, tmp_path: Path) -> None:
+    await log.write(["a"])
+    store, _ = await restored(log, tmp_path)
+    once = Once(log.topic, store, WINDOW, Placement(log.name, 1))
+
+    assert store.checkpoint.horizon_ms == 0
+    assert await outcome(once, make_scored()) is None
+    store.close()
+
+
+@pytest.mark.kafka
+async def test_what_the_window_no_longer_needs_is_dropped_from_the_disk(log: Log, tmp_path: Path) -> None:
+    brief = Window(-timedelta(hours=12) + timedelta(milliseconds=250))  # held for half a second and a segment of it
+    store = on_disk(tmp_path)
+    for id_ in ("a", "b"):
+        await log.write([id_])
+        await log.restore(store, brief).run(log.clients)
+        await asyncio.sleep(1.2)
+    assert store.get("b") and store.checkpoint.horizon_ms > 0
+    store.close()
+
+
+@pytest.mark.kafka
+async def test_only_the_window_is_read_of_a_topic_that_keeps_all(log: Log, tmp_path: Path) -> None:
+    await log.write(some(0, 20))
+    await asyncio.sleep(1.5)
+    await log.write(some(20, 3))
+    brief = Window(-timedelta(hours=12) + timedelta(milliseconds=300))  # held for 0.6 s
+    store = on_disk(tmp_path)
+
+    restore = log.restore(store, brief)
+    await restore.run(log.clients)
+
+    assert restore.records_read == 3
+    assert store.get("q20") and not store.get("q0") and store.checkpoint.horizon_ms > 0
+    store.close()
+
+
+@pytest.mark.kafka
+async def test_a_strangers_record_behind_the_checkpoint_is_noticed(log: Log, tmp_path: Path) -> None:
+    await log.write(["a"])
+    store, _ = await restored(log, tmp_path)
+    await log.write(["b"], value=b'{"query_id":"b"}')
+
+    with pytest.raises(BrokerError, match=rf"{log.name} partition 0 offset 2: BAD_SCHEMA: .*Somebody else wrote it"):
+        await log.restore(store).run(log.clients)
+    store.close()
+
+
+@dataclass
+class Stored:
+    """A record as it lies in a batch."""
+
+    key: bytes
+    value: bytes
+    offset: int = 0
+    timestamp: int = 5
+
+
+@given(ids, digests, digests, st.none() | digests)
+def test_the_short_way_reads_what_the_model_reads(id_: str, auction: str, settled: str, scored: str | None) -> None:
+    used = QuerySettled(query_id=id_, auction_id=auction, settled_sha256=settled, scored_sha256=scored)
+    old = used.encode().replace(b',"scored_sha256":null', b"")  # as it was written before there was that field
+    restore = Restore(Topic(QuerySettled, "query_id", FOR_EVER, 1, 1), 0, Placement("t", 1), RocksStore, WINDOW)  # type: ignore[arg-type]
+
+    for value in {used.encode(), old}:
+        short, long = ([*restore._rows([Stored(key, value)])] for key in (id_.encode(), b"another way"))
+        assert short == long
+        assert bytes(short[0].query_id) == id_.encode()
