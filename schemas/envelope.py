@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import Generic, TypeVar
 
 from schemas.identity import derive
-from schemas.payload import IDENTIFIER, BadRecord, Payload, in_utc
+from schemas.moments import read_moment
+from schemas.payload import IDENTIFIER, BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import Topic, topic_of
@@ -19,6 +20,15 @@ Q = TypeVar("Q", bound=Payload)
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
+STRUCTURED = "application/cloudevents"
+STRUCTURED_MODE = (
+    "the content-type says CloudEvents in structured mode, which is not read here: send them in binary mode, the "
+    "attributes as headers ce_..., what stands in `data` alone as the value, and content-type application/json"
+)
+FIRST_TIME, LAST_TIME = (
+    datetime(1970, 1, 1, tzinfo=UTC),
+    datetime(2262, 1, 1, tzinfo=UTC),
+)  # int64 nanoseconds hold these
 BARE_HEADERS = ("content-type", "traceparent")
 MAX_ATTRIBUTE_CHARACTERS = 1_024
 
@@ -109,16 +119,16 @@ def from_record(record: Record, topic: Topic) -> Event[Payload]:
     that is not the id in the value, and what `Payload.decode` raises.
     """
     attributes = _attributes(record.headers)
+    _check(attributes, topic.name)
     data = topic.payload.decode(record.value)
     subject = _subject(record, getattr(data, topic.key))
-    _check(attributes, topic.name)
     return Event(
         data=data,
         value=record.value or b"",
         id=attributes.get("id") or derive("event", *record.origin),
         source=attributes.get("source", f"urn:kafka:{record.topic}"),
         subject=subject,
-        time=moment(attributes, "time") or _stamp(record),
+        time=_time(attributes) or _stamp(record),
         correlation_id=attributes.get("correlationid") or getattr(data, "query_id", None) or subject,
         causation_id=attributes.get("causationid"),
         expiry_time=getattr(data, "stated_deadline", None) or moment(attributes, "expirytime"),
@@ -153,7 +163,10 @@ def _check(attributes: Mapping[str, str], event_type: str) -> None:
     for name, value in wanted.items():
         if attributes.get(name, value) != value:
             raise bad_headers(f"ce_{name} is {attributes[name]!r}; this topic carries {value!r}")
-    if not attributes.get("content-type", CONTENT_TYPE).lower().startswith(CONTENT_TYPE):
+    content_type = attributes.get("content-type", CONTENT_TYPE).lower()
+    if content_type.startswith(STRUCTURED):
+        raise bad_headers(STRUCTURED_MODE)
+    if not content_type.startswith(CONTENT_TYPE):
         raise bad_headers(f"content-type is {attributes['content-type']!r}; the value must be {CONTENT_TYPE}")
 
 
@@ -162,15 +175,17 @@ def moment(attributes: Mapping[str, str], name: str) -> datetime | None:
     if (text := attributes.get(name)) is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise bad_headers(f"ce_{name} is not a time as in RFC 3339") from None
-    if found.tzinfo is None:
-        raise bad_headers(f"ce_{name} has no offset from UTC")
-    try:
-        return in_utc(found)
+        return read_moment(text)
     except ValueError as error:
         raise bad_headers(f"ce_{name}: {error}") from None
+
+
+def _time(attributes: Mapping[str, str]) -> datetime | None:
+    """What the producer says of the time: any that the programs of those who read it can hold."""
+    said = moment(attributes, "time")
+    if said is not None and not FIRST_TIME <= said < LAST_TIME:
+        raise bad_headers(f"ce_time lies outside the years {FIRST_TIME.year} to {LAST_TIME.year - 1}")
+    return said
 
 
 def _stamp(record: Record) -> datetime:

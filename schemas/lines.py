@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event, from_record, moment, timestamp
-from schemas.payload import BadRecord, Payload
+from schemas.payload import BadRecord, Payload, refuse_twice
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, Topic
@@ -106,7 +106,7 @@ def _context(attributes: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def _attributes(text: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=refuse_twice)
     except ValueError:
         raise BadRecord(DeadLetterReason.BAD_JSON, "the line's attributes are not JSON") from None
     if not isinstance(found, dict):

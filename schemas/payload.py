@@ -1,12 +1,22 @@
 """What every event's value has in common: strict, frozen, finite, bounded; and the typed errors of decoding one."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
+from schemas.moments import in_utc, read_moment
 from schemas.reasons import DeadLetterReason
 
 MAX_CANDIDATES = 256
@@ -25,16 +35,13 @@ LogProb = Annotated[float, Field(ge=-1e9, le=0.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC; ValueError for one that has no place in the calendar there."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("the time lies outside the years 1 to 9999 of UTC") from None
+def _read(value: object) -> object:
+    """A text as the time that it is; all else as it is, for the validator behind this one."""
+    return read_moment(value) if isinstance(value, str) else value
 
 
-#: A moment with its offset from UTC.
-Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
+#: A moment, in JSON as in RFC 3339 with its offset from UTC.
+Moment = Annotated[AwareDatetime, BeforeValidator(_read), AfterValidator(in_utc)]
 
 _NUMBER_ERRORS = frozenset(
     {
@@ -94,7 +101,10 @@ class Payload(Part):
                 DeadLetterReason.TOO_LARGE, f"the value has {len(value)} bytes; at most {cls.max_bytes} are read"
             )
         try:
-            return cls.model_validate_json(value, extra="forbid" if cls.readers_forbid_extra else "ignore")
+            event = cls.model_validate_json(value, extra="forbid" if cls.readers_forbid_extra else "ignore")
+            if cls.readers_forbid_extra:  # here, where its depth and its names are known to be ours
+                json.loads(value, object_pairs_hook=refuse_twice)
+            return event
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False)
             is_newer = not cls.readers_forbid_extra and all(one["type"] in _WORD_ERRORS for one in problems)
@@ -104,6 +114,16 @@ class Payload(Part):
     def encode(self) -> bytes:
         """Compact JSON; floats in the shortest decimal form that reads back as the same float64."""
         return self.__pydantic_serializer__.to_json(self)
+
+
+def refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs of a JSON object; BadRecord for a name that stands twice: readers differ in which one they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRecord(DeadLetterReason.BAD_JSON, f"the name {twice[:64]!a} stands twice in one object")
+    return found
 
 
 def _reason(problems: Iterable[Mapping[str, Any]]) -> DeadLetterReason:

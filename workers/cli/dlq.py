@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from schemas.lines import dead_letter_line
-from schemas.payload import in_utc
+from schemas.moments import read_moment
 from workers.cli import letter_view, options, render
 from workers.cli.letter_source import stored_letters
 from workers.cli.redrive import redrive
@@ -114,15 +114,9 @@ def moment(text: str, at: datetime) -> datetime:
         except OverflowError:
             raise TesseraError(f"--since {text} lies before all times") from None
     try:
-        named = datetime.fromisoformat(text)
-        if named.tzinfo is not None:
-            return in_utc(named)
-    except ValueError:
-        pass
-    raise TesseraError(
-        f"--since {text!r} is neither an age, as 30s, 15m, 2h or 7d, nor a time with its offset from UTC, as "
-        "2026-11-24T08:00:00Z"
-    )
+        return read_moment(text)
+    except ValueError as error:
+        raise TesseraError(f"--since {text!r} is neither an age, as 30s, 15m, 2h or 7d, nor a time: {error}") from None
 
 
 async def _print_lines(letters: AsyncIterator[Letter], limit: int | None) -> None:

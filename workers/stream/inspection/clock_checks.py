@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
 
+from schemas.moments import read_moment
 from schemas.topics import GENERATED, SCORED
 from workers.diagnosis import State
 from workers.stream.clients import Clients
@@ -102,6 +102,6 @@ def _clock_of(headers: tuple[tuple[str, bytes | None], ...]) -> Iterator[float]:
     for name, value in headers:
         if name == "ce_time" and value:
             try:
-                yield datetime.fromisoformat(value.decode()).timestamp()
+                yield read_moment(value.decode()).timestamp()
             except ValueError:
                 return
