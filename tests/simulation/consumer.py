@@ -25,6 +25,11 @@ class SimulatedConsumer:
         self._fetching = Fetching(network)
         self._membership: Membership | None = None
 
+    @property
+    def _coordinator(self) -> Membership | None:
+        """aiokafka's own, as far as it is asked for the member id."""
+        return self._membership
+
     async def start(self) -> None:
         await self._network.ask("Metadata", self._network.broker.check_up)
 

@@ -36,6 +36,11 @@ class Membership:
         self._refreshing: asyncio.Task[None] | None = None
         self._coordination = asyncio.create_task(self._coordinate(), name="coordination")
 
+    @property
+    def member_id(self) -> str:
+        """As Kafka gave it; empty before it did."""
+        return self._member or ""
+
     async def settled(self) -> None:
         """Return when no rebalance goes on."""
         while self._reassigned is not None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from schemas.topics import MEBIBYTE
 from workers.cli import options, render
+from workers.diagnosis import State
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS
 from workers.settings import Settings
@@ -21,6 +22,7 @@ from workers.stream.admin import CreatedTopics, create_topics
 from workers.stream.copies import copies_warning
 from workers.stream.description import TopicState, describe_topics
 from workers.stream.first_offsets import Begin, FirstOffsets, initialise_offsets
+from workers.stream.inspection import OF_TOPICS, inspect_kafka
 from workers.stream.plans import planned_topics
 from workers.stream.stamps import stamp_warning
 
@@ -98,6 +100,9 @@ def describe(bootstrap_servers: str | None, as_json: bool) -> None:
         _print_json(asdict(state) for state in states)
     elif states:
         _print_states(states)
+    for verdict in asyncio.run(inspect_kafka(settings, OF_TOPICS)) if states else ():
+        if verdict.state in (State.WARNING, State.FAILED):
+            click.echo(f"tessera: {verdict.check}: {verdict.said}; {verdict.advice}", err=True)
     missing = {plan.name for plan in planned_topics(settings)} - {state.topic for state in states}
     if missing:
         names = (

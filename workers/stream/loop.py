@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from workers.errors import BrokerError, OffsetLost, Stalled
+from workers.errors import BrokerError, OffsetLost, Stalled, Unsuitable
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.backlog import WorkerFailed
@@ -17,6 +17,7 @@ from workers.stream.bus import Observer
 from workers.stream.clients import REQUEST_TIMEOUT_MS, Clients
 from workers.stream.completion import Completion
 from workers.stream.dedup.folder import Stores
+from workers.stream.displacement import Displacement
 from workers.stream.liveness import Liveness, Progress
 from workers.stream.partition import PartitionActor
 from workers.stream.position import lost
@@ -49,6 +50,9 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._partitions = 0  # of the topic, when its memory was last checked
         self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
         self._liveness = Liveness(stage.spec.name)
+        self._displacement = Displacement(
+            settings.instance, settings.session_timeout_s, asyncio.get_running_loop().time
+        )
         self._consumer = self._new_consumer()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -101,6 +105,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._observer.rebalanced(self.stage.spec.name)
+        self._check_displacement()
         for partition in () if self._is_over else assigned:
             self._consumer.pause(partition)
             if self._was_added(partition):
@@ -120,6 +125,14 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
                 f"{partition.partition + 1} or more now. It ends; a new one checks what is remembered"
             )
         return is_added
+
+    def _check_displacement(self) -> None:
+        """aiokafka only logs what this callback raises: the failure is kept for `run`."""
+        if self._settings.instance:
+            try:
+                self._displacement.joined(self._consumer._coordinator.member_id)
+            except Unsuitable as error:
+                self._failure = self._failure or error
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         await self._let_go(list(revoked))
