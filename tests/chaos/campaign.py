@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -16,10 +13,11 @@ from tests.chaos.faults import Faults
 from tests.chaos.feeder import Feeder
 from tests.chaos.fleet import Fleet
 from tests.chaos.notes import Holders
+from tests.chaos.plan import Outcome, Plan
 from tests.chaos.proxied_broker import proxied_brokers
 from tests.chaos.proxy import Proxy
 from tests.chaos.queries import Queries
-from tests.chaos.restarts import Trouble
+from tests.chaos.restarts import Restarts, Trouble
 from tests.chaos.schedule import appointments
 from tests.chaos.verdict import Verdict, judge, witness
 from tests.chaos.watch import Watch, percentile
@@ -37,48 +35,9 @@ LOOK_S = 0.05
 SAMPLE_S = 2.0
 MEBIBYTE = 1024 * 1024
 DEADLINE_S = 3_600  # of the queries: what is tested is that they end once, not that they end in time
+PLAN = "plan.jsonl"
 BRIEF = ("latency", "reset")  # troubles that nobody waits for
 AFTERMATH_S = 3.0  # after a trouble, in which a kill's recovery is not its own
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a round is to be."""
-
-    auctions: int
-    seed: int
-    faults: Mapping[str, int]
-    replicas: int = 2
-    is_static: bool = True
-    nodes: int = 1
-    without: str = ""  # what workers go without, see walls.py
-    backlog: int = 1_500
-    rate_hz: float = math.inf  # of the queries
-    limit_s: float = 1_800.0
-
-
-@dataclass
-class Outcome:
-    """What a round was."""
-
-    auctions: int
-    seed: int
-    planned: dict[str, int]
-    happened: dict[str, int]
-    exits: dict[str, int]
-    duration_s: float
-    healed_s: float
-    stall_s: float
-    latency_ms: dict[str, float | None]
-    recovery_s: list[float]
-    recovery_amid_others_s: list[float]
-    idle_kills: int
-    zombies: dict[str, int]
-    waste: dict[str, int]
-    findings: list[str]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Round:
@@ -108,7 +67,8 @@ class Round:
 
     def _campaign(self, stack: ExitStack) -> Outcome:
         holders = Holders(self._fleet)
-        faults = Faults(self._broker, self._proxy, self._fleet, holders, self._plan.seed)
+        restarts = Restarts(self._broker, self._plan.seed, fills=self._plan.fills_offsets)
+        faults = Faults(restarts, self._proxy, self._fleet, holders, self._plan.seed)
         feeder = self._feeder()
         stack.callback(feeder.stop)
         feeder.start()
@@ -126,9 +86,13 @@ class Round:
         return self._outcome(feeder, holders, faults, healing_s)
 
     def _feeder(self) -> Feeder:
-        servers, plan = self._broker.bootstrap_servers, self._folder / "plan.jsonl"
         return Feeder(
-            servers, self._queries, plan, self._plan.backlog, lambda: self._watch.ended, rate_hz=self._plan.rate_hz
+            self._broker.bootstrap_servers,
+            self._queries,
+            self._folder / PLAN,
+            self._plan.backlog,
+            lambda: self._watch.ended,
+            self._plan.rate_hz,
         )
 
     def _step(self, feeder: Feeder, holders: Holders, faults: Faults) -> None:

@@ -10,7 +10,6 @@ from tests.chaos import failpoints
 from tests.chaos.deaths import FROZEN_S
 from tests.chaos.fleet import Fleet, Replica
 from tests.chaos.notes import Holders
-from tests.chaos.proxied_broker import Brokers
 from tests.chaos.proxy import Proxy
 from tests.chaos.restarts import Restarts, Trouble
 from tests.chaos.weather import HeldAnswer
@@ -29,11 +28,11 @@ STORM_FREEZES_S, STORM_KILLS_S = FROZEN_S[1] - 1.0, FROZEN_S[1]  # workers, arou
 class Faults:
     """Does what the schedule says. `happened` counts; `troubles` are for the measurements."""
 
-    def __init__(self, brokers: Brokers, proxy: Proxy, fleet: Fleet, holders: Holders, seed: int) -> None:
+    def __init__(self, restarts: Restarts, proxy: Proxy, fleet: Fleet, holders: Holders, seed: int) -> None:
         self.counted: Counter[str] = Counter()
         self._troubles: list[Trouble] = []
         self._proxy, self._fleet, self._holders = proxy, fleet, holders
-        self._restarts = Restarts(brokers, seed)
+        self._restarts = restarts
         self._random = random.Random(seed)
         self._points = _dealt(failpoints.POINTS, self._random)
         self._later: list[tuple[float, Callable[[], None]]] = []

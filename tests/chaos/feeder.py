@@ -21,7 +21,8 @@ MAX_BYTES = 4 * 1024 * 1024
 class Feeder:
     """A thread.
 
-    `backlog` is the most records that may be committed and have no end yet, `rate_hz` the most that come a second.
+    `backlog` is the most records that may be committed and have no end yet, `rate_hz` the most that come a second;
+    `committed` are there before it.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class Feeder:
         backlog: int,
         ended: Callable[[], int],
         rate_hz: float = math.inf,
+        committed: int = 0,
     ) -> None:
-        self.committed = self.aborted_batches = 0
+        self.committed, self.aborted_batches = committed, 0
         self.error: BaseException | None = None
         self._servers, self._queries, self._plan = servers, queries, plan
         self._backlog, self._ended, self._rate_hz = backlog, ended, rate_hz

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from workers.stream.broker import DevelopmentBroker, silent
+from workers.stream.broker import START_TIMEOUT_S, DevelopmentBroker, silent
 from workers.stream.broker.development_cluster import DevelopmentCluster
 from workers.stream.broker.node import Node
 
@@ -19,7 +19,7 @@ class Brokers(Protocol):
     @property
     def nodes(self) -> Mapping[int, Node]: ...
     def start(self) -> None: ...
-    def start_node(self, node: int) -> None: ...
+    def start_node(self, node: int, within_s: float) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -61,8 +61,8 @@ class ProxiedBroker(ProxiedNode, DevelopmentBroker):
     def nodes(self) -> Mapping[int, Node]:
         return {1: self}
 
-    def start_node(self, node: int) -> None:
-        self.start()
+    def start_node(self, node: int, within_s: float = START_TIMEOUT_S) -> None:
+        self.start(within_s)
 
 
 class ProxiedCluster(DevelopmentCluster):

@@ -50,7 +50,7 @@ class Queries:
     """`count` records in all that are committed, the same ones for the same seed."""
 
     def __init__(self, count: int, seed: int) -> None:
-        self._count, self._name = count, f"{seed:x}"
+        self._count, self.name = count, f"{seed:x}"
         self._random = random.Random(seed)
         self._recent: deque[tuple[str, int]] = deque(maxlen=REMEMBERED)
         self.made: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class Queries:
             return self._poison(number)
         if roll < POISON_SHARE + DUPLICATE_SHARE and self._recent:
             return self._duplicate(number)
-        id_ = f"q-{self._name}-{number}"
+        id_ = f"q-{self.name}-{number}"
         fresh.append((id_, number))
         return Asked(id_.encode(), json.dumps(self.body(number, id_)).encode(), (), id_, SETTLED)
 
@@ -90,7 +90,7 @@ class Queries:
         self.made["poison"] += 1
         kind = KINDS[self._random.randrange(len(KINDS))]
         self.made[f"poison: {kind.name}"] += 1
-        body = self.body(number, f"p-{self._name}-{number}")
+        body = self.body(number, f"p-{self.name}-{number}")
         return Asked(kind.key, kind.make(body), kind.headers, None, kind.reason.name)
 
     def body(self, number: int, id_: str) -> dict[str, Any]:

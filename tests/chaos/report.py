@@ -29,6 +29,7 @@ FAULTS = {
     "abort": "transaction aborted or producer failed at a fail-point",
 }
 UNPLANNED = {
+    "broker_stuck": "broker whose coordinator gave up for good (decision 0011), killed and started again",
     "input_aborted": "input transactions aborted",
     "poison": "poison records",
     "duplicates": "query ids used a second time",

@@ -14,8 +14,9 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.campaign import Plan, Round
-from tests.chaos.schedule import EVERYTHING, share
+from tests.chaos.campaign import Round
+from tests.chaos.plan import Plan
+from tests.chaos.schedule import BROKERS, EVERYTHING, share
 from workers.stream.broker.jars import kafka_version
 
 GIBIBYTE = 1024**3
@@ -86,6 +87,7 @@ def _round(campaign: Campaign, number: int, size: int, before: int) -> dict[str,
         share(size, before, campaign.profile),
         is_static=campaign.is_static,
         nodes=campaign.nodes,
+        fills_offsets=campaign.profile == BROKERS,
         without=campaign.without,
         limit_s=ROUND_LIMIT_S,
     )

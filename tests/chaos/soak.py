@@ -12,8 +12,9 @@ from statistics import median
 
 import click
 
-from tests.chaos.campaign import Outcome, Plan, Round
+from tests.chaos.campaign import Round
 from tests.chaos.ending import end, end_on_sigterm, report_option, write_report
+from tests.chaos.plan import Outcome, Plan
 from tests.chaos.rounds import kafka_version, machine, revision
 from workers.verification.flatness import Sample, growth, is_long_enough
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.campaign import SESSION_S, Outcome, Plan, Round
+from tests.chaos.campaign import SESSION_S, Round
 from tests.chaos.failpoints import POINTS
+from tests.chaos.plan import Outcome, Plan
 from workers.stream.broker import DevelopmentBroker
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
