@@ -20,11 +20,12 @@ from workers.settings import DEMO_DRAW_KEY
 START_S = 90.0
 STOP_S = 40.0
 POLL_S = 0.05
+STATE = "TESSERA_STATE_FOLDER"  # of tests, never the user's own
 
 
 def environment(kafka: str, **settings: object) -> dict[str, str]:
-    """The environment of a child: ours without settings, then those given."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TESSERA_")}
+    """The environment of a child: ours without settings but for the folder of state, then those given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TESSERA_") or name == STATE}
     defaults = {
         "draw_key": DEMO_DRAW_KEY.get_secret_value(),
         "metrics_port": 0,

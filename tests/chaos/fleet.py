@@ -104,7 +104,8 @@ class Fleet:
         return iter(self._replicas)
 
     def add(self, stage: str, name: str, instance: str = "") -> Replica:
-        settings = {**self._settings, "instance": instance, "in_flight": IN_FLIGHT}
+        own = {"instance": instance, "in_flight": IN_FLIGHT, "state_folder": self._folder / f"{name}.state"}
+        settings = {**self._settings, **own}
         replica = Replica(self._folder, stage, name, self._servers, **settings)
         self._replicas.append(replica)
         return replica

@@ -13,12 +13,14 @@ from tests.chaos.filler import fill
 from tests.chaos.proxied_broker import Brokers
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS
+from workers.stream.broker.ready import is_ready
 
 DOWN_S = (0.0, 1.0)
-READY_WITHIN_S, LOOK_EVERY_S = 60.0, 2.0
+READY_WITHIN_S, LOOK_EVERY_S = 45.0, 2.0
 STUCK = "broker_stuck"  # not planned: the way out of what Kafka itself does not come out of
-#: What a broker logs whose coordinator has given up and waits for another leader, on one node for ever (decision 0011).
-GAVE_UP = "Failed to load metadata from"
+#: What a broker logs whose group coordinator may have given up, on one node for ever (decision 0011).
+GAVE_UP = "CoordinatorRuntime - [GroupCoordinator"
+STARTS = 5
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class Restarts:
         if self.is_down or time.monotonic() - self._looked_s < LOOK_EVERY_S:
             return
         self._looked_s = time.monotonic()
-        stuck = [number for number, node in self._brokers.nodes.items() if GAVE_UP in node.log_since_start()]
-        if stuck:
-            self.begin(STUCK, stuck[0])
+        suspects = [number for number, node in self._brokers.nodes.items() if GAVE_UP in node.log_since_start()]
+        if suspects and not is_ready({"bootstrap_servers": self._brokers.bootstrap_servers}, len(self._brokers.nodes)):
+            self.begin(STUCK, suspects[0])
 
     def _run(self, fault: str, number: int) -> None:
         began = time.monotonic()
@@ -89,20 +91,21 @@ class Restarts:
         node = self._brokers.nodes[number]
         has_happened = death(node, self._random)
         time.sleep(self._random.uniform(*DOWN_S))
-        while not self._is_ready(number):
-            node.kill()
-            self.counted[STUCK] += 1
+        any(self._is_ready(number, is_last=start == STARTS) for start in range(1, STARTS + 1))
         self._checkpoints.keep(node)
         if self._fills:
             asyncio.run(fill(self._brokers.bootstrap_servers, GROUPS))
         return has_happened
 
-    def _is_ready(self, number: int) -> bool:
-        """Start it; False where it has to be started once more. BrokerError: it does not start."""
+    def _is_ready(self, number: int, is_last: bool) -> bool:
+        """Start it; False where it was killed and has to be started once more. BrokerError: it does not start."""
+        node = self._brokers.nodes[number]
         try:
             self._brokers.start_node(number, READY_WITHIN_S)
         except BrokerError:
-            if GAVE_UP not in self._brokers.nodes[number].log_since_start():
+            if is_last or GAVE_UP not in node.log_since_start():
                 raise
+            node.kill()
+            self.counted[STUCK] += 1
             return False
         return True

@@ -79,7 +79,7 @@ def test_partitions_of_the_killed_go_on_without_static_membership_too(tmp_path: 
 def test_a_broker_that_dies_in_the_middle_of_a_write_or_comes_back_older_doubles_nothing(tmp_path: Path) -> None:
     deaths = {"broker_storm": 1, "broker_disk_full": 1, "broker_checkpoint": 1}
 
-    outcome = Round(Plan(auctions=1_500, seed=20_263, faults=deaths), tmp_path / "round").run()
+    outcome = Round(Plan(auctions=1_200, seed=20_263, faults=deaths | {"abort": 3}), tmp_path / "round").run()
 
     assert not outcome.findings
     assert {name: outcome.happened[name] for name in deaths} == deaths

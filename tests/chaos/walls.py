@@ -4,6 +4,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from aiokafka import TopicPartition
+
+from workers.errors import OffsetLost
+from workers.stream import tenure
+from workers.stream.clients import Clients
+from workers.stream.completion import Completion, read_completion
 from workers.stream.once import Once, Repeated, ScoredAgain
 
 WITHOUT = "CHAOS_WITHOUT"  # the variable that names, in a worker's environment, what it goes without
@@ -20,8 +26,22 @@ def forget() -> None:
     Once._refuse_known = refuse_only_others  # type: ignore[method-assign]
 
 
-#: By name: `memory` of what is settled.
-WALLS: dict[str, Callable[[], None]] = {"memory": forget}
+def believe() -> None:
+    """Stages go on from whatever Kafka says first, though it may not have read its log."""
+
+    async def first_answer(clients: Clients, group: str, at: TopicPartition, *_: object) -> Completion:
+        async with clients.cluster() as cluster:
+            found = await cluster.insist(lambda: cluster.committed_with_metadata(group, at.topic, [at.partition]))
+        offset, metadata = found[at.partition]
+        if offset < 0:
+            raise OffsetLost("no offset is committed")
+        return read_completion(offset, metadata)
+
+    tenure.read_position = first_answer
+
+
+#: By name: the `memory` of what is settled, and the `position` that is believed only behind a write.
+WALLS: dict[str, Callable[[], None]] = {"memory": forget, "position": believe}
 
 
 def take_down(names: str) -> None:
