@@ -154,5 +154,7 @@ def _write(file: Path, value: bytes) -> None:
         return
     try:
         file.write_bytes(value)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise TesseraError(f"{file} cannot be written: {error.strerror}") from None

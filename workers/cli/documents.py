@@ -57,5 +57,7 @@ def _prefix(path: Path) -> str:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
+    except BrokenPipeError:
+        raise  # of /dev/stdout, or a pipe by name: its reader has had enough
     except OSError as error:
         raise TesseraError(f"{path} cannot be written: {error.strerror}") from None
