@@ -2,7 +2,7 @@
 
 import contextlib
 
-from workers.errors import BrokerError
+from workers.errors import Unsuitable
 from workers.pipeline import StageSpec
 from workers.stream.clients import Clients
 from workers.stream.cluster import LATEST
@@ -26,7 +26,7 @@ async def check_partitions(clients: Clients, spec: StageSpec) -> int:
     places = [place.topic for place in await edges(clients, [spec.consumes.name, *remembers], LATEST)]
     counts = {topic: places.count(topic) for topic in (spec.consumes.name, *remembers)}
     if len({*counts.values()}) > 1:
-        raise BrokerError(
+        raise Unsuitable(
             f"stage {spec.name}: {' and '.join(f'{topic} has {count}' for topic, count in counts.items())} partitions. "
             "They must have the same number: else a partition's owner does not know which of its queries were "
             "settled, and one could be billed twice. Create the second topic anew, with the first one's number "

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from schemas.payload import BadRecord
 from schemas.topics import Topic
-from workers.errors import BrokerError
+from workers.errors import Unsuitable
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST
 from workers.stream.dedup.changelog import Changelog
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_S = 86_400.0  # for all of a restore; silence ends it much earlier
 MILLISECONDS = 1_000
+NO_AUCTION = "0" * 64  # of an id that somebody deleted: it was used, by whatever auction
 
 #: A value as `QuerySettled.encode` writes it, checked as that model checks it. Anything else goes the long way.
 _OURS = re.compile(
@@ -105,20 +106,34 @@ class Restore:
             ours = _OURS.fullmatch(record.value or b"")
             if ours and ours[1] == record.key:
                 yield Row(ours[1], record.timestamp, packed(ours[2], ours[3]))
+            elif record.value is None and record.key:
+                yield self._still_used(record)
             else:
                 data = decoded(self._topic, self._place.partition, record)
                 value = packed(data.auction_id, data.scored_sha256)
                 yield Row(data.query_id.encode(), record.timestamp, value)
 
+    def _still_used(self, record: Any) -> Row:
+        """A tombstone is not ours: somebody deleted an id. That it was used is known from its key."""
+        log.warning(
+            "%s offset %d deletes a settled id: no stage writes that. The id stays used, and a query that has it again "
+            "becomes a dead letter; see who may write to this topic (`tessera principals show`)",
+            self._place,
+            record.offset,
+        )
+        return Row(record.key, record.timestamp, packed(NO_AUCTION, None))
+
 
 def decoded(topic: Topic, partition: int, record: Any) -> Any:
-    """The event in a record of the changelog. BrokerError: it is none of the topic's."""
+    """The event in a record of the changelog. Unsuitable: it is none of the topic's."""
     try:
         return topic.payload.decode(record.value)
     except BadRecord as error:
-        raise BrokerError(
+        raise Unsuitable(
             f"{topic.name} partition {partition} offset {record.offset}: {error.reason.name}: {error}. Somebody else "
-            "wrote it: without this topic nobody knows which queries have been settled, so settlement does not start"
+            "wrote it: without this topic nobody knows which queries have been settled, so settlement does not start. "
+            "Find out who (`tessera principals show` lists who may); then copy the topic's other records into one that "
+            "is created anew"
         ) from None
 
 
