@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Generic, TypeVar
 
+from schemas.headers import bad_headers, headers_of_others, our_headers
 from schemas.identity import derive
 from schemas.moments import read_moment
 from schemas.payload import IDENTIFIER, BadRecord, Payload
@@ -29,8 +30,6 @@ FIRST_TIME, LAST_TIME = (
     datetime(1970, 1, 1, tzinfo=UTC),
     datetime(2262, 1, 1, tzinfo=UTC),
 )  # int64 nanoseconds hold these
-BARE_HEADERS = ("content-type", "traceparent")
-MAX_ATTRIBUTE_CHARACTERS = 1_024
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Event(Generic[P]):
     expiry_time: datetime | None = None  # a stated deadline: nobody waits for the reply any more
     trace_parent: str | None = None
     origin: tuple[str, ...] = ()  # where it was read; only for deriving ids
+    others: Headers = ()  # headers that are nobody's here, such as a tracing context: bytes that travel along
     stamped_at: datetime | None = field(default=None, compare=False)  # the record's stamp, whoever set it
     recorded_at: datetime | None = None  # when the broker took the record; None where only its producer stamped it
 
@@ -74,6 +74,7 @@ class Event(Generic[P]):
             causation_id=self.id,
             expiry_time=self.expiry_time,
             trace_parent=self.trace_parent,
+            others=self.others if topic_of(data).key == "query_id" else (),  # not to advertisers
         )
 
     def attributes(self) -> dict[str, str]:
@@ -99,11 +100,13 @@ class Event(Generic[P]):
 
     def to_record(self) -> Outgoing:
         """The event as it is written to its topic."""
-        headers = [("ce_" + name, value.encode()) for name, value in self.attributes().items()]
+        headers: list[tuple[str, bytes | None]] = [
+            ("ce_" + name, value.encode()) for name, value in self.attributes().items()
+        ]
         headers.append(("content-type", CONTENT_TYPE.encode()))
         if self.trace_parent:
             headers.append(("traceparent", self.trace_parent.encode()))
-        return Outgoing(self.type, self.subject.encode(), self.value, tuple(headers))
+        return Outgoing(self.type, self.subject.encode(), self.value, (*headers, *self.others))
 
 
 @lru_cache(1_024)
@@ -115,10 +118,12 @@ def timestamp(moment: datetime) -> str:
 def from_record(record: Record, topic: Topic) -> Event[Payload]:
     """The event in `record`; what the envelope leaves out derives from topic, partition and offset.
 
-    Raises BadRecord: BAD_HEADERS for a header that is not UTF-8 or an attribute that is malformed, BAD_KEY for a key
+    Raises BadRecord: BAD_HEADERS for an attribute that is not UTF-8 or malformed, BAD_KEY for a key
     that is not the id in the value, and what `Payload.decode` raises.
     """
-    attributes = _attributes(record.headers)
+    if record.flaw is not None:
+        raise BadRecord(record.flaw.reason, record.flaw.message)
+    attributes = our_headers(record.headers)
     _check(attributes, topic.name)
     data = topic.payload.decode(record.value)
     subject = _subject(record, getattr(data, topic.key))
@@ -134,28 +139,10 @@ def from_record(record: Record, topic: Topic) -> Event[Payload]:
         expiry_time=getattr(data, "stated_deadline", None) or moment(attributes, "expirytime"),
         trace_parent=attributes.get("traceparent"),
         origin=record.origin,
+        others=headers_of_others(record.headers),
         stamped_at=_stamp_or_none(record),
         recorded_at=_stamp(record) if record.stamped_by_broker else None,
     )
-
-
-def bad_headers(message: str) -> BadRecord:
-    return BadRecord(DeadLetterReason.BAD_HEADERS, message)
-
-
-def _attributes(headers: Headers) -> dict[str, str]:
-    """Context attributes by name; every header must be UTF-8, also those that are not ours."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        try:
-            text = value.decode() if value else ""
-        except UnicodeDecodeError:
-            raise bad_headers(f"header {name!r} is not UTF-8") from None
-        if text and (name.startswith("ce_") or name in BARE_HEADERS):
-            if len(text) > MAX_ATTRIBUTE_CHARACTERS:
-                raise bad_headers(f"header {name!r} has more than {MAX_ATTRIBUTE_CHARACTERS} characters")
-            found[name.removeprefix("ce_")] = text
-    return found
 
 
 def _check(attributes: Mapping[str, str], event_type: str) -> None:

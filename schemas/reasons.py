@@ -24,6 +24,8 @@ class DeadLetterReason(IntEnum):
     BAD_HEADERS = 14  # a header is not UTF-8, or an envelope attribute is malformed
     BAD_KEY = 15  # the record's key is not the query id of its value
     BAD_EPOCH = 16  # the scored event names no day to draw on, or one that had not begun by the broker's clock
+    UNREADABLE = 17  # what Kafka stores cannot be unpacked or parsed: the letter holds the packed batch
+    SET_ASIDE = 18  # an operator put it there by hand: `tessera dlq send`
     WRONG_PARTITION = 19  # its query id belongs to another partition, whose owner knows whether it was settled
     KEY_REVEALED = 20  # the key of its day is shown to everybody: a draw could be foretold
 

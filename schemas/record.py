@@ -3,12 +3,34 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from schemas.reasons import DeadLetterReason
+
 Headers = tuple[tuple[str, bytes | None], ...]
+
+
+#: How a header's name is decoded and encoded. Kafka holds it to nothing: what is not UTF-8 becomes lone surrogates.
+NAME_ERRORS = "surrogateescape"
+MOST_HEADERS = 1_000  # of one record; whoever sends more is refused
+
+
+def too_many_headers(count: int) -> str:
+    """What to tell whoever sent them."""
+    return f"the record has {count:,} headers; at most {MOST_HEADERS:,} are read"
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why nobody can read a record. Its value is then what Kafka stores in its place, or what could be read of it."""
+
+    reason: DeadLetterReason
+    message: str
+    about: Headers = ()  # further headers of its dead letter: which offsets it covers, how it is packed
+    is_damage: bool = False  # nobody sent it so: another replica may have it whole
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to be written."""
+    """A record to be written. Bytes of a header's name that are not UTF-8 are lone surrogates (NAME_ERRORS)."""
 
     topic: str
     key: bytes | None
@@ -27,6 +49,7 @@ class Record(Outgoing):
     incarnation: str = (
         ""  # tells it from the record at the same place of a topic that was begun anew, where that is known
     )
+    flaw: Flaw | None = None
 
     @property
     def place(self) -> str:

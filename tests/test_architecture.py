@@ -22,6 +22,7 @@ ARROW = (
         "workers.errors",
         "workers.diagnosis",
         "workers.known_ids",
+        "workers.letter_cut",
         "workers.broker_addresses",
         "workers.held",
     ),
@@ -31,7 +32,7 @@ ARROW = (
     ("workers.rewards",),
     ("workers.generation", "workers.scoring", "workers.settlement", "workers.key_ring"),
     ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
-    ("workers.verification",),
+    ("workers.verification", "workers.letter_search"),
     ("workers.settings",),
     ("workers.pipeline", "workers.models", "workers.settings_table"),
     ("workers.principals", "workers.engine_check"),
@@ -60,7 +61,7 @@ ONLY = {
     "workers.held": {"schemas"},  # no clock
     "workers.settlement": {"workers.held", "workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
     "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},
-    "workers.letters": {"workers.errors", "workers.mechanism.epochs", "schemas"},  # no clock, no Kafka
+    "workers.letters": {"workers.errors", "workers.letter_cut", "workers.mechanism.epochs", "schemas"},  # no clock
     "workers.verification": {  # nothing of what it checks; no clock, no Kafka
         "workers.verification",
         "workers.audit",
@@ -109,6 +110,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "faust": (),
     "confluent_kafka": (),
     "cloudevents": (),
+    "cramjam": ("workers.stream.unpacking",),
 }
 
 FILES = {

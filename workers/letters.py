@@ -1,7 +1,7 @@
 """Dead letters read back: what was refused, where and why, and the record that goes out again when one is redriven."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED
 from workers.errors import TesseraError
+from workers.letter_cut import Cut
 from workers.mechanism.epochs import has_begun
 
 PREFIX = "dlq."
@@ -36,6 +37,7 @@ HOPELESS = frozenset(
         DeadLetterReason.BAD_KEY,
         DeadLetterReason.KEY_REVEALED,
         DeadLetterReason.DUPLICATE_QUERY,
+        DeadLetterReason.UNREADABLE,
     )
 )
 
@@ -61,15 +63,15 @@ def check_topic(topic: str) -> str:
     raise TesseraError(f"there is no dead-letter topic {topic!r}; there are {', '.join(SOURCES)}")
 
 
-def parse_place(text: str) -> Place:
-    """The place of a dead letter as `tessera dlq list` prints it. TesseraError: malformed, or no dead-letter topic."""
+def parse_place(text: str, check: Callable[[str], str] = check_topic) -> Place:
+    """A place as `tessera dlq list` prints it, in a topic that `check` knows. TesseraError: malformed or unknown."""
     topic, _, rest = text.partition("/")
     partition, _, offset = rest.partition("/")
     if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in (partition, offset)):
         raise TesseraError(
-            f"{text!r} is no place of a dead letter: expected TOPIC/PARTITION/OFFSET, as `tessera dlq list` prints it"
+            f"{text!r} is no place of a record: expected TOPIC/PARTITION/OFFSET, as `tessera dlq list` prints it"
         )
-    return Place(check_topic(topic), int(partition), int(offset))
+    return Place(check(topic), int(partition), int(offset))
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,11 @@ class Letter:
         named = found.get("query_id") if isinstance(found, dict) else None
         return named if isinstance(named, str) else None
 
+    @cached_property
+    def cut(self) -> Cut:
+        """What is missing in it."""
+        return Cut.of(self.record.headers)
+
     @property
     def is_whole(self) -> bool:
         """Whether the value has the SHA-256 it had when it was refused."""
@@ -173,6 +180,10 @@ def _why_impossible(letter: Letter) -> str | None:
         return "its headers do not say where it comes from: no worker wrote it"
     if source.topic != topic:
         return f"it says that it comes from {source.topic}, and the letters of this topic come from {topic}"
+    if letter.cut.is_batch:
+        return "it holds a packed batch that nobody could read, not a record; ask its producer for the records"
+    if letter.cut.is_any:
+        return f"it was cut: the refused record lies at {source}, for as long as its topic keeps it"
     if not letter.is_whole:
         return "its value is not the one that was refused: the SHA-256 differs"
     return None
@@ -215,30 +226,3 @@ def _why_no_day(letter: Letter, at: datetime) -> str | None:
     if not has_begun(epoch, at):
         return f"the day of its draw, {epoch}, has not begun: redrive it then"
     return None
-
-
-async def find(letters: AsyncIterator[Letter], places: Sequence[Place]) -> list[Letter]:
-    """The letters at these places, in this order, out of all those of their topics. TesseraError: one is not there."""
-    found: dict[Place, Letter] = {}
-    edges: dict[tuple[str, int], tuple[int, int]] = {}  # first and last offset of each partition
-    async for letter in letters:
-        place = letter.place
-        first, _ = edges.setdefault((place.topic, place.partition), (place.offset, place.offset))
-        edges[place.topic, place.partition] = first, place.offset
-        if place in places:
-            found[place] = letter
-    for place in places:
-        if place not in found:
-            raise TesseraError(_why_missing(place, edges.get((place.topic, place.partition))))
-    return [found[place] for place in places]
-
-
-def _why_missing(place: Place, edges: tuple[int, int] | None) -> str:
-    if edges is None:
-        return f"there is no dead letter {place}: partition {place.partition} of {place.topic} holds none"
-    first, last = edges
-    if place.offset < first:
-        return f"there is no dead letter {place} any more: the oldest that Kafka still keeps there is at offset {first}"
-    if place.offset > last:
-        return f"there is no dead letter {place} yet: the newest there is at offset {last}"
-    return f"there is no dead letter {place}: that offset holds none (Kafka marks transactions there)"

@@ -106,7 +106,7 @@ KINDS = (
     Poison("too large", Reason.TOO_LARGE, lambda body: _json({**body, "text": body["text"] * 40_000})),
     Poison("deadline passed", Reason.EXPIRED, changed(deadline=PAST)),
     Poison("expiry passed", Reason.EXPIRED, _good, _header("ce_expirytime", PAST.encode())),
-    Poison("header not UTF-8", Reason.BAD_HEADERS, _good, _header("x-trace", b"\xff\xfe")),
+    Poison("attribute not UTF-8", Reason.BAD_HEADERS, _good, _header("ce_trace", b"\xff\xfe")),
     Poison("another type", Reason.BAD_HEADERS, _good, _header("ce_type", b"order.placed")),
     Poison("another version", Reason.BAD_HEADERS, _good, _header("ce_specversion", b"0.3")),
     Poison("a time that is none", Reason.BAD_HEADERS, _good, _header("ce_time", b"yesterday")),

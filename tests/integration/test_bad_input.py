@@ -69,7 +69,7 @@ CASES = [
     Bad("10 MB", changed(text="y" * 10_000_000), Reason.TOO_LARGE),
     Bad("deadline passed", changed(deadline="2020-01-01T00:00:00Z"), Reason.EXPIRED),
     Bad("deadline passed, in the envelope", changed(), Reason.EXPIRED, (("ce_expirytime", b"2020-01-01T00:00:00Z"),)),
-    Bad("a header that is not UTF-8", changed(), Reason.BAD_HEADERS, (("x-trace", b"\xff\xfe"),)),
+    Bad("an attribute that is not UTF-8", changed(), Reason.BAD_HEADERS, (("ce_trace", b"\xff\xfe"),)),
     Bad("an event of another type", changed(), Reason.BAD_HEADERS, (("ce_type", b"order.placed"),)),
     Bad("a time that is none", changed(), Reason.BAD_HEADERS, (("ce_time", b"yesterday"),)),
     Bad("a deadline outside the calendar", changed(deadline="9999-12-31T23:59:59-23:59"), Reason.BAD_SCHEMA),

@@ -14,7 +14,7 @@ from cloudevents.core.v1.event import CloudEvent
 from schemas.envelope import Event, from_record
 from schemas.identity import derive, netstrings
 from schemas.topics import BY_NAME, QUERIES, SCORED
-from tests.builders import SUBMITTED_AT, envelop, make_events, make_query, make_record, make_scored
+from tests.builders import SUBMITTED_AT, envelop, make_events, make_query, make_record, make_scored, make_settled
 
 EVENTS = make_events()
 IDS = [event.type for event in EVENTS]
@@ -184,3 +184,31 @@ def test_lists_of_parts_are_told_apart() -> None:
     assert len({derive(*parts) for parts in lists}) == len(lists)
     assert netstrings("draw", "", "é12") == "4:draw,0:,3:é12,".encode()
     assert derive("a", "") == sha256(b"1:a,0:,").hexdigest()
+
+
+OTHERS: Any = (
+    ("trace-bin", bytes(range(200, 224))),
+    ("n", b"\x80\0"),
+    ("caf\udce9", b"caf\xe9"),
+    ("x", None),
+    ("x", b""),
+)
+
+
+def test_headers_of_others_are_not_judged_and_travel_along_to_the_reply() -> None:
+    event = from_record(make_record(BARE, headers=(*OTHERS, ("dlq.redrives", b"1"))), QUERIES)
+    assert event.others == OTHERS
+
+    followed = event.follow(make_scored().data, source="here", auction_id="a", time=event.time)
+    assert followed.to_record().headers[-len(OTHERS) :] == OTHERS
+
+
+def test_headers_of_others_do_not_reach_advertisers() -> None:
+    event = from_record(make_record(BARE, headers=OTHERS), QUERIES)
+    _, (charge, *_) = make_settled(make_scored())
+    assert event.follow(charge.data, source="here", auction_id="a", time=event.time).others == ()
+
+
+@pytest.mark.parametrize("headers", [(("x", b"y" * 8_192),), (("x", b""),) * 65], ids=["too large", "too many"])
+def test_more_headers_of_others_than_may_travel_stay_behind_together(headers: Any) -> None:
+    assert from_record(make_record(BARE, headers=headers), QUERIES).others == ()

@@ -147,6 +147,8 @@ DEAD_LETTERS = {
     "BAD_HEADERS": 14,
     "BAD_KEY": 15,
     "BAD_EPOCH": 16,
+    "UNREADABLE": 17,
+    "SET_ASIDE": 18,
     "WRONG_PARTITION": 19,
     "KEY_REVEALED": 20,
 }

@@ -38,6 +38,7 @@ class Stored:
     marker: bool = False
     transactional_id: str | None = None
     timestamp_type: int = 1  # LogAppendTime
+    checksum: None = None
 
     @property
     def is_visible(self) -> bool:

@@ -56,7 +56,7 @@ def offsets_before_records() -> Any:
     """The offset is committed in a transaction of its own, before what it stands for."""
     begin, send, commit = TransactionalWriter.begin, TransactionalWriter.send, TransactionalWriter.commit
 
-    async def later_send(self: Any, records: Any) -> None:
+    async def later_send(self: Any, records: Any, **_: Any) -> None:
         self.kept = list(records)
 
     async def early_commit(self: Any, *arguments: Any) -> None:

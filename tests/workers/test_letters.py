@@ -15,7 +15,8 @@ from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.builders import make_generated, make_query, make_record, make_scored
 from workers.cli.redrive import why_forgotten
 from workers.errors import TesseraError
-from workers.letters import HOPELESS, MOST_REDRIVES, SOURCES, Letter, Place, find, parse_place, redriven, why_not
+from workers.letter_search import find
+from workers.letters import HOPELESS, MOST_REDRIVES, SOURCES, Letter, Place, parse_place, redriven, why_not
 from workers.stream.step import dead_letter
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
@@ -118,6 +119,7 @@ def test_reasons_that_lie_in_the_bytes_need_force(reason: Reason) -> None:
         Reason.RETRIES_EXHAUSTED,
         Reason.BAD_EPOCH,
         Reason.WRONG_PARTITION,
+        Reason.SET_ASIDE,
     )
     assert (why_not(letter, AT, force=False) is None) == (reason in may_succeed)
     assert (why_not(letter, AT, force=False) is not None) == (

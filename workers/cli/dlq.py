@@ -12,10 +12,12 @@ import click
 from schemas.lines import dead_letter_line
 from schemas.moments import read_moment
 from workers.cli import letter_view, options, render
+from workers.cli.dlq_send import send
 from workers.cli.letter_source import stored_letters
 from workers.cli.redrive import redrive
 from workers.errors import TesseraError
-from workers.letters import SOURCES, Letter, Place, check_topic, find, parse_place
+from workers.letter_search import find
+from workers.letters import SOURCES, Letter, Place, check_topic, parse_place
 from workers.pipeline import now
 from workers.settings import Settings
 
@@ -27,7 +29,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @click.group()
 def dlq() -> None:
-    """Look at the records that were refused (dead letters), and send them through again.
+    """Look at the records that were refused (dead letters), send them through again, or put one there by hand.
 
     A record that a stage cannot work on goes to the dead-letter topic of the topic it was read from: key, value and
     headers as they were, and headers dlq.* with the reason. Dead letters are kept for 30 days.
@@ -35,6 +37,7 @@ def dlq() -> None:
 
 
 dlq.add_command(redrive)
+dlq.add_command(send)
 
 
 @dlq.command("list")

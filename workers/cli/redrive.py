@@ -16,7 +16,8 @@ from workers.cli.bus import bus_of
 from workers.cli.letter_source import stored_letters
 from workers.cli.visible import visible
 from workers.errors import TesseraError
-from workers.letters import MOST_REDRIVES, SOURCES, Letter, find, parse_place, redriven, why_not
+from workers.letter_search import find
+from workers.letters import MOST_REDRIVES, SOURCES, Letter, parse_place, redriven, why_not
 from workers.pipeline import now
 from workers.settings import Settings
 from workers.stream.letters import republish

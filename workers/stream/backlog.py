@@ -11,6 +11,7 @@ from workers.stream.completion import WINDOW, Completion
 from workers.stream.step import Result
 
 ABANDON_S = 2.0  # a worker may close what it holds
+LARGE_BYTES = 64 * 1024  # of a value; smaller ones are bounded by their number
 
 Begin = Callable[[Record], "asyncio.Task[Result]"]
 
@@ -31,6 +32,7 @@ class Backlog:
         self._begin, self._room, self._in_order = begin, room, in_order
         self._waiting: deque[Record] = deque()
         self._working: dict[int, asyncio.Task[Result]] = {}  # in the order of the input
+        self._large: dict[int, int] = {}  # bytes of large values that wait or are in work, by offset
         self._done: frozenset[int] = frozenset()  # committed, at or beyond the first unfinished offset
         self._failed: BaseException | None = None
         self._woken = asyncio.Event()
@@ -44,6 +46,11 @@ class Backlog:
         return len(self._waiting)
 
     @property
+    def large_bytes(self) -> int:
+        """Bytes in large values of all these records."""
+        return sum(self._large.values())
+
+    @property
     def working(self) -> int:
         return len(self._working)
 
@@ -54,15 +61,16 @@ class Backlog:
         for offset in [*self._working]:
             if offset < completion.base or offset in completion.done:
                 self._working.pop(offset).cancel()
+        self._large = {offset: size for offset, size in self._large.items() if offset in self._working}
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Records in order; those delivered, finished or in work before are passed over."""
         fresh = [record for record in records if record.offset >= self.next_offset]
         if fresh:
             self.next_offset = fresh[-1].offset + 1
-            self._waiting.extend(
-                record for record in fresh if record.offset not in self._done and record.offset not in self._working
-            )
+            new = [one for one in fresh if one.offset not in self._done and one.offset not in self._working]
+            self._waiting.extend(new)
+            self._large |= {one.offset: size for one in new if (size := len(one.value or b"")) >= LARGE_BYTES}
             self._woken.set()
 
     def begin(self, room: int | None = None, begin: Begin | None = None) -> None:
@@ -106,8 +114,13 @@ class Backlog:
     def commit(self, results: Collection[Result], completion: Completion) -> None:
         """`results` are committed."""
         for result in results:
-            del self._working[result.offset]
+            self.forget(result.offset)
         self._done, self.next_offset = completion.done, max(self.next_offset, completion.base)
+
+    def forget(self, offset: int) -> None:
+        """Its work is not kept: it was committed, or has to begin anew when it is delivered again."""
+        del self._working[offset]
+        self._large.pop(offset, None)
 
     def skip_to(self, offset: int) -> Completion:
         """Where the partition stands if nothing is stored below `offset` that was not finished."""
@@ -144,6 +157,7 @@ class Backlog:
         tasks = [*self._working.values()]
         self._working.clear()
         self._waiting.clear()
+        self._large.clear()
         self._failed = None
         for task in tasks:
             task.cancel()

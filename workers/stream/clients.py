@@ -7,11 +7,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from workers.errors import TesseraError
 from workers.settings import Settings
+from workers.stream import batches  # noqa: F401  # consumers read by them
 from workers.stream.cluster import WORK_TIMEOUT_S, Cluster, connected
 from workers.stream.refusals import unreachable
 from workers.stream.security import connection, user_of
 
 REQUEST_TIMEOUT_MS = 8_000
+FETCH_BYTES, PARTITION_FETCH_BYTES = 16 * 1024 * 1024, 1024 * 1024  # of one answer; a larger batch comes alone
 
 
 class Clients:
@@ -54,6 +56,8 @@ class Clients:
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_uncommitted" if uncommitted else "read_committed",
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             **options,
         )
 

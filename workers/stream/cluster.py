@@ -153,7 +153,7 @@ class Cluster:
 
         `stable`: with nothing pending; a retriable error while somebody's transaction is open, on older brokers.
         """
-        node = await self._coordinator(GROUP, group)
+        node = await self.coordinator(GROUP, group)
         answer = await self.ask(OffsetFetchRequest(group, topic, numbers, stable=stable), node)
         _check(answer.error_code, f"group {group}")
         found: dict[int, tuple[int, str]] = {}
@@ -168,7 +168,7 @@ class Cluster:
         """Write where partitions stand, for a group without members. The call may succeed while one of them fails:
         each is checked.
         """
-        node = await self._coordinator(GROUP, group)
+        node = await self.coordinator(GROUP, group)
         rows = [(number, to.base, to.metadata()) for number, to in completions.items()]
         answer = await self.ask(OffsetCommitRequest(group, *SIMPLE_COMMIT, [(topic, rows)]), node)
         for number, code in answer.topics[0][1]:
@@ -176,11 +176,12 @@ class Cluster:
 
     async def open_transactional_id(self, transactional_id: str) -> None:
         """Give the id a producer epoch, as a new producer would."""
-        node = await self._coordinator(TRANSACTION, transactional_id)
+        node = await self.coordinator(TRANSACTION, transactional_id)
         answer = await self.ask(InitProducerIdRequest(transactional_id, 10_000), node)
         _check(answer.error_code, f"transactional id {transactional_id}")
 
-    async def _coordinator(self, kind: int, name: str) -> Any:
+    async def coordinator(self, kind: int, name: str) -> Any:
+        """The broker that answers for a group or a transactional id."""
         try:
             return await self._client.coordinator_lookup(kind, name)
         except (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed) as error:

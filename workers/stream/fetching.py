@@ -7,6 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 UNKNOWN = -1
+MOST_LARGE_BYTES = 64 * 1024 * 1024  # of one partition, read and not yet committed
 
 
 class Fetching:
@@ -27,11 +28,12 @@ class Fetching:
     def seek(self, offset: int) -> None:
         self._consumer.seek(self._partition, offset)
 
-    def hold_back(self, waiting: int, most: int) -> None:
-        """Rest while more records wait than `most`, until none waits."""
-        if self._is_paused and not waiting:
+    def hold_back(self, waiting: int, most: int, large_bytes: int) -> None:
+        """Rest while more records wait than `most`, until none waits, or while large ones fill MOST_LARGE_BYTES."""
+        is_full = large_bytes > MOST_LARGE_BYTES
+        if self._is_paused and not waiting and not is_full:
             self._resume()
-        elif not self._is_paused and waiting > most:
+        elif not self._is_paused and (waiting > most or is_full):
             self.pause()
 
     async def position(self, within_s: float) -> int:

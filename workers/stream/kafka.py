@@ -1,7 +1,7 @@
 """The bus on Kafka: consumer groups, one actor per input partition, exactly-once by transactions."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from workers.stream.dedup.folder import StateFolder, Stores
 from workers.stream.history import stored
 from workers.stream.loop import StageLoop
 from workers.stream.patience import patient
+from workers.stream.raw_names import RawNamesBatch, has_raw_names
 from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
 from workers.stream.solo import Solo
 from workers.stream.writer import place
@@ -37,10 +38,7 @@ class KafkaBus:
         """Write with an idempotent producer, as any client that submits queries does."""
         producer = self._clients.producer(enable_idempotence=True, max_request_size=DEAD_LETTER_MAX_BYTES)
         async with started(producer, self._clients):
-            sent = [
-                await producer.send(record.topic, record.value, key=record.key, headers=list(record.headers))
-                for record in records
-            ]
+            sent = [await _send(producer, record) for record in records]
             await asyncio.wait_for(asyncio.gather(*sent), PUBLISH_TIMEOUT_S)
 
     @asynccontextmanager
@@ -68,6 +66,16 @@ class KafkaBus:
         for outcome in outcomes:  # aiokafka cancels its own tasks when it is stopped without a broker: that is no error
             if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
                 raise outcome
+
+
+async def _send(producer: Any, record: Outgoing) -> Awaitable[Any]:
+    """Kafka's answer is still to be awaited."""
+    if has_raw_names(record):
+        batch, count = RawNamesBatch(record, is_transactional=False), len(await producer.partitions_for(record.topic))
+        answer: Awaitable[Any] = await producer.send_batch(batch, record.topic, partition=place(record.key, count))
+    else:
+        answer = await producer.send(record.topic, record.value, key=record.key, headers=list(record.headers))
+    return answer
 
 
 async def _committed_records(consumer: Any) -> AsyncIterator[Record]:

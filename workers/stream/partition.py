@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,16 +30,17 @@ from workers.settings import Settings
 from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.bus import Observer
+from workers.stream.doubts import FAILURES_ALLOWED, Doubts
 from workers.stream.fetching import Fetching
+from workers.stream.oversized import OversizedRecords
 from workers.stream.solo import Solo
-from workers.stream.step import Result, measured, process, refuse_crashed, report
+from workers.stream.step import Result, measured, process, refuse_crashed, refuse_oversized, report
 from workers.stream.tenure import Tenure
 from workers.stream.writer import WriterLost
 
 log = logging.getLogger(__name__)
 
-FAILURES_ALLOWED, GOOD_RUN_S = 8, 60.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S, IDLE_S = 0.2, 5.0, 1.0
+IDLE_S = 1.0
 _epochs = itertools.count(1)
 
 
@@ -69,18 +69,17 @@ class PartitionActor:
         self.fetching = Fetching(consumer, partition)
         self._stage, self._observer, self._is_owner, self._solo = stage, observer, is_owner, solo
         self._tenure = tenure(partition, self._check_owner)
+        self._doubts, self._oversized = Doubts(), OversizedRecords()
         self._told_to_leave = asyncio.Event()
 
     async def run(self) -> None:
         """Open and process, again after every doubt. Raises WorkerFailed, or BrokerError after many doubts in a row."""
-        failures, now = 0, asyncio.get_running_loop().time
-        began = now()
         self._solo.join(self.backlog)
         try:
             while (doubt := await self._live()) is not None and not self._told_to_leave.is_set():
-                failures = 1 if now() - began > GOOD_RUN_S else failures + 1
-                await self._wait(doubt, failures)
-                began = now()
+                self._doubts.add(is_first=self._oversized.learnt())
+                await self._wait(doubt)
+                self._doubts.go_on()
             if doubt is not None:
                 await self._disclaim()
         except NotRetriable:
@@ -108,29 +107,23 @@ class PartitionActor:
             await self._close()
         return None
 
-    async def _wait(self, doubt: Exception, failures: int) -> None:
+    async def _wait(self, doubt: Exception) -> None:
         """Pause before the next attempt, or give up with BrokerError."""
-        log.warning("%s: failure %d of %d: %r: opening again", self.partition, failures, FAILURES_ALLOWED, doubt)
+        count = self._doubts.failures
+        log.warning("%s: failure %d of %d: %r: opening again", self.partition, count, FAILURES_ALLOWED, doubt)
         self._observer.producer_reopened(self._stage.spec.name)
         if isinstance(doubt, StalePosition):
             self._observer.stale_position(self._stage.spec.name)
-        if failures >= FAILURES_ALLOWED:
+        if self._doubts.are_too_many:
             await self._disclaim()
-            raise BrokerError(f"{self.partition}: {failures} failures in a row, the last: {doubt}") from doubt
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**failures)
+            raise BrokerError(f"{self.partition}: {count} failures in a row, the last: {doubt}") from doubt
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told_to_leave.wait(), pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            await asyncio.wait_for(self._told_to_leave.wait(), self._doubts.pause_s())
 
     async def _disclaim(self) -> None:
         """End what is in work, and take back its attempt if Kafka can be told: our own end is no record's fault."""
         await self.backlog.abandon()
-        with contextlib.suppress(WriterLost, BrokerError):
-            try:
-                completion = await self._tenure.open()  # the backlog may know less: a commit may have arrived
-                if (attempts := self._tenure.attempts).begun:
-                    await self._tenure.write((), completion, attempts.release())
-            finally:
-                await self._tenure.close()
+        await self._tenure.disclaim()
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Records from the poll loop, in order; those delivered before are ignored."""
@@ -189,6 +182,8 @@ class PartitionActor:
         self._hold_back()
 
     def _start(self, record: Record) -> "asyncio.Task[Result]":
+        if record.offset in self._oversized:
+            return asyncio.create_task(refuse_oversized(self._stage, record))
         return asyncio.create_task(process(self._stage, record, self._observer, self._tenure.once))
 
     def _refuse(self, record: Record) -> "asyncio.Task[Result]":
@@ -211,8 +206,10 @@ class PartitionActor:
         completion = self.backlog.after(results)
         with measured(self._observer, self._stage.spec.name, len(results)):
             outgoing = (record for result in results for record in result.outgoing)
-            await self._tenure.write(outgoing, completion, attempts)
+            with self._oversized.blaming(results, self.backlog):
+                await self._tenure.write(outgoing, completion, attempts)
         self.backlog.commit(results, completion)
+        self._hold_back()
         self._solo.give(self.backlog)
         self._solo.ease()
         for result in results:
@@ -233,7 +230,7 @@ class PartitionActor:
 
     def _hold_back(self) -> None:
         """Let the fetcher rest while more records wait than are worked on at once."""
-        self.fetching.hold_back(self.backlog.waiting, self._stage.in_flight)
+        self.fetching.hold_back(self.backlog.waiting, self._stage.in_flight, self.backlog.large_bytes)
 
     def _check_owner(self) -> None:
         if not self._is_owner(self):

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.record import Record
+from schemas.record import Flaw, Record
 from workers.errors import AccessDenied, BrokerError, TesseraError
 from workers.stream.clients import Clients
 from workers.stream.cluster import Cluster
@@ -110,4 +110,5 @@ def as_record(record: Any) -> Record:
         timestamp_ms=record.timestamp,
         stamped_by_broker=by_broker,
         incarnation=str(record.timestamp) if by_broker else "",
+        flaw=record.checksum if isinstance(record.checksum, Flaw) else None,  # see batches.py
     )

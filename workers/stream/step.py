@@ -5,21 +5,23 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 
 from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.reasons import DeadLetterReason, RepeatReason
-from schemas.record import Headers, Outgoing, Record
-from workers.errors import Refused, UpgradeFirst
+from schemas.record import Outgoing, Record
+from workers.errors import BrokerError, Refused, UpgradeFirst
 from workers.pipeline import Stage
 from workers.stream.attempts import MOST_DEATHS
 from workers.stream.bus import Observer
+from workers.stream.dead_letter import dead_letter
 from workers.stream.once import Once, Repeated, ScoredAgain
 from workers.stream.writer import WriterLost
 
-DEAD_LETTER_VERSION = "1"
-MAX_MESSAGE_BYTES = 1_000
+SMALL_LETTER_BYTES = 512 * 1024  # less than Kafka's own limit for a topic that has none set
+OVERSIZED = (
+    "what this record leads to is larger than its topic takes (max.message.bytes); `tessera doctor` compares the limits"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Result:
     letter: Outgoing | None = None
     refusal: DeadLetterReason | None = None
     repeat: RepeatReason | None = None
+
+    @property
+    def count(self) -> int:
+        """How many records are to be published."""
+        return len(self.events) + (self.letter is not None)
 
     @property
     def outgoing(self) -> Iterator[Outgoing]:
@@ -52,6 +59,7 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
     """
     began = time.perf_counter()
     try:
+        _check_sound(record)
         once.check_place(record)
         events = await once.work(from_record(record, stage.spec.consumes), stage.worker.handle)
         return Result(record.offset, events)
@@ -78,6 +86,16 @@ def _upgrade_first(stage: str, record: Record, newer: UnknownValue) -> UpgradeFi
     )
 
 
+def _check_sound(record: Record) -> None:
+    """BrokerError: Kafka's bytes are damaged. Nobody sent them so, and they are not skipped."""
+    if record.flaw is not None and record.flaw.is_damage:
+        place = record.place
+        raise BrokerError(
+            f"{place}: {record.flaw.message}. Another replica may have it whole: let that one lead the partition. If "
+            f"none has, `tessera dlq send {place}` makes it a dead letter, and the stage goes on behind it"
+        )
+
+
 async def refuse_crashed(stage: Stage, record: Record) -> Result:
     """The result of a record that ended the processes that worked on it: it is not worked on again."""
     if stage.spec.watches:
@@ -87,28 +105,12 @@ async def refuse_crashed(stage: Stage, record: Record) -> Result:
     return Result(record.offset, (), letter, DeadLetterReason.CRASHED_WORKER)
 
 
-def dead_letter(record: Record, stage: str, reason: DeadLetterReason, message: str) -> Outgoing:
-    """The refused record, key, value and headers untouched, with why and where in headers of its own."""
-    value = record.value or b""
-    added: dict[str, str] = {
-        "dlq.version": DEAD_LETTER_VERSION,
-        "dlq.reason": reason.name,
-        "dlq.code": str(int(reason)),
-        "dlq.message": _shortened(message),
-        "dlq.stage": stage,
-        "dlq.topic": record.topic,
-        "dlq.partition": str(record.partition),
-        "dlq.offset": str(record.offset),
-        "dlq.timestamp": str(record.timestamp_ms),
-        "dlq.value.bytes": str(len(value)),
-        "dlq.value.sha256": sha256(value).hexdigest(),
-    }
-    headers: Headers = (*record.headers, *((name, text.encode()) for name, text in added.items()))
-    return Outgoing(f"{record.topic}.dlq", record.key, record.value, headers)
-
-
-def _shortened(message: str) -> str:
-    return message.encode()[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+async def refuse_oversized(stage: Stage, record: Record) -> Result:
+    """The result of a record whose results a topic did not take for their size: a letter that any topic takes."""
+    if stage.spec.watches:
+        return Result(record.offset)
+    letter = dead_letter(record, stage.spec.name, DeadLetterReason.TOO_LARGE, OVERSIZED, SMALL_LETTER_BYTES)
+    return Result(record.offset, (), letter, DeadLetterReason.TOO_LARGE)
 
 
 @contextmanager

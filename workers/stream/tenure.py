@@ -1,5 +1,6 @@
 """What the owner of an input partition holds: the transactional producer, and what it has committed with it."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 from aiokafka import TopicPartition
 
 from schemas.record import Outgoing
+from workers.errors import BrokerError
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.attempts import Attempts, found, found_again
@@ -17,7 +19,7 @@ from workers.stream.dedup.window import Window
 from workers.stream.once import Once
 from workers.stream.position import read_position
 from workers.stream.recollection import Recollection
-from workers.stream.writer import TransactionalWriter, WriterLost
+from workers.stream.writer import Oversized, TransactionalWriter, WriterLost
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Tenure:
         self._check_owner, self._known = check_owner, known
         self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
         self._writer: TransactionalWriter | None = None
+        self._singly = False  # each record in a batch of its own
 
     async def open(self) -> Completion:
         """Fence every earlier owner, and only then read where the partition stands and what the stage remembers.
@@ -81,11 +84,28 @@ class Tenure:
         await self._memory.save(self.once)
         writer = self._sound_writer()
         await writer.begin()
-        await writer.send(outgoing)
+        await self._send(writer, outgoing)
         self._check_owner()
         committed = Completion(completion.base, completion.done, attempts.number)
         await writer.commit(self._partition, committed.base, committed.metadata(), self._stage.spec.group)
         self._note(committed, attempts)
+
+    async def disclaim(self) -> None:
+        """Take back the attempt, if Kafka can be told; what is committed may be more than this process knows of."""
+        with contextlib.suppress(WriterLost, BrokerError):
+            try:
+                completion = await self.open()
+                if self.attempts.begun:
+                    await self.write((), completion, self.attempts.release())
+            finally:
+                await self.close()
+
+    async def _send(self, writer: TransactionalWriter, outgoing: Iterable[Outgoing]) -> None:
+        try:
+            await writer.send(outgoing, singly=self._singly)
+        except Oversized as error:
+            self._singly = self._singly or not error.numbers  # from now on: it shows whose fault it is
+            raise
 
     def check(self) -> None:
         """WriterLost: an answer was lost. What is committed stands, but a late duplicate must meet a newer producer."""

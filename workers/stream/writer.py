@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalOperation, KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 
@@ -15,10 +16,14 @@ from schemas.record import Outgoing
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.stream.clients import Clients
 from workers.stream.placement import partition_of
+from workers.stream.raw_names import RawNamesBatch, has_raw_names
 from workers.stream.refusals import WRITE, denied
 from workers.stream.unsuitable import unsuitable
 
 T = TypeVar("T")
+
+#: Kafka's answers to a batch that is larger than its topic, or a segment of it, takes.
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 STEP_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 2.0
@@ -39,6 +44,25 @@ DOUBTS = (KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError)
 
 class WriterLost(Exception):
     """A step failed or an answer was lost: what the broker did is settled only by a new producer."""
+
+
+class Oversized(WriterLost):
+    """A topic does not take records for their size. `numbers`: which of those sent, counted from 0.
+
+    Empty: it did not take a batch of several; sent one by one, they show whose fault it is.
+    """
+
+    def __init__(self, error: BaseException, numbers: Sequence[int]) -> None:
+        super().__init__(repr(error))
+        self.numbers = frozenset(numbers)
+
+
+@dataclass
+class _Sent:
+    """A batch on its way: which records are in it, and Kafka's answer."""
+
+    numbers: list[int]
+    answer: Awaitable[Any]
 
 
 class TransactionalWriter:
@@ -72,43 +96,56 @@ class TransactionalWriter:
     async def begin(self) -> None:
         await self._limited(self._producer.begin_transaction())
 
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Publish inside the transaction; each record's own answer is awaited, a commit does not tell of a lost one."""
-        await self._limited(self._send(records))
+    async def send(self, records: Iterable[Outgoing], *, singly: bool = False) -> None:
+        """Publish inside the transaction; each record's own answer is awaited, a commit does not tell of a lost one.
 
-    async def _send(self, records: Iterable[Outgoing]) -> None:
-        failure = await self._failure(records)
+        `singly`: each in a batch of its own. Oversized: a topic does not take some of them.
+        """
+        await self._limited(self._send(records, singly))
+
+    async def _send(self, records: Iterable[Outgoing], singly: bool) -> None:
+        failure = await self._failure(records, singly)
         try:
             if failure is not None:
                 raise failure
         finally:
             del failure  # or it and this frame keep each other, and the records, until the collector comes
 
-    async def _failure(self, records: Iterable[Outgoing]) -> BaseException | None:
+    async def _failure(self, records: Iterable[Outgoing], singly: bool) -> BaseException | None:
         """Every answer is waited for, also behind a failure: the first to fail need not be the one that says why."""
-        sent: list[Awaitable[Any]] = []
+        sent: list[_Sent] = []
         refused: BaseException | None = None
         try:
-            await self._submit_all(records, sent)
+            await self._submit_all(records, sent, singly)
         except (KafkaError, IllegalOperation) as error:
             refused = error
-        answers = await asyncio.gather(*sent, return_exceptions=True)
+        answers = await asyncio.gather(*(one.answer for one in sent), return_exceptions=True)
         failures = [answer for answer in (refused, *answers) if isinstance(answer, BaseException)]
+        if oversized := _oversized(sent, answers):
+            return oversized
         return next((failure for failure in failures if denied(failure, self._user)), next(iter(failures), None))
 
-    async def _submit_all(self, records: Iterable[Outgoing], sent: list[Awaitable[Any]]) -> None:
+    async def _submit_all(self, records: Iterable[Outgoing], sent: list[_Sent], singly: bool) -> None:
         """One answer for each batch: half the work of aiokafka's `send`, which keeps one for each record."""
-        open_batches: dict[tuple[str, int], Any] = {}
-        for record in records:
+        open_batches: dict[tuple[str, int], tuple[Any, list[int]]] = {}
+        for number, record in enumerate(records):
             target = record.topic, await self._partition(record)
-            batch = open_batches.get(target)
-            if batch is None or not _append(batch, record):
+            batch, numbers = open_batches.get(target, (None, []))
+            if batch is None or singly or has_raw_names(record) or not _append(batch, record):
                 if batch is not None:
-                    sent.append(await self._submit(batch, target))
-                batch = open_batches[target] = self._producer.create_batch()
-                _append(batch, record)  # an empty batch takes a record of any size
-        for target, batch in open_batches.items():
-            sent.append(await self._submit(batch, target))
+                    sent.append(_Sent(numbers, await self._submit(batch, target)))
+                batch, numbers = open_batches[target] = self._new_batch(record), []
+            numbers.append(number)
+        for target, (batch, numbers) in open_batches.items():
+            sent.append(_Sent(numbers, await self._submit(batch, target)))
+
+    def _new_batch(self, record: Outgoing) -> Any:
+        """A batch with the record in it: an empty one takes a record of any size."""
+        if has_raw_names(record):
+            return RawNamesBatch(record, is_transactional=True)
+        batch = self._producer.create_batch()
+        _append(batch, record)
+        return batch
 
     async def _partition(self, record: Outgoing) -> int:
         """The number of the partition the record belongs to."""
@@ -177,6 +214,13 @@ def _look_at(task: "asyncio.Future[None]") -> None:
     """Its error says nothing new: that the producer is not sound was known."""
     if not task.cancelled():
         task.exception()
+
+
+def _oversized(sent: Sequence[_Sent], answers: Sequence[object]) -> Oversized | None:
+    """What was refused for its size, if anything was."""
+    refused = [(one, answer) for one, answer in zip(sent, answers, strict=True) if isinstance(answer, TOO_LARGE)]
+    alone = [one.numbers[0] for one, _ in refused if len(one.numbers) == 1]
+    return Oversized(refused[0][1], alone) if refused else None
 
 
 def _append(batch: Any, record: Outgoing) -> bool:

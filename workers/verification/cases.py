@@ -1,7 +1,7 @@
 """What is known of one query while its end is not complete, or may still be replaced."""
 
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 
 from schemas.record import Record
 from workers.verification.scope import Place
@@ -11,8 +11,12 @@ DIGEST_BYTES = 16
 
 def content_digest(key: bytes | None, value: bytes | None) -> bytes:
     """Tells whether two records have the same key and value; an absent value reads back from a letter as it was."""
-    length = -1 if key is None else len(key)
-    return blake2b(b"%d:%b%b" % (length, key or b"", value or b""), digest_size=DIGEST_BYTES).digest()
+    return digest_of(None if key is None else sha256(key).digest(), sha256(value or b"").digest())
+
+
+def digest_of(key_sha256: bytes | None, value_sha256: bytes) -> bytes:
+    """The `content_digest` of a key and a value that only their SHA-256 are known of."""
+    return blake2b((key_sha256 or b"no key") + value_sha256, digest_size=DIGEST_BYTES).digest()
 
 
 @dataclass(slots=True)

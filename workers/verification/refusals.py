@@ -7,7 +7,7 @@ from hashlib import sha256
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from workers.letters import Letter
-from workers.verification.cases import content_digest
+from workers.verification.cases import digest_of
 from workers.verification.invariants import Invariant, Report
 from workers.verification.reading import LETTERS, place_of
 from workers.verification.scope import Place
@@ -40,7 +40,14 @@ def read_refusal(record: Record, report: Report) -> Refusal:
     named = letter.source
     right = named is not None and named.topic == LETTERS[record.topic]
     source = Place(named.topic, named.partition, named.offset) if named and right else None
-    return Refusal(place, source, letter.reason, content_digest(record.key, record.value))
+    return Refusal(place, source, letter.reason, _digest(letter))
+
+
+def _digest(letter: Letter) -> bytes:
+    """Of what was refused: a letter that was cut says only how it was."""
+    record = letter.record
+    key_sha256 = letter.cut.key_sha256 or (None if record.key is None else sha256(record.key).digest())
+    return digest_of(key_sha256, letter.cut.value_sha256 or sha256(record.value or b"").digest())
 
 
 def _is_known(reason: str) -> bool:
@@ -59,6 +66,10 @@ def _problems(letter: Letter) -> Iterator[str]:
         yield f"there is no reason {letter.reason!r}"
     elif letter.code != str(int(DeadLetterReason[letter.reason])):
         yield f"its code is {letter.code!r}, and {letter.reason} has {int(DeadLetterReason[letter.reason])}"
+    if (kept := letter.cut.value_bytes) is not None:
+        if kept != len(value):
+            yield f"its value has {len(value)} bytes, and it says that it was cut to {kept}"
+        return
     if said.get("dlq.value.sha256") != sha256(value).hexdigest().encode():
         yield "its value does not have the SHA-256 that it had when it was refused"
     if said.get("dlq.value.bytes") != str(len(value)).encode():

@@ -1,0 +1,110 @@
+"""Batches that no client library would send, on a real Kafka: each is its dead letter, and nothing behind it waits."""
+
+import asyncio
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import sha256
+
+import pytest
+from confluent_kafka import Message
+
+from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
+from tests.integration.test_bad_input import GOOD
+from tests.kafka_client import Reader, of
+from tests.poisoned_batches import BATCHES, MEBIBYTE, TRACE, batch, produce_batches, raw_record, zstd_bomb
+from tests.worker_process import WorkerProcess, tessera, worker
+from workers.cli.bus import bus_of
+from workers.letters import Letter
+from workers.settings import Settings
+
+pytestmark = pytest.mark.kafka
+
+STAGES = ["generation", "scoring", "settlement"]
+
+
+@pytest.fixture(scope="module")
+def process(topics: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    with worker(STAGES, topics, tmp_path_factory.mktemp("worker") / "log", candidates=4) as running:
+        yield running
+
+
+def sound(name: str) -> bytes:
+    return json.dumps({**GOOD, "query_id": name}).encode()
+
+
+def ids(messages: list[Message], topic: str) -> list[str]:
+    return [json.loads(message.value())["query_id"] for message in of(messages, topic)]
+
+
+def letters_of(kafka: str) -> list[Letter]:
+    """All letters about queries; the tests' own client cannot take a name of a header that is not UTF-8."""
+
+    async def read() -> list[Letter]:
+        bus = bus_of(Settings.read(bootstrap_servers=kafka))
+        return [Letter(record) async for record in bus.stored([QUERIES.dead_letters])]
+
+    return asyncio.run(read())
+
+
+def test_every_kind_is_its_letter_and_ten_queries_behind_each_get_their_answers(
+    process: WorkerProcess, topics: str
+) -> None:
+    # Given every kind of poisoned batch in one partition, behind each a sound query, and ten at the end
+    run = uuid.uuid4().hex[:8]
+    good = {kind.name: [f"{run}-{number}-{one}" for one in range(kind.needs)] for number, kind in enumerate(BATCHES)}
+    behind = [f"{run}-behind-{number}" for number in range(len(BATCHES) + 10)]
+    written: list[bytes] = []
+    for kind, name in zip(BATCHES, behind, strict=False):
+        written += [kind.make([sound(one) for one in good[kind.name]]), batch([raw_record(sound(name))])]
+    written += [batch([raw_record(sound(name))]) for name in behind[len(BATCHES) :]]
+    expected = {*behind, *(name for kind in BATCHES for name in good[kind.name][: kind.answers])}
+
+    # When they are produced
+    with Reader(topics) as reader:
+        offsets = [placed.offset for placed in produce_batches(topics, written)]
+        reader.until(lambda messages: expected <= {*ids(messages, SETTLED.name)})
+        messages = reader.rest(1.0)
+
+    # Then each is what it has to be, and the process lives
+    assert Counter(ids(messages, SETTLED.name)) == Counter(expected)
+    letters: dict[str, list[Letter]] = {kind.name: [] for kind in BATCHES}
+    places = [at for offset in zip(offsets[::2], offsets[1::2], strict=True) for at in [range(*offset)]]
+    for letter in letters_of(topics):
+        for kind, place in zip(BATCHES, places, strict=False):
+            if letter.source and letter.source.partition == 0 and letter.source.offset in place:
+                letters[kind.name].append(letter)
+    assert {name: Counter(letter.reason for letter in found) for name, found in letters.items()} == {
+        kind.name: Counter({kind.reason.name: kind.letters} if kind.reason else {}) for kind in BATCHES
+    }
+    assert process.process.poll() is None
+
+    # And a bomb's letter says how much there was; what cannot be unpacked is kept as it is stored
+    (cut,) = letters["20 MiB in zstd"]
+    assert (cut.cut.said["dlq.value.bytes"], cut.cut.value_bytes) == (str(20 * MEBIBYTE), len(cut.record.value or b""))
+    assert cut.cut.value_sha256 == sha256(b"a" * 20 * MEBIBYTE).digest()
+    (packed,) = letters["700 MiB in zstd"]
+    assert packed.is_whole
+    assert (packed.record.value or b"")[61:] == zstd_bomb(700 * MEBIBYTE)[61:]
+    (named,) = letters["the name of our own header not UTF-8"]
+    assert [name.encode(errors="surrogateescape") for name, _ in named.original_headers] == [b"ce_caf\xe9"]
+
+    # And headers of others travel along to the reply, byte for byte, but not to advertisers
+    (traced,) = good["24 bytes of a tracing context"]
+    for topic in (GENERATED.name, SCORED.name, SETTLED.name):
+        (message,) = [one for one in of(messages, topic) if json.loads(one.value())["query_id"] == traced]
+        assert dict(message.headers())["trace-bin"] == TRACE
+    assert not [one for one in of(messages, CHARGED.name) if "trace-bin" in dict(one.headers())]
+
+    # And whoever reads the topics is told, without a traceback
+    for command in (
+        ["verify", "--json"],
+        ["audit", "--json"],
+        ["dlq", "list"],
+        ["dlq", "list", "--json"],
+        ["explain", traced],
+    ):
+        outcome = tessera(*command, kafka=topics)
+        assert outcome.returncode == 0, (command, outcome.stdout[-2_000:], outcome.stderr[-2_000:])
+        assert b"Traceback" not in outcome.stderr
