@@ -2,7 +2,7 @@
 
 `data` comes last and holds the value's bytes unchanged, so that digests over the value survive export and import. The
 extension attribute `brokertime` holds when the broker took the record: what is decided by that is decided again from
-the line alone.
+the line alone. `datasha256` is the digest of the value's bytes there: a line that jq wrote anew gives them back.
 """
 
 import base64
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event, from_record, moment, timestamp
@@ -19,7 +20,8 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, Topic
 
-BROKER_TIME = "brokertime"
+BROKER_TIME, DATA_SHA256 = "brokertime", "datasha256"
+NOT_CONTEXT = ("datacontenttype", BROKER_TIME, DATA_SHA256)  # of the line, and no header of its record
 _DATA = re.compile(rb',\s*"data"\s*:\s*')  # cannot stand inside a string: its quotes would be escaped there
 _DLQ_ATTRIBUTES = {
     "dlq.reason": "dlqreason",
@@ -38,7 +40,7 @@ def to_line(event: Event[Payload]) -> bytes:
     """The event as one line, without the line's end."""
     attributes = {**event.attributes(), "datacontenttype": CONTENT_TYPE}
     if event.recorded_at is not None:
-        attributes[BROKER_TIME] = timestamp(event.recorded_at)
+        attributes[BROKER_TIME], attributes[DATA_SHA256] = timestamp(event.recorded_at), event.digest
     return _compact(attributes)[:-1] + b',"data":' + event.value + b"}"
 
 
@@ -71,7 +73,22 @@ def from_line(line: bytes) -> tuple[str, bytes, Mapping[str, Any]]:
             'not a structured CloudEvent with "data" as its last member; is the file truncated?',
         )
     attributes = _attributes(line[: found.start()] + b"}")
-    return str(attributes.get("type", "")), line[found.end() : -1].rstrip(), attributes
+    kind, value = str(attributes.get("type", "")), line[found.end() : -1].rstrip()
+    return kind, _as_it_was(kind, value, attributes.get(DATA_SHA256)), attributes
+
+
+def _as_it_was(kind: str, value: bytes, digest: object) -> bytes:
+    """The bytes with that SHA-256, where the value has them, or its event written anew has.
+
+    A program that reads JSON and writes it again, as jq does, keeps what it says and not its bytes.
+    """
+    if digest is None or kind not in BY_NAME or sha256(value).hexdigest() == digest:
+        return value
+    try:
+        again = BY_NAME[kind].payload.decode(value).encode()
+    except BadRecord:
+        return value  # whoever reads it says what is wrong
+    return again if sha256(again).hexdigest() == digest else value
 
 
 def read_event(line: bytes, topic: Topic) -> Event[Payload] | None:
@@ -101,7 +118,7 @@ def recorded_at(attributes: Mapping[str, Any]) -> datetime | None:
 
 
 def _context(attributes: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return ((name, value) for name, value in attributes.items() if name not in ("datacontenttype", BROKER_TIME))
+    return ((name, value) for name, value in attributes.items() if name not in NOT_CONTEXT)
 
 
 def _attributes(text: bytes) -> Mapping[str, Any]:

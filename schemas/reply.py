@@ -1,8 +1,8 @@
 """The settled reply: the terminal record of a query, with what fixed the choice and who had a say in it."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
 
 from schemas.auction import Abstention, Category, Language
 from schemas.draw import Epoch
@@ -21,6 +21,20 @@ from schemas.payload import (
 )
 from schemas.reasons import VoidReason
 from schemas.text import KnownName
+
+WholeNumber = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})$")]
+
+
+def _as_digits_say(given: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """The weights with all their digits, where `weights_text` has them; the numbers may have been rounded to floats."""
+    given = tuple(given) if isinstance(given, list) else given
+    digits = info.data.get("weights_text", ())
+    if digits:
+        numbers = isinstance(given, tuple) and all(type(one) in (int, float) for one in given)
+        if not numbers or [float(one) for one in given] != [float(one) for one in digits]:
+            raise ValueError("other numbers than those of weights_text")
+        given = tuple(map(int, digits))
+    return read(given)
 
 
 class Sponsor(Part):
@@ -61,7 +75,16 @@ class ReplySettled(Payload):
     sponsored: bool
     disclosure: str
     chosen_index: Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)] | None = None
-    weights: Annotated[tuple[Annotated[int, Field(ge=0, le=2**62)], ...], Field(max_length=MAX_CANDIDATES)]
+    weights_text: Annotated[tuple[WholeNumber, ...], Field(max_length=MAX_CANDIDATES)] = Field(
+        default=(),
+        description="The weights as digits, for programs that take JSON's numbers for floats and round those beyond "
+        "2^53, as jq 1.6 does. Absent in the first events.",
+    )
+    weights: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=2**62)], ...],
+        Field(max_length=MAX_CANDIDATES),
+        WrapValidator(_as_digits_say),
+    ]
     probabilities: Annotated[tuple[Probability, ...], Field(max_length=MAX_CANDIDATES)]
     effective_sample_size: Annotated[float, Field(ge=0)]
     draw: Draw | None = None

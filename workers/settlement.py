@@ -82,6 +82,7 @@ def _reply(
         sponsored=True,
         disclosure=disclosure(sponsors),
         chosen_index=choice.index,
+        weights_text=tuple(map(str, choice.weights)),
         weights=choice.weights,
         probabilities=tuple(outcome.allocation.pi.tolist()),
         effective_sample_size=outcome.allocation.effective_sample_size,
