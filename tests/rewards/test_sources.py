@@ -24,6 +24,7 @@ from workers.engines.base import Prompt, Reply
 from workers.engines.nats import total
 from workers.engines.options import EngineOptions
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
+from workers.monitor import Monitor
 from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import MOST_SLOW, Breaker
@@ -333,6 +334,22 @@ class Waiting(Fake):
         self.begun.set()
         await self.go_on.wait()
         return await super().embed(prompt, replies)
+
+
+async def test_each_engine_is_told_of_under_one_name_however_it_is_written(tmp_path: Path) -> None:
+    choices = {"a": CHOICES["advertiser-02"], "b": CHOICES["advertiser-02"], "c": CHOICES["advertiser-00"]}
+    monitor = Monitor(stages=["scoring"], currency="EUR", engine="null")
+    (tmp_path / "w.json").write_text(json.dumps({"w": WEIGHTS.tolist(), "b": BIAS}))
+    (tmp_path / "rewards.json").write_text(json.dumps({"advertisers": choices}))
+    reference = Fake("reference")
+    with on_shelf(Fake("own"), Fake("vectors")):
+        async with AsyncExitStack() as stack:
+            known = Known(reference, {"reference": reference}, EngineOptions(), monitor.own_models)
+            await open_sources(tmp_path / "rewards.json", known, stack)
+
+    samples = [sample for family in monitor.registry.collect() for sample in family.samples]
+    models = {one.labels["model"] for one in samples if one.name.startswith("auction_own_model")}
+    assert models == {"own", "vectors"}
 
 
 class Leisurely(Fake):

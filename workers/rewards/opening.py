@@ -90,7 +90,9 @@ class _Opener:
         return self._isolated(probe, choice.engine, choice) if choice.engine else probe
 
     def _isolated(self, source: Chosen, engine: str, choice: Owned | Probed) -> Isolated:
-        return Isolated(source, choice.timeout_s, model=engine, observer=self.known.observer)
+        """Told of by the engine's name as it was found: at most as many as there are engines (own_engines.py)."""
+        name = located(engine, self.file.parent, self.known.by_name)
+        return Isolated(source, choice.timeout_s, model=name, observer=self.known.observer)
 
     def _embeddings(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
         if choice.engine is None:
