@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from schemas.record import Outgoing
 from schemas.topics import GENERATED
+from tests.builders import make_query
 from tests.kafka_client import produce
 from tests.strict_broker import StrictBroker
 from workers.diagnosis import State, Verdict
 from workers.settings import Settings
-from workers.stream import clocks
+from workers.stream import clocks, writer
+from workers.stream.clients import Clients
 from workers.stream.clocks import ahead_s
 from workers.stream.inspection import inspect_kafka
 from workers.stream.preflight import preflight
+from workers.stream.writer import TransactionalWriter
 
 AHEAD_S = 60.0
 
@@ -77,3 +81,33 @@ def test_a_worker_whose_clock_is_ahead_shows_in_what_it_wrote(strict: StrictBrok
 
     found = doctor(kafka)["workers' clocks"]
     assert found.state is State.WARNING and "generation by" in found.said and "void before" in found.advice
+
+
+@pytest.mark.kafka
+async def test_a_worker_that_may_not_ask_learns_of_its_clock_from_the_first_record_it_writes(
+    topics: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clients = Clients(Settings.read(bootstrap_servers=topics))
+    record = make_query(1).to_record()
+    monkeypatch.setattr(clocks, "_told", set())
+
+    await _write_and_abort(clients, record)
+    assert "clock" not in caplog.text
+
+    monkeypatch.setattr(writer, "time", ClockAhead)
+    monkeypatch.setattr(clocks, "time", ClockAhead)
+    await _write_and_abort(clients, record)
+    await _write_and_abort(clients, record)
+    assert caplog.text.count("s ahead of the brokers'; set the clocks") == 1
+
+
+async def _write_and_abort(clients: Clients, record: Outgoing) -> None:
+    """One record in a transaction that nobody reads: a successor with the same id ends it."""
+    writing = TransactionalWriter(clients, "tests.clock")
+    await writing.start()
+    await writing.begin()
+    await writing.send([record])
+    await writing.discard()
+    successor = TransactionalWriter(clients, "tests.clock")
+    await successor.start()
+    await successor.discard()

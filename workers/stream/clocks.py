@@ -1,6 +1,8 @@
 """How far this machine's clock is from the brokers': deadlines, and the day of a draw's key, follow both."""
 
+import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka.errors import ClusterAuthorizationFailedError, IncompatibleBrokerVersion, for_code
@@ -8,6 +10,10 @@ from aiokafka.errors import ClusterAuthorizationFailedError, IncompatibleBrokerV
 from workers.stream.cluster import Cluster
 from workers.stream.quorum import QuorumRequest, controller_time_ms
 
+log = logging.getLogger(__name__)
+
+TOLERANCE_S = 5.0  # of what a process says of its own clock
+STAMPED_BY_BROKER = 1  # aiokafka's word for it in an answer to records
 REMEDY = "set the clocks of workers and brokers by NTP: deadlines and the day of a draw's key follow them"
 
 
@@ -43,3 +49,17 @@ def said(ahead_s: float) -> str:
     """As a sentence."""
     side = "ahead of" if ahead_s > 0 else "behind"
     return f"this machine's clock is {abs(ahead_s):.1f} s {side} the brokers'"
+
+
+_told: set[str] = set()
+
+
+def compare(asked_s: float, answers: Iterable[Any]) -> None:
+    """Log once for this process that its clock is wrong, if the stamps in answers to records sent after `asked_s` show
+    it: no right is needed for that, unlike for the controller's clock."""
+    answered_s = time.time()
+    stamps = [answer.timestamp for answer in answers if getattr(answer, "timestamp_type", None) == STAMPED_BY_BROKER]
+    wrong = [ahead for stamp in stamps if abs(ahead := ahead_s(asked_s, stamp, answered_s)) > TOLERANCE_S]
+    if wrong and not _told:
+        _told.add(said(wrong[0]))
+        log.warning("%s; %s", said(wrong[0]), REMEDY)

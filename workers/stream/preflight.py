@@ -8,11 +8,10 @@ from workers.errors import Unsuitable
 from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stream.clients import Clients
-from workers.stream.clocks import REMEDY, ahead_of_controller_s, said
+from workers.stream.clocks import REMEDY, TOLERANCE_S, ahead_of_controller_s, said
 from workers.stream.cluster import Cluster
 
 SIZE = "max.message.bytes"
-CLOCK_TOLERANCE_S = 5.0
 
 
 async def preflight(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
@@ -31,7 +30,7 @@ async def preflight(names: Sequence[str], settings: Settings) -> tuple[str, ...]
                 f"topic {topic} takes records of at most {allowed[topic]} bytes ({SIZE}), and an event may have "
                 f"{needed}. Raise it: {clients.alter_topic(topic, SIZE, needed)}"
             )
-    if ahead_s is None or abs(ahead_s) <= CLOCK_TOLERANCE_S:
+    if ahead_s is None or abs(ahead_s) <= TOLERANCE_S:
         return ()
     return (f"{said(ahead_s)}; {REMEDY}",)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.record import Outgoing
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.stream.clients import Clients
+from workers.stream.clocks import compare
 from workers.stream.placement import partition_of
 from workers.stream.raw_names import RawNamesBatch, has_raw_names
 from workers.stream.refusals import WRITE, denied
@@ -115,11 +117,13 @@ class TransactionalWriter:
         """Every answer is waited for, also behind a failure: the first to fail need not be the one that says why."""
         sent: list[_Sent] = []
         refused: BaseException | None = None
+        asked_s = time.time()
         try:
             await self._submit_all(records, sent, singly)
         except (KafkaError, IllegalOperation) as error:
             refused = error
         answers = await asyncio.gather(*(one.answer for one in sent), return_exceptions=True)
+        compare(asked_s, answers)
         failures = [answer for answer in (refused, *answers) if isinstance(answer, BaseException)]
         if oversized := _oversized(sent, answers):
             return oversized
