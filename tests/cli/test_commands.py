@@ -113,8 +113,8 @@ def test_demo_says_what_is_wrong_with_a_file(tmp_path: Path, content: str, says:
 def test_demo_settled_again_gives_the_same_events() -> None:
     done = tessera("demo", "--json", "--limit", "3")
     kinds = (SETTLED.name, CHARGED.name)
-    taken_at = re.compile(rb'"brokertime":"[^"]+",')  # of the records that were published; those again are none
-    published = [taken_at.sub(b"", line) for line in done.stdout.splitlines() if json.loads(line)["type"] in kinds]
+    stored = re.compile(rb'"brokertime":"[^"]+","datasha256":"[^"]+",')  # of records; what is settled again is none
+    published = [stored.sub(b"", line) for line in done.stdout.splitlines() if json.loads(line)["type"] in kinds]
     again = tessera("settle", "-", given=done.stdout)
     assert sorted(again.stdout.splitlines()) == sorted(published)
 
