@@ -97,6 +97,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.receipts",
         "workers.experiments",
         "workers.splitting",
+        "workers.stream.placement",
     ),
     "rocksdict": ("workers.stream.dedup",),
     "click": ("workers.cli",),

@@ -267,3 +267,12 @@ def test_the_short_way_reads_what_the_model_reads(id_: str, auction: str, settle
         short, long = ([*restore._rows([Stored(key, value)])] for key in (id_.encode(), b"another way"))
         assert short == long
         assert bytes(short[0].query_id) == id_.encode()
+
+
+@given(st.lists(st.binary(max_size=12), max_size=20), st.integers(1, 9))
+def test_many_keys_at_once_belong_where_each_does(keys: list[bytes], count: int) -> None:
+    placement = Placement("t", count)
+
+    for partition in range(count):
+        assert placement.are_right(keys, partition) == all(placement.is_right(key, partition) for key in keys)
+        assert placement.are_right([key for key in keys if placement.is_right(key, partition)], partition)

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from binascii import unhexlify
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -101,11 +102,11 @@ class Restore:
         return int(time.time() * MILLISECONDS)
 
     def _rows(self, records: Sequence[Any]) -> Iterator[Row]:
+        self._check_places(records)
         for record in records:
-            self.placement.check(record.key, self._place.partition, record.offset)
             ours = _OURS.fullmatch(record.value or b"")
             if ours and ours[1] == record.key:
-                yield Row(ours[1], record.timestamp, packed(ours[2], ours[3]))
+                yield Row(ours[1], record.timestamp, unhexlify(ours[2] + (ours[3] or b"")))
             elif record.value is None and record.key:
                 yield self._still_used(record)
             else:
@@ -122,6 +123,12 @@ class Restore:
             record.offset,
         )
         return Row(record.key, record.timestamp, packed(NO_AUCTION, None))
+
+    def _check_places(self, records: Sequence[Any]) -> None:
+        keys = [record.key for record in records if record.key is not None]
+        if not self.placement.are_right(keys, self._place.partition):
+            for record in records:
+                self.placement.check(record.key, self._place.partition, record.offset)
 
 
 def decoded(topic: Topic, partition: int, record: Any) -> Any:

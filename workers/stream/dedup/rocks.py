@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
 from workers.stream.dedup.store import Anchor, Checkpoint, Remembered, Row, StoreFailed, unpacked
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 CACHE_BYTES = 32 * 1024**2  # of data, indexes and filters, shared by all partitions of the process
-WRITE_BUFFER_BYTES = 2 * 1024**2  # two of them for each partition
+WRITE_BUFFER_BYTES = 4 * 1024**2  # two of them for each partition
 MOST_OPEN_FILES = 128
 BLOOM_BITS = 10
 COMPACTED_AFTER_S = 86_400  # what a dropped segment took on disk is freed within about a day, in the background
@@ -156,4 +156,5 @@ def _options() -> Options:
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_open_files(MOST_OPEN_FILES)
     options.set_keep_log_file_num(1)
+    options.set_compression_type(DBCompressionType.none())  # digests
     return options

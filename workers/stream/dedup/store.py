@@ -71,15 +71,11 @@ class Store(Protocol):
         """Let go of it. What was put is there when it is opened again, but for the last moments before a power cut."""
 
 
-def packed(auction_id: str | bytes, scored_sha256: str | bytes | None) -> bytes:
+def packed(auction_id: str, scored_sha256: str | None) -> bytes:
     """Hexadecimal digests as a row's value."""
-    return bytes.fromhex(_text(auction_id)) + (bytes.fromhex(_text(scored_sha256)) if scored_sha256 else b"")
+    return bytes.fromhex(auction_id + (scored_sha256 or ""))
 
 
 def unpacked(value: bytes) -> Remembered:
     auction, scored = value[:DIGEST_BYTES], value[DIGEST_BYTES:]
     return Remembered(auction.hex(), scored.hex() or None)
-
-
-def _text(digest: str | bytes) -> str:
-    return digest if isinstance(digest, str) else digest.decode()
