@@ -1,7 +1,7 @@
 """The disks of the machines that workers run on: what a store holds outlives its process, and may be very old."""
 
 from tests.simulation.world import World
-from workers.stream.dedup.store import Anchor, Checkpoint, Row, Store, packed
+from workers.stream.dedup.store import Anchor, Checkpoint, Store, packed
 from workers.stream.dedup.volatile import VolatileStore
 from workers.stream.placement import Placement
 
@@ -31,4 +31,4 @@ class Disk:
         now_ms = self._world.broker.now_ms()
         ids = {given.query_id.encode() for given in self._world.scenario.given}
         anchor = Anchor(self._world.rng.randint(0, 6), now_ms, b"foreign")
-        store.put([Row(id_, now_ms, packed("f" * 64, None)) for id_ in ids], Checkpoint(anchor, 0, now_ms, now_ms))
+        store.put([(id_, now_ms, packed("f" * 64, None)) for id_ in ids], Checkpoint(anchor, 0, now_ms, now_ms))

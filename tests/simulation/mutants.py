@@ -16,7 +16,7 @@ from workers.stream.attempts import Attempts
 from workers.stream.backlog import Backlog
 from workers.stream.completion import Completion
 from workers.stream.dedup.restore import Restore
-from workers.stream.dedup.store import Row, packed
+from workers.stream.dedup.store import packed
 from workers.stream.once import Once
 from workers.stream.partition import PartitionActor
 from workers.stream.recollection import Recollection
@@ -107,7 +107,7 @@ def ids_stored_before_the_commit() -> Any:
     remember = Once._remember
 
     def stored(self: Once, used: Any) -> None:
-        row = Row(used.query_id.encode(), 0, packed(used.auction_id, used.scored_sha256))
+        row = used.query_id.encode(), 0, packed(used.auction_id, used.scored_sha256)
         self._store.put([row], self._store.checkpoint)
         remember(self, used)
 

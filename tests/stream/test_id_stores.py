@@ -32,7 +32,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 
 
 def row(id_: str, at_ms: int = 5_000, auction: str = AUCTION, scored: str | None = SCORED) -> Row:
-    return Row(id_.encode(), at_ms, packed(auction, scored))
+    return id_.encode(), at_ms, packed(auction, scored)
 
 
 def reached(offset: int, horizon_ms: int = 0) -> Checkpoint:
@@ -161,10 +161,10 @@ WRITES_UNTIL_KILLED = """
 import sys
 from pathlib import Path
 from workers.stream.dedup.rocks import RocksStore
-from workers.stream.dedup.store import Anchor, Checkpoint, Row
+from workers.stream.dedup.store import Anchor, Checkpoint
 store = RocksStore(Path(sys.argv[1]), "topic/0", 1_000)
 for number in range(10**9):
-    rows = [Row(b"q%d-%d" % (number, one), 5_000, bytes(64)) for one in range(50)]
+    rows = [(b"q%d-%d" % (number, one), 5_000, bytes(64)) for one in range(50)]
     store.put(rows, Checkpoint(Anchor(number, 5_000, b"")))
     print(number, flush=True)
 """

@@ -266,7 +266,7 @@ def test_the_short_way_reads_what_the_model_reads(id_: str, auction: str, settle
     for value in {used.encode(), old}:
         short, long = ([*restore._rows([Stored(key, value)])] for key in (id_.encode(), b"another way"))
         assert short == long
-        assert bytes(short[0].query_id) == id_.encode()
+        assert short[0][0] == id_.encode()
 
 
 @given(st.lists(st.binary(max_size=12), max_size=20), st.integers(1, 9))

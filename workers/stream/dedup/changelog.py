@@ -6,7 +6,7 @@ costs a third (decision 0014). What is aborted and what is a marker is told by a
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
@@ -23,11 +23,20 @@ FETCH_WAIT_MS = 500
 ABORTED_IN_V11 = 2  # behind the last stable offset and the log's start; before the preferred replica and the batches
 
 
-class _Records(PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
-    """The committed records of one answer, as they lie in their batch: offset, timestamp, key, value, headers."""
+class Entry(NamedTuple):
+    """A committed record. Its headers are let go at once: kept for a whole answer, they cost more than all else."""
 
-    def _consumer_record(self, _: TopicPartition, record: Any) -> Any:
-        return record
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class _Entries(PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
+    """The committed records of one answer."""
+
+    def _consumer_record(self, _: TopicPartition, record: Any) -> Entry:
+        return Entry(record.offset, record.timestamp, record.key, record.value)
 
 
 class Changelog:
@@ -46,7 +55,7 @@ class Changelog:
 
         return await self._cluster.insist(attempt)
 
-    async def records(self, begin: int, end: int) -> AsyncIterator[Sequence[Any]]:
+    async def records(self, begin: int, end: int) -> AsyncIterator[Sequence[Entry]]:
         """The committed records from `begin` to `end`, an answer at a time; the next is fetched meanwhile.
 
         BrokerError: Kafka has nothing for SILENCE_S although the end is not reached.
@@ -95,7 +104,7 @@ class Changelog:
         found, aborted = MemoryRecords(row[-1]), row[ABORTED_IN_V11 if answer.API_VERSION >= 11 else -2]
         if not found.has_next():
             return None
-        return _Records(self._place, found, aborted, position, None, None, True, READ_COMMITTED)
+        return _Entries(self._place, found, aborted, position, None, None, True, READ_COMMITTED)
 
     async def _known_leader(self) -> int:
         if self._leader == -1:

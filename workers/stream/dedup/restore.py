@@ -14,7 +14,7 @@ from schemas.topics import Topic
 from workers.errors import Unsuitable
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST
-from workers.stream.dedup.changelog import Changelog
+from workers.stream.dedup.changelog import Changelog, Entry
 from workers.stream.dedup.store import Anchor, Checkpoint, Row, Store, packed
 from workers.stream.dedup.window import Window
 from workers.stream.placement import Placement
@@ -84,7 +84,7 @@ class Restore:
                 since_ms = max([since_ms, *(record.timestamp for record in records[:1])])  # Kafka may have deleted more
             self._take(records, since_ms)
 
-    def _take(self, records: Sequence[Any], horizon_ms: int = 0) -> None:
+    def _take(self, records: Sequence[Entry], horizon_ms: int = 0) -> None:
         if not records:
             return
         self.records_read += len(records)
@@ -101,20 +101,20 @@ class Restore:
     def _now_ms() -> int:
         return int(time.time() * MILLISECONDS)
 
-    def _rows(self, records: Sequence[Any]) -> Iterator[Row]:
+    def _rows(self, records: Sequence[Entry]) -> Iterator[Row]:
         self._check_places(records)
         for record in records:
             ours = _OURS.fullmatch(record.value or b"")
             if ours and ours[1] == record.key:
-                yield Row(ours[1], record.timestamp, unhexlify(ours[2] + (ours[3] or b"")))
+                yield ours[1], record.timestamp, unhexlify(ours[2] + (ours[3] or b""))
             elif record.value is None and record.key:
-                yield self._still_used(record)
+                yield self._still_used(record.key, record)
             else:
                 data = decoded(self._topic, self._place.partition, record)
                 value = packed(data.auction_id, data.scored_sha256)
-                yield Row(data.query_id.encode(), record.timestamp, value)
+                yield data.query_id.encode(), record.timestamp, value
 
-    def _still_used(self, record: Any) -> Row:
+    def _still_used(self, key: bytes, record: Entry) -> Row:
         """A tombstone is not ours: somebody deleted an id. That it was used is known from its key."""
         log.warning(
             "%s offset %d deletes a settled id: no stage writes that. The id stays used, and a query that has it again "
@@ -122,9 +122,9 @@ class Restore:
             self._place,
             record.offset,
         )
-        return Row(record.key, record.timestamp, packed(NO_AUCTION, None))
+        return key, record.timestamp, packed(NO_AUCTION, None)
 
-    def _check_places(self, records: Sequence[Any]) -> None:
+    def _check_places(self, records: Sequence[Entry]) -> None:
         keys = [record.key for record in records if record.key is not None]
         if not self.placement.are_right(keys, self._place.partition):
             for record in records:
@@ -144,5 +144,5 @@ def decoded(topic: Topic, partition: int, record: Any) -> Any:
         ) from None
 
 
-def _anchor(record: Any) -> Anchor:
+def _anchor(record: Entry) -> Anchor:
     return Anchor(record.offset, record.timestamp, record.key or b"")

@@ -18,13 +18,12 @@ class VolatileStore:
 
     def get(self, query_id: str) -> Remembered | None:
         found = self._rows.get(query_id.encode())
-        return None if found is None else unpacked(found.value)
+        return None if found is None else unpacked(found[2])
 
     def put(self, rows: Sequence[Row], checkpoint: Checkpoint) -> None:
-        self._rows.update((row.query_id, row) for row in rows)
+        self._rows.update((row[0], row) for row in rows)
         if checkpoint.horizon_ms > self._checkpoint.horizon_ms:
-            held = [row for row in self._rows.values() if row.recorded_ms >= checkpoint.horizon_ms]
-            self._rows = {row.query_id: row for row in held}
+            self._rows = {id_: row for id_, row in self._rows.items() if row[1] >= checkpoint.horizon_ms}
         self._checkpoint = checkpoint
 
     def clear(self) -> None:

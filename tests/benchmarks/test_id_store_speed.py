@@ -39,10 +39,10 @@ class Rocks:
         self._store = RocksStore(folder, "benchmark", 10**9)
 
     def put(self, rows: Sequence[tuple[bytes, bytes]], offset: int) -> None:
-        from workers.stream.dedup.store import Anchor, Checkpoint, Row
+        from workers.stream.dedup.store import Anchor, Checkpoint
 
         at_ms = 1 + min(2, offset // 420_000) * 10**9  # three segments, as at the end of a window
-        self._store.put([Row(id_, at_ms, value) for id_, value in rows], Checkpoint(Anchor(offset, at_ms, b"key")))
+        self._store.put([(id_, at_ms, value) for id_, value in rows], Checkpoint(Anchor(offset, at_ms, b"key")))
 
     def get(self, id_: bytes) -> object:
         return self._store.get(id_.decode())
@@ -174,7 +174,7 @@ def test_a_disk_of_ids(scale: Scale, tmp_path: Path) -> None:
     for kind in KINDS:
         if kind == "lmdb" and find_spec("lmdb") is None:
             continue
-        command = [sys.executable, "-m", "tests.benchmarks.test_id_stores", kind, str(tmp_path / kind), str(count)]
+        command = [sys.executable, "-m", "tests.benchmarks.test_id_store_speed", kind, str(tmp_path / kind), str(count)]
         (tmp_path / kind).mkdir()
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=scale(1_800, 60))
         assert ended.returncode == 0, ended.stderr
