@@ -20,7 +20,7 @@ class Remembered(NamedTuple):
     scored_sha256: str | None
 
 
-#: A record of the changelog: query id, when the broker took it (ms), `packed` content. A plain tuple: there are millions.
+#: A record of the changelog: query id, when the broker took it (ms), `packed` content. Plain, as there are millions.
 Row = tuple[bytes, int, bytes]
 
 
