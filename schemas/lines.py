@@ -31,6 +31,10 @@ _DLQ_ATTRIBUTES = {
     "dlq.topic": "dlqtopic",
     "dlq.partition": "dlqpartition",
     "dlq.offset": "dlqoffset",
+    "dlq.value.bytes": "dlqvaluebytes",
+    "dlq.value.truncated": "dlqvaluetruncated",
+    "dlq.batch.first_offset": "dlqbatchfirstoffset",
+    "dlq.batch.codec": "dlqbatchcodec",
     "dlq.redriven": "dlqredriven",
     "dlq.redrives": "dlqredrives",
 }

@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 
-from schemas.envelope import from_record, timestamp
-from schemas.payload import BadRecord
+from schemas.envelope import Event, from_record, timestamp
+from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED
@@ -33,7 +33,6 @@ HOPELESS = frozenset(
         DeadLetterReason.BAD_SCHEMA,
         DeadLetterReason.TOO_LARGE,
         DeadLetterReason.BAD_NUMBER,
-        DeadLetterReason.BAD_HEADERS,
         DeadLetterReason.BAD_KEY,
         DeadLetterReason.KEY_REVEALED,
         DeadLetterReason.DUPLICATE_QUERY,
@@ -198,16 +197,31 @@ def _why_pointless(letter: Letter, at: datetime) -> str | None:
         return f"it was redriven {letter.redrives} times already and refused each time"
     if letter.record.topic == QUERIES.dead_letters:
         return _why_late(letter, at)
+    if letter.reason == DeadLetterReason.BAD_HEADERS.name:
+        return _why_refused_again(letter)
     if letter.reason == DeadLetterReason.BAD_EPOCH.name:
         return _why_no_day(letter, at)
     return None  # later stages answer a late auction, too: without adverts
 
 
-def _why_late(letter: Letter, at: datetime) -> str | None:
-    record = letter.record
-    query = Record(QUERIES.name, record.key, record.value, letter.original_headers, record.partition, record.offset)
+def _why_refused_again(letter: Letter) -> str | None:
+    """An earlier release judged headers of others as well."""
     try:
-        deadline = from_record(query, QUERIES).expiry_time
+        _read_again(letter)
+    except BadRecord as error:
+        return f"it would be refused again: {error.reason.name}: {error}"
+    return None
+
+
+def _read_again(letter: Letter) -> Event[Payload]:
+    record, topic = letter.record, SOURCES[letter.record.topic]
+    again = Record(topic.name, record.key, record.value, letter.original_headers, record.partition, record.offset)
+    return from_record(again, topic)
+
+
+def _why_late(letter: Letter, at: datetime) -> str | None:
+    try:
+        deadline = _read_again(letter).expiry_time
     except BadRecord as error:
         return f"it would be refused again: {error.reason.name}: {error}"
     if deadline is not None and deadline <= at:

@@ -116,8 +116,7 @@ def _value(letter: Letter) -> Iterator[str]:
     if value is None:
         yield "no value"
         return
-    whole = "" if letter.is_whole else "; NOT the bytes that were refused, their SHA-256 differs"
-    yield f"value, {len(value):,} bytes{whole}:"
+    yield f"value, {len(value):,} bytes{_how_whole(letter)}:"
     if (text := _printable(value)) is None:
         yield from _dump(value[:DUMPED_BYTES])
         shown = min(len(value), DUMPED_BYTES)
@@ -126,6 +125,14 @@ def _value(letter: Letter) -> Iterator[str]:
         shown = len(text[:SHOWN_CHARACTERS].encode())
     if shown < len(value):
         yield f"({len(value) - shown:,} more bytes; --value FILE writes them all)"
+
+
+def _how_whole(letter: Letter) -> str:
+    if letter.cut.is_batch:
+        return ", a packed batch as Kafka stores it"
+    if letter.cut.value_bytes is not None:
+        return f", the beginning of the {letter.cut.said.get('dlq.value.bytes', '?')} that were refused"
+    return "" if letter.is_whole else "; NOT the bytes that were refused, their SHA-256 differs"
 
 
 def _printable(value: bytes) -> str | None:

@@ -63,10 +63,11 @@ def redrive(
     Only a query with neither key nor query_id gets a new id with each redrive, and so an auction and bills of its own.
 
     Refused unless --force: reasons that lie in the bytes themselves (BAD_JSON, BAD_SCHEMA, BAD_NUMBER, TOO_LARGE,
-    BAD_HEADERS, BAD_KEY, KEY_REVEALED, DUPLICATE_QUERY), queries whose stated deadline has passed, auctions whose day
-    has not begun (BAD_EPOCH), and records that were redriven three times. Refused always: queries that were refused
-    longer ago than settled ids are remembered, 7 days. A letter that is refused among those named stops the command;
-    with --all it is left out.
+    BAD_KEY, KEY_REVEALED, DUPLICATE_QUERY, UNREADABLE), what would be refused again for its headers (BAD_HEADERS),
+    queries whose stated deadline has passed, auctions whose day has not begun (BAD_EPOCH), and records that were
+    redriven three times. Refused always: letters that hold only a part of the record, or a packed batch, and queries
+    that were refused longer ago than settled ids are remembered, 7 days. A letter that is refused among those named
+    stops the command; with --all it is left out.
 
     \b
     Examples:

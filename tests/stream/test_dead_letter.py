@@ -1,0 +1,134 @@
+"""What a dead letter keeps of its record: all of it where it fits, otherwise the beginning, and how much there was."""
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
+from schemas.reasons import DeadLetterReason as Reason
+from schemas.record import Flaw, Record
+from schemas.topics import DEAD_LETTER_MAX_BYTES, QUERIES
+from tests.builders import SUBMITTED_AT
+from workers.errors import BrokerError
+from workers.letters import Letter, why_not
+from workers.stream.dead_letter import KEPT_KEY_BYTES, KEPT_VALUE_BYTES, OWN_BYTES, dead_letter
+from workers.stream.oversized import OversizedRecords
+from workers.stream.step import Result, _check_sound
+from workers.stream.writer import Oversized, _oversized, _Sent
+from workers.verification.cases import content_digest
+from workers.verification.invariants import Invariant, Report
+from workers.verification.refusals import read_refusal
+
+LARGE = b"x" * DEAD_LETTER_MAX_BYTES
+
+
+def letter_of(record: Record, most: int = DEAD_LETTER_MAX_BYTES) -> Letter:
+    made = dead_letter(record, "generation", Reason.TOO_LARGE, "too large", most)
+    return Letter(Record(made.topic, made.key, made.value, made.headers))
+
+
+def size(letter: Letter) -> int:
+    headers = sum(len(name) + len(value or b"") + 10 for name, value in letter.record.headers)
+    return len(letter.record.key or b"") + len(letter.record.value or b"") + headers
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record("t", b"k", LARGE),
+        Record("t", LARGE, b"v"),
+        Record("t", b"k", b"v", (("h", LARGE),)),
+        Record("t", LARGE, LARGE, (("h", LARGE),)),
+        Record("t", b"k", b"v", (("h", b""),) * 2_000_000),
+        Record("t", None, b"v" * (DEAD_LETTER_MAX_BYTES - OWN_BYTES)),
+        Record("t", None, None, (("caf\udce9", b"\xff"),)),
+    ],
+    ids=["value", "key", "header", "everything", "many headers", "as much as fits", "hardly anything"],
+)
+def test_a_letter_is_never_larger_than_its_topic_takes(record: Record) -> None:
+    assert size(letter_of(record)) <= DEAD_LETTER_MAX_BYTES
+
+
+def test_what_fits_is_whole_and_nothing_is_said_to_be_missing() -> None:
+    value = b"v" * (DEAD_LETTER_MAX_BYTES - OWN_BYTES - 1)
+    letter = letter_of(Record("t", b"k", value))
+    assert letter.is_whole
+    assert not letter.cut.is_any
+
+
+def test_what_does_not_fit_says_how_much_there_was() -> None:
+    letter = letter_of(Record("t", LARGE, LARGE, (("h", LARGE),)))
+
+    assert (letter.record.key, letter.record.value) == (LARGE[:KEPT_KEY_BYTES], LARGE[:KEPT_VALUE_BYTES])
+    said = letter.cut.said
+    assert (said["dlq.value.bytes"], said["dlq.value.truncated"]) == (str(len(LARGE)), str(KEPT_VALUE_BYTES))
+    assert (said["dlq.key.bytes"], said["dlq.key.truncated"]) == (str(len(LARGE)), str(KEPT_KEY_BYTES))
+    assert said["dlq.headers.dropped"] == "1"
+    assert letter.cut.value_sha256 == letter.cut.key_sha256 == sha256(LARGE).digest()
+
+
+def test_a_letter_that_was_cut_is_never_redriven_not_even_by_force() -> None:
+    record = Record(QUERIES.name, b"k", LARGE, (), 1, 2)
+    assert "was cut" in str(why_not(letter_of(record), SUBMITTED_AT, force=True))
+
+
+def test_headers_of_a_stranger_do_not_make_a_letter_look_cut() -> None:
+    letter = letter_of(Record("t", b"k", b"v", (("dlq.value.truncated", b"0"), ("dlq.batch.codec", b"zstd"))))
+    assert not letter.cut.is_any
+    assert not letter.cut.is_batch
+    assert letter.original_headers == ()
+
+
+@pytest.mark.parametrize("record", [Record("t", b"k", LARGE), Record("t", LARGE, b"v"), Record("t", None, LARGE)])
+def test_verify_compares_a_cut_letter_by_its_digests(record: Record) -> None:
+    report = Report()
+    record = Record(QUERIES.name, record.key, record.value, (), 0, 7)
+    letter = letter_of(record).record
+    refusal = read_refusal(letter, report)
+
+    assert refusal.digest == content_digest(record.key, record.value)
+    assert not report.broken
+    shorter = Record(letter.topic, letter.key, (letter.value or b"")[:-1], letter.headers)
+    read_refusal(shorter, report)
+    assert report.broken[Invariant.POISON_REFUSED] >= 1
+
+
+def test_damage_is_nobodys_fault_and_says_what_to_do() -> None:
+    flaw = Flaw(Reason.UNREADABLE, "the batch cannot be read", is_damage=True)
+    with pytest.raises(BrokerError, match=r"tessera dlq send t/3/4"):
+        _check_sound(Record("t", None, b"", (), 3, 4, flaw=flaw))
+
+
+class Refusing:
+    """A backlog that notes what it is to forget."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[int] = []
+
+    def forget(self, offset: int) -> None:
+        self.forgotten.append(offset)
+
+
+def test_whose_result_a_topic_does_not_take_is_found_by_its_number() -> None:
+    events: Any = [object(), object()]
+    results = [Result(10, events[:1]), Result(12), Result(15, events)]  # sent: 0; none; 1 and 2
+    records, backlog = OversizedRecords(), Refusing()
+
+    for numbers, news in (((), False), ((2,), True), ((2,), False), ((0, 1), True)):
+        with pytest.raises(Oversized), records.blaming(results, backlog):  # type: ignore[arg-type]
+            raise Oversized(ValueError(), numbers)
+        assert records.learnt() is news
+    assert [offset in records for offset in (10, 12, 15)] == [True, False, True]
+    assert sorted({*backlog.forgotten}) == [10, 15]
+
+
+def test_a_batch_of_several_that_is_too_large_blames_nobody_yet() -> None:
+    sent: Any = [_Sent([0, 2], None), _Sent([1], None), _Sent([3], None)]  # type: ignore[arg-type]
+    several = _oversized(sent, [MessageSizeTooLargeError(), object(), object()])
+    assert several is not None
+    assert several.numbers == frozenset()
+    one = _oversized(sent, [object(), RecordListTooLargeError(), ValueError()])
+    assert one is not None
+    assert one.numbers == {1}
+    assert _oversized(sent, [object(), object(), ValueError()]) is None
