@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.topics import CHARGED, COMMITMENTS, GENERATED, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
+from schemas.topics import CHARGED, COMMITMENTS, GENERATED, INCENTIVES, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
 from workers.pipeline import GROUPS, PATH, STAGES, StageSpec, needs_keys
 
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
@@ -106,7 +106,8 @@ def _operator() -> Principal:
     )
     groups = (Right("Read", "group", group) for group in GROUPS)
     purpose = "`tessera topics`, `offsets`, `doctor`"
-    read = {*GROUPS.values(), *DEAD_LETTERS, SETTLED_QUERIES.name}  # to see what is finished where no offset says so
+    evidence = {SETTLED_QUERIES.name, INCENTIVES.name}  # of what is finished, where no offset says so
+    read = {*GROUPS.values(), *DEAD_LETTERS, *evidence}
     return _principal("operator", purpose, (*every, *groups, *_read(read)))
 
 

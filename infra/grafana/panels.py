@@ -234,7 +234,10 @@ PIPELINE = (
                     ("sum by (stage) (increase(auction_rebalances_total[10m]))", "{{stage}} rebalances"),
                     ("sum by (stage) (increase(auction_producer_fenced_total[10m]))", "{{stage}} reopened"),
                     ("sum by (stage) (increase(auction_stale_positions_total[10m]))", "{{stage}} told an older offset"),
-                    ("sum by (reason) (increase(auction_repeated_total[10m]))", "settled before, came again: {{reason}}"),
+                    (
+                        "sum by (reason) (increase(auction_repeated_total[10m]))",
+                        "came again: {{reason}}",
+                    ),
                 ),
             ),
         ),

@@ -1,13 +1,21 @@
 """Where a stage had come to, told by its outcomes: against a stage that is interrupted anywhere."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.envelope import from_record
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from schemas.settled import QuerySettled
+from schemas.topics import SCORED, SETTLED_QUERIES
+from tests.builders import make_events, make_record, make_scored
 from workers.stream.completion import WINDOW, Completion
-from workers.stream.outcomes import Reached
+from workers.stream.outcomes import Outcomes, Reached
+from workers.stream.step import dead_letter
 
 
 def reached(finished: dict[int, bool], *, in_order: bool, begin: int = 0) -> Completion:
@@ -58,3 +66,26 @@ def test_outcomes_that_retention_deleted_cost_no_more_than_a_window(seed: int) -
     assert found.base == min(unfinished, default=last + 1)
     assert all(offset not in found.done for offset in unfinished)
     assert max(found.done, default=found.base) - found.base < WINDOW
+
+
+def test_an_outcome_is_told_by_what_it_follows_from_by_a_letter_or_by_a_digest() -> None:
+    scored = [make_record(make_scored(number)) for number in range(4)]
+    scored = [replace(record, offset=number) for number, record in enumerate(scored)]
+    used = make_events()[-1].to_record()
+    outcomes = Outcomes()
+
+    # Given outcomes of the first three: a record of the memory, one without headers, and a dead letter
+    events = [from_record(record, SCORED) for record in scored]
+    headers = [{"ce_causationid": event.id, "ce_correlationid": event.correlation_id} for event in events]
+    outcomes.add(memory_record(scored[0], headers[0]))
+    bare = QuerySettled.decode(used.value).model_copy(update={"scored_sha256": events[1].digest})
+    outcomes.add(replace(memory_record(scored[1], {}), value=bare.encode()))
+    letter = dead_letter(scored[2], "settlement", DeadLetterReason.BAD_EPOCH, "")
+    outcomes.add(Record(letter.topic, letter.key, letter.value, letter.headers))
+
+    assert [outcomes.has(record, SCORED) for record in scored] == [True, True, True, False]
+
+
+def memory_record(of: Record, headers: dict[str, str]) -> Record:
+    said = tuple((name, value.encode()) for name, value in headers.items())
+    return replace(of, topic=SETTLED_QUERIES.name, headers=said)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from schemas.envelope import from_record
 from schemas.payload import BadRecord
 from schemas.record import Record
-from schemas.topics import Topic
+from schemas.settled import QuerySettled
+from schemas.topics import SETTLED_QUERIES, Topic
 from workers.known_ids import KnownIds
 from workers.letters import Letter, Place
 from workers.pipeline import StageSpec
@@ -25,16 +26,24 @@ from workers.stream.history import Wanted, stored
 
 
 def outputs_of(spec: StageSpec) -> list[str]:
-    """The topics that hold a stage's outcomes."""
-    letters = [] if spec.watches else [spec.consumes.dead_letters]
-    return [*(topic.name for topic in spec.publishes), *letters]
+    """The topics that a stage writes to."""
+    return [*(topic.name for topic in spec.publishes), *_letters_of(spec)]
+
+
+def evidence_of(spec: StageSpec) -> list[str]:
+    """Those of them that tell which records are finished: one with an event for each, and the dead letters."""
+    return [(spec.remembers or spec.publishes[0]).name, *_letters_of(spec)]
+
+
+def _letters_of(spec: StageSpec) -> list[str]:
+    return [] if spec.watches else [spec.consumes.dead_letters]
 
 
 @dataclass
 class Outcomes:
     """What a stage has published. Memory holds 36 to 72 bytes for each output, and the place of each dead letter."""
 
-    _events: KnownIds = field(default_factory=KnownIds)  # what outputs follow from, with the query
+    _events: KnownIds = field(default_factory=KnownIds)  # what outputs follow from: with the query, or by digest
     _refused: set[Place] = field(default_factory=set)
 
     def add(self, record: Record) -> None:
@@ -44,6 +53,8 @@ class Outcomes:
             self._refused.add(source)
         elif "ce_causationid" in said:
             self._events.add(_named(said["ce_causationid"], said.get("ce_correlationid", "")), "")
+        elif record.topic == SETTLED_QUERIES.name:  # written back without headers: infra/partitions.md
+            self._events.add(QuerySettled.decode(record.value).scored_sha256 or "", "")
 
     def has(self, record: Record, topic: Topic) -> bool:
         """Whether an outcome of this input record is there."""
@@ -53,7 +64,7 @@ class Outcomes:
             event = from_record(record, topic)
         except BadRecord:
             return False
-        return _named(event.id, event.correlation_id) in self._events
+        return _named(event.id, event.correlation_id) in self._events or event.digest in self._events
 
 
 @dataclass
@@ -86,10 +97,10 @@ class Reached:
 async def reached(clients: Clients, spec: StageSpec, begins: Mapping[int, int]) -> dict[int, Completion]:
     """Where the stage had come to in partitions of its input (number -> first stored offset).
 
-    Reads all that its outputs and these partitions hold. BrokerError: Kafka falls silent, or a topic is missing.
+    Reads all that the evidence and these partitions hold. BrokerError: Kafka falls silent, or a topic is missing.
     """
     outcomes = Outcomes()
-    async with aclosing(stored(clients, outputs_of(spec))) as records:
+    async with aclosing(stored(clients, evidence_of(spec))) as records:
         async for record in records:
             outcomes.add(record)
     found = {number: Reached(begin, spec.in_order) for number, begin in begins.items()}
