@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from schemas.record import Record
 from schemas.topics import QUERIES, SCORED, SETTLED
 from tests.verification.campaign_log import broken, row
 from workers.errors import TesseraError
@@ -23,7 +24,7 @@ from workers.verification.invariants import Report, State
 from workers.verification.marks import Marks
 from workers.verification.plan import read_plan
 from workers.verification.scope import Place
-from workers.verification.witness import read_witness
+from workers.verification.witness import read_witness, witness_line
 
 READ = "reading"
 
@@ -126,6 +127,12 @@ def test_samples_that_are_none(line: bytes) -> None:
 def test_plans_that_are_none(line: bytes) -> None:
     with pytest.raises(TesseraError, match=f"{READ}, line 1"):
         read_plan([line], READ)
+
+
+def test_a_witness_tells_headers_apart_whose_names_are_not_utf_8() -> None:
+    lines = {witness_line(Record("t", None, b"", ((name, b""),))) for name in ("caf\udce9", "caf\udce8", "caf\u00e9")}
+
+    assert len(lines) == 3
 
 
 def test_a_witness_that_was_cut_by_a_kill_is_read_up_to_there() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from schemas.record import Record
+from schemas.record import NAME_ERRORS, Record
 from workers.errors import TesseraError
 from workers.verification.invariants import Invariant, Report
 from workers.verification.scope import Place, Scope
@@ -18,7 +18,7 @@ def digest_of(record: Record) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of key, value and headers."""
     parts = [record.key, record.value]
     for name, value in record.headers:
-        parts += [name.encode(), value]
+        parts += [name.encode(errors=NAME_ERRORS), value]
     framed = [b"-," if part is None else b"%d:%b," % (len(part), part) for part in parts]
     return sha256(b"".join(framed)).hexdigest()[:DIGITS]
 
