@@ -56,7 +56,8 @@ def _stage(spec: StageSpec) -> Principal:
         reads.add(COMMITMENTS.name)
         writes.add(COMMITMENTS.name)
     own = (Right("Read", "group", spec.group), Right("Write", "transactional-id", f"{spec.group}.", prefixed=True))
-    return _principal(spec.name, f"`tessera run {spec.name}`", (*_read(reads), *_write(writes), *own))
+    purpose = f"`tessera run {spec.name}`" + ("" if spec.watches else ", `dlq send` of what it reads")
+    return _principal(spec.name, purpose, (*_read(reads), *_write(writes), *own))
 
 
 def _gateway() -> Principal:

@@ -10,9 +10,9 @@ from hashlib import sha256
 import pytest
 from confluent_kafka import Message
 
-from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.integration.test_bad_input import GOOD
-from tests.kafka_client import Reader, of
+from tests.kafka_client import Reader, header, of
 from tests.poisoned_batches import BATCHES, MEBIBYTE, TRACE, batch, produce_batches, raw_record, zstd_bomb
 from tests.worker_process import WorkerProcess, tessera, worker
 from workers.cli.bus import bus_of
@@ -21,7 +21,7 @@ from workers.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
-STAGES = ["generation", "scoring", "settlement"]
+STAGES = ["generation", "scoring", "settlement", "incentives"]
 
 
 @pytest.fixture(scope="module")
@@ -107,4 +107,20 @@ def test_every_kind_is_its_letter_and_ten_queries_behind_each_get_their_answers(
     ):
         outcome = tessera(*command, kafka=topics)
         assert outcome.returncode == 0, (command, outcome.stdout[-2_000:], outcome.stderr[-2_000:])
+        assert b"Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("topic", [GENERATED, SCORED], ids=lambda topic: topic.name)
+def test_a_bomb_on_a_topic_of_the_stages_is_a_letter_too(process: WorkerProcess, topics: str, topic: Topic) -> None:
+    with Reader(topics) as reader:
+        produce_batches(topics, [zstd_bomb(20 * MEBIBYTE), zstd_bomb(40 * MEBIBYTE)], topic.name)
+        letters = of(reader.until(lambda messages: len(of(messages, topic.dead_letters)) == 2), topic.dead_letters)
+        produce_batches(topics, [batch([raw_record(sound(uuid.uuid4().hex))])])
+        reader.until(lambda messages: of(messages, SETTLED.name) != [])
+
+    assert [header(letter, "dlq.reason") for letter in letters] == ["TOO_LARGE", "TOO_LARGE"]
+    assert process.process.poll() is None
+    for command in ("verify", "audit"):  # findings there may be: nobody but a stage should write there
+        outcome = tessera(command, "--json", kafka=topics)
+        assert outcome.returncode in (0, 1), outcome.stderr[-2_000:]
         assert b"Traceback" not in outcome.stderr

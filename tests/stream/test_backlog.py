@@ -2,16 +2,18 @@
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.record import Record
 from workers.errors import BrokerError
-from workers.stream.backlog import Backlog, WorkerFailed
+from workers.stream.backlog import LARGE_BYTES, Backlog, WorkerFailed
 from workers.stream.completion import WINDOW, Completion
+from workers.stream.fetching import MOST_LARGE_BYTES, Fetching
 from workers.stream.step import Result
 
 ROOM = 4
@@ -123,6 +125,49 @@ async def test_never_more_than_its_window_beyond_the_base() -> None:
     one.begin()
     assert desk.begun == [0, WINDOW - 1, WINDOW]
     await one.abandon()
+
+
+async def test_bytes_of_large_values_count_until_they_are_committed_or_forgotten() -> None:
+    made, desk = backlog()
+    large = [replace(record(offset), value=b"x" * LARGE_BYTES) for offset in range(3)]
+    made.deliver([*large, record(3)])
+    made.begin()
+    assert made.large_bytes == 3 * LARGE_BYTES
+
+    await desk.finish(0, 1)
+    results = made.finished(1)
+    made.commit(results, made.after(results))
+    assert made.large_bytes == 2 * LARGE_BYTES
+    made.forget(1)
+    assert made.large_bytes == LARGE_BYTES
+    made.open_at(Completion(1))  # 2 and 3 are still in work, 1 comes again
+    assert made.large_bytes == LARGE_BYTES
+    made.deliver([large[1]])
+    assert (made.large_bytes, made.waiting) == (2 * LARGE_BYTES, 1)
+    await made.abandon()
+    assert made.large_bytes == 0
+
+
+class Consumer:
+    """Notes whether its one partition rests."""
+
+    rests = False
+
+    def pause(self, _: object) -> None:
+        self.rests = True
+
+    def resume(self, _: object) -> None:
+        self.rests = False
+
+
+def test_a_partition_rests_while_large_values_fill_its_share_of_memory() -> None:
+    consumer = Consumer()
+    fetching = Fetching(consumer, TopicPartition("topic", 0))
+    rests = []
+    for waiting, large_bytes in ((1, 0), (1, MOST_LARGE_BYTES), (0, MOST_LARGE_BYTES + 1), (1, 0), (0, 0), (9, 0)):
+        fetching.hold_back(waiting, 8, large_bytes)
+        rests.append(consumer.rests)
+    assert rests == [False, False, True, True, False, True]
 
 
 @pytest.mark.parametrize("in_order", [True, False])

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from schemas.reasons import DeadLetterReason as Reason
-from schemas.record import Record
+from schemas.record import Outgoing, Record
 from tests.poisoned_batches import (
     BATCHES,
     BY_NAME,
@@ -31,6 +32,7 @@ from tests.poisoned_batches import (
     zstd_bomb,
 )
 from workers.stream.batches import MOST_UNPACKED_BYTES, FetchedBatches
+from workers.stream.raw_names import RawNamesBatch, has_raw_names
 from workers.stream.reading import as_record
 from workers.stream.unpacking import NAMES, CannotUnpack, UnpacksToTooMuch, unpack
 
@@ -272,3 +274,22 @@ def test_reading_costs_little_more_than_by_the_library(count: int) -> None:
 
     ours, theirs = (min(seconds(kind) for _ in range(5)) for kind in (FetchedBatches, MemoryRecords))
     assert ours < 10 * theirs, (ours, theirs)
+
+
+@pytest.mark.parametrize("key", [b"k", None], ids=["keyed", "without key and value"])
+def test_a_name_that_is_not_utf_8_is_written_byte_for_byte(key: bytes | None) -> None:
+    headers = (("caf\udce9", b"\xff"), ("\udcff", None), ("plain", b""))
+    record = Outgoing("topic", key, GOOD if key else None, headers)
+    assert has_raw_names(record)
+
+    sent = RawNamesBatch(record, is_transactional=True)
+    sent._set_producer_state(7, 1, 3)
+    whole = bytes(sent._build())
+    (found,) = read(whole)
+
+    assert (found.key, found.value, found.headers, found.flaw) == (key, record.value, headers, None)
+    assert whole[61:] == raw_record(record.value, 0, key, [(b"caf\xe9", b"\xff"), (b"\xff", None), (b"plain", b"")])
+    batched = DefaultRecordBatch(whole)
+    assert (batched.producer_id, batched.producer_epoch, batched.base_sequence) == (7, 1, 3)
+    assert batched.is_transactional
+    assert not has_raw_names(Outgoing("topic", key, None, (("café", b"\xff"),)))

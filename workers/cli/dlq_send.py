@@ -23,7 +23,7 @@ def send(place: str, yes: bool, bootstrap_servers: str | None, as_json: bool) ->
     For a record that no worker gets past. The stage must not be running anywhere. The letter (reason SET_ASIDE) and the
     group's position are written in one transaction, and records behind it that were finished early stay finished.
     Where nobody can read what Kafka stores there, the letter holds the whole packed batch and says which offsets it
-    covers. The record gets no reply and no bill, unless the letter is redriven.
+    covers. The record gets no reply and no bill, unless the letter is redriven. It needs the rights of the stage.
 
     \b
     Examples:
