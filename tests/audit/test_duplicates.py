@@ -62,6 +62,15 @@ def test_without_its_letter_it_is() -> None:
     assert Kind.MISSING_TERMINAL in verdict(*lines([SECOND.scored]), others)[0]
 
 
+def test_a_scored_event_replayed_after_its_id_was_forgotten_is_no_second_end() -> None:
+    """Its reply and bills stand, and the letter says that nothing was settled once more."""
+    replayed = dead_letter_line(letter(FIRST, DeadLetterReason.EXPIRED))
+    other = dead_letter_line(letter(FIRST, DeadLetterReason.BAD_EPOCH))
+
+    assert verdict(*lines(FIRST.payloads()), replayed) == ([], {"auctions": 1})
+    assert verdict(*lines(FIRST.payloads()), other)[0] == [Kind.SECOND_TERMINAL]
+
+
 def test_a_letter_of_any_reason_is_the_end_of_its_auction() -> None:
     """verify takes it for one, and redrive sends it through again."""
     refused = dead_letter_line(letter(SECOND, DeadLetterReason.BAD_EPOCH))

@@ -266,6 +266,18 @@ def test_a_letter_that_was_redriven_is_no_second_end(log: list[Record]) -> None:
     assert broken(verified([*log[:at], again, *log[at:]])) == []  # redriven once too often
 
 
+def test_a_record_replayed_after_its_id_was_forgotten_has_no_second_end(log: list[Record]) -> None:
+    scored = of(log, SCORED.name)[1]
+
+    def refused(reason: DeadLetterReason) -> Record:
+        letter = dead_letter(scored, "settlement", reason, "read again")
+        return Record(letter.topic, letter.key, letter.value, letter.headers, 0, 50, log[-1].timestamp_ms)
+
+    report = verified([*log, refused(DeadLetterReason.EXPIRED)])
+    assert broken(report) == [] and row(report, 2).counts["refused as too old"] == 1
+    assert broken(verified([*log, refused(DeadLetterReason.BAD_EPOCH)])) == [1]
+
+
 def test_auctions_that_were_generated_and_scored_twice_are_waste_that_is_counted(log: list[Record]) -> None:
     candidates, scored = of(log, GENERATED.name)[1], of(log, SCORED.name)[1]
     again = edited(

@@ -18,7 +18,7 @@ from workers.audit.examination import Reply, examine
 from workers.audit.findings import Finding, Invariant, Kind, Tally
 from workers.audit.keys import Keys
 from workers.audit.logged import read_scored
-from workers.audit.reading import DUPLICATE, Entry
+from workers.audit.reading import DUPLICATE, EXPIRED, Entry
 
 CLOSED = 4_096
 RIGHT = {Kind.UNKNOWN_AUCTION: "a scored event before it", Kind.SECOND_SCORED: "the first one"}
@@ -94,7 +94,11 @@ class Ledger:
     def _refused(self, data: CandidatesScored, entry: Entry) -> None:
         case = self._case(data.auction_id, entry)
         ended = self._closed[data.auction_id].ended if case is None else case.refused
-        if entry.sha256 in ended or (case is not None and case.has_reply_from(entry.sha256)):
+        replied = self._closed[data.auction_id].replied if case is None else case.has_reply_from(entry.sha256)
+        if entry.sha256 in ended or (case is not None and replied):
+            if replied and entry.refusal == EXPIRED:
+                self.tally.notes["settled_before"] += 1  # so long ago that settlement could not know any more
+                return
             self._twice(Kind.SECOND_TERMINAL, data, "a dead letter as well", entry.sha256)
         elif case is None:
             ended.add(entry.sha256)

@@ -21,7 +21,7 @@ from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, SC
 TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS)
 NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
 REASON_HEADER, REDRIVEN_HEADER = "dlq.reason", "dlq.redriven"
-DUPLICATE = DeadLetterReason.DUPLICATE_QUERY.name
+DUPLICATE, EXPIRED = DeadLetterReason.DUPLICATE_QUERY.name, DeadLetterReason.EXPIRED.name
 DIGESTED = (SCORED.name, SETTLED.name)
 
 

@@ -170,6 +170,8 @@ class Ends:
         elif place in self._repeats:
             self._order.follows(place, record)
             self._refuse_repeat(place, refusal)
+        elif place in self._ended and refusal.is_of_forgotten_id:
+            self._repeats.forgotten()
         elif place in self._ended or place in self._early:
             self._two_ends(f"record {place}", refusal)
         elif self.scope.is_deleted(place):

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
+from schemas.topics import SCORED
 from workers.letters import Letter
 from workers.verification.cases import digest_of
 from workers.verification.invariants import Invariant, Report
@@ -21,6 +22,12 @@ class Refusal:
     source: Place | None
     reason: str
     digest: bytes  # of key and value
+
+    @property
+    def is_of_forgotten_id(self) -> bool:
+        """Whether settlement refused to say if the record's id was settled: it may have been, long before."""
+        of_scored = self.source is not None and self.source.topic == SCORED.name
+        return of_scored and self.reason == DeadLetterReason.EXPIRED.name
 
     def compare(self, report: Report, place: Place, digest: bytes) -> None:
         """Whether it holds the key and value of the record at `place`, which it refuses."""

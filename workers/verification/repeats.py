@@ -28,5 +28,9 @@ class Repeats:
         self._count("repeats refused")
         refusal.compare(self.report, place, self._waiting.pop(place))
 
+    def forgotten(self) -> None:
+        """The dead letter of a record that had its end so long ago that settlement could not know of it."""
+        self._count("refused as too old")
+
     def _count(self, what: str) -> None:
         self.report.counts[Invariant.NO_DUPLICATES][what] += 1
