@@ -5,18 +5,19 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from unittest.mock import AsyncMock, patch
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.structs import OffsetAndMetadata
 
+from tests.contracts.test_bus import Answerer, Rig, numbers, rig_with
 from workers.errors import BrokerError, MissingProgram, StalePosition
 from workers.settings import Settings
 from workers.stream.broker import DevelopmentBroker
@@ -26,7 +27,7 @@ from workers.stream.cluster import SIMPLE_COMMIT, TopicPlan
 from workers.stream.completion import NOTHING_KNOWN, Completion
 from workers.stream.offset_fetch import OffsetFetchRequest, rows
 from workers.stream.position import read_position
-from workers.stream.writer import TransactionalWriter, WriterLost
+from workers.stream.writer import BARRIER, TransactionalWriter, WriterLost
 
 pytestmark = pytest.mark.kafka
 
@@ -67,18 +68,16 @@ class Group:
             await cluster.create([TopicPlan(TOPIC, FILLER + 1, 1, {})])
         client = AIOKafkaClient(bootstrap_servers=self._servers)
         await client.bootstrap()
-        for offset, numbers in ((1, PARTITIONS), *[(0, [FILLER] * ROWS)] * COMMITS, (2, PARTITIONS)):
-            while not await self._commit(client, offset, numbers):
+        for offset, to in ((1, PARTITIONS), *[(0, [FILLER] * ROWS)] * COMMITS, (2, PARTITIONS)):
+            while not await self._commit(client, offset, to):
                 await asyncio.sleep(0.1)
         await client.close()
         self.committed = dict.fromkeys(PARTITIONS, 2)
 
-    async def _commit(self, client: AIOKafkaClient, offset: int, numbers: object) -> bool:
+    async def _commit(self, client: AIOKafkaClient, offset: int, to: Iterable[int]) -> bool:
         with suppress(KafkaError):
             node = await client.coordinator_lookup(GROUP_COORDINATOR, GROUP)
-            request = OffsetCommitRequest(
-                GROUP, *SIMPLE_COMMIT, [(TOPIC, [(number, offset, "") for number in numbers])]
-            )
+            request = OffsetCommitRequest(GROUP, *SIMPLE_COMMIT, [(TOPIC, [(number, offset, "") for number in to])])
             answer = await client.send(node, request)
             return not any(code for _, code in answer.topics[0][1])
         return False
@@ -188,10 +187,8 @@ async def test_barrier_leaves_the_position_as_it_is(kafka: str) -> None:
 
 async def test_owner_that_dies_within_the_barrier_is_fenced_and_leaves_nothing(kafka: str) -> None:
     clients, at, dead = await opened(kafka)
-    with patch.object(dead, "_producer", wraps=dead._producer) as producer:
-        producer.abort_transaction = AsyncMock(side_effect=KafkaError("died"))
-        with pytest.raises(WriterLost):
-            await dead.barrier(at, GROUP)
+    await dead.begin()
+    await dead._producer.send_offsets_to_transaction({at: OffsetAndMetadata(0, BARRIER)}, GROUP)
 
     writer = TransactionalWriter(clients, at.topic)
     await writer.start()
@@ -211,4 +208,55 @@ async def test_position_below_what_was_committed_is_refused(kafka: str, known: C
     with pytest.raises(StalePosition, match=f"offset 7 is committed.*itself committed offset {known.base}"):
         await read_position(clients, GROUP, at, known, partial(writer.barrier, at, GROUP))
 
+    await writer.discard()
+
+
+@pytest.fixture(params=["kafka"])
+async def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return await rig_with(request, monkeypatch, Answerer())
+
+
+async def test_partition_waits_while_its_position_is_too_old_says_so_and_goes_on(
+    rig: Rig, kafka: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clients, spec, told = Clients(Settings.read(bootstrap_servers=kafka)), rig.stage.spec, list[str]()
+    at = TopicPartition(spec.consumes.name, 0)
+    monkeypatch.setattr(rig.journal, "stale_position", told.append)
+    async with rig.reading() as take, rig.running():
+        await rig.publish(range(20))
+        await take(20)
+        while (committed := await stands_at(clients, spec.group, at))[0] < 20:
+            await asyncio.sleep(0.1)
+
+        # When somebody sets the position back and the partition is opened again
+        await set_to(clients, spec.group, at, (5, ""))
+        await fence(clients, f"{spec.group}.{at.topic}.{at.partition}")
+        await rig.publish(range(20, 25))
+        while len(told) < 2:
+            await asyncio.sleep(0.1)
+
+        # Then nothing is done twice, and the rest once the position is right again
+        await set_to(clients, spec.group, at, committed)
+        assert numbers(await take(5)) == [20, 21, 22, 23, 24]
+    assert set(told) == {spec.name}
+    assert "failure 2 of 8: StalePosition" in caplog.text and "itself committed offset 20" in caplog.text
+
+
+async def stands_at(clients: Clients, group: str, at: TopicPartition) -> tuple[int, str]:
+    async with clients.cluster() as cluster:
+        return (await cluster.committed_with_metadata(group, at.topic, [at.partition]))[at.partition]
+
+
+async def set_to(clients: Clients, group: str, at: TopicPartition, position: tuple[int, str]) -> None:
+    """As nobody should: beside the partition's owner."""
+    writer = TransactionalWriter(clients, f"intruder.{at.topic}")
+    await writer.start()
+    await writer.begin()
+    await writer.commit(at, *position, group)
+    await writer.discard()
+
+
+async def fence(clients: Clients, transactional_id: str) -> None:
+    writer = TransactionalWriter(clients, transactional_id)
+    await writer.start()
     await writer.discard()

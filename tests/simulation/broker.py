@@ -75,6 +75,15 @@ class Broker:
 
     def start(self) -> None:
         self.is_up = True
+        self._load()
+
+    def elect(self) -> None:
+        """The coordinators' partitions get another leader, which is this broker again: they load."""
+        if self.is_up:
+            self.note("coordinators elected")
+            self._load()
+
+    def _load(self) -> None:
         now_s = self._loop.time()
         self.loading = {kind: now_s + self._rng.uniform(0, 0.8) for kind in ("group", "transaction")}
         for group in self.groups.values():

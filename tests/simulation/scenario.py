@@ -75,15 +75,15 @@ class Scenario:
     grid_s: float  # of time: on a coarse one much happens at the same instant
     budget: int
     intensity: float
-    events: Sequence[tuple[float, str]]  # crash, freeze, restart, stop: at which time
+    events: Sequence[tuple[float, str]]  # crash, freeze, broker, stop, election: at which time
     steps: Sequence[int]  # a crash at so many steps
 
     @classmethod
     def draw(cls, seed: int, faults: bool = True) -> "Scenario":
         rng = random.Random(f"scenario {seed}")
         remembers = rng.random() < 0.4
-        kinds = ("crash", "freeze", "broker", "stop")
-        events = [(rng.uniform(0.5, BUSY_S), *rng.choices(kinds, (3, 3, 2, 2))) for _ in range(rng.randint(0, 3))]
+        kinds = ("crash", "freeze", "broker", "stop", "election")
+        events = [(rng.uniform(0.5, BUSY_S), *rng.choices(kinds, (3, 3, 2, 2, 1))) for _ in range(rng.randint(0, 3))]
         return cls(
             seed=seed,
             given=_input(rng, remembers, faults),

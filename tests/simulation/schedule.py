@@ -21,6 +21,7 @@ class Schedule:
             "freeze": lambda: self._strike(lambda process: crew.freeze(process, "at its time")),
             "stop": lambda: self._strike(crew.stop),
             "broker": self._broker_down,
+            "election": self._election,
         }
         if self._steps:
             world.loop.before_step = self._count
@@ -51,6 +52,11 @@ class Schedule:
                 self._steps.pop(0)
                 self._world.faults.note("crash at a step")
                 self._crew.crash(process, "at a step")
+
+    def _election(self) -> None:
+        if self._world.faults.allowed:
+            self._world.trace.happened("election")
+            self._world.broker.elect()
 
     def _broker_down(self) -> None:
         if self._world.broker.is_up and self._world.faults.allowed:

@@ -34,6 +34,7 @@ FAULTS = (
     "zombie before a request",
     "zombie before an answer",
     "broker restart",
+    "coordinators elected",
     "group coordinator loading",
     "transaction coordinator loading",
     "rebalance",
