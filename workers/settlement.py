@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -121,7 +121,7 @@ def _follow(event: Event[CandidatesScored], data: ReplySettled) -> Event[ReplySe
 
 
 def _query_settled(event: Event[CandidatesScored], settled_sha256: str) -> Event[QuerySettled]:
-    """The query's id is used from now on, also where nobody took part or the auction was void."""
+    """The query's id is used from now on, also where no bid was billed. Headers of others stay behind."""
     scored = event.data
     data = QuerySettled(
         query_id=scored.query_id,
@@ -129,7 +129,7 @@ def _query_settled(event: Event[CandidatesScored], settled_sha256: str) -> Event
         settled_sha256=settled_sha256,
         scored_sha256=event.digest,
     )
-    return event.follow(data, source=SOURCE, auction_id=scored.auction_id, time=event.time)
+    return replace(event, others=()).follow(data, source=SOURCE, auction_id=scored.auction_id, time=event.time)
 
 
 def _without_auction(event: Event[CandidatesScored]) -> ReplySettled:

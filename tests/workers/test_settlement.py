@@ -175,6 +175,15 @@ async def test_the_query_is_settled_whatever_the_outcome(outcome: str, changes: 
     assert (used.subject, used.correlation_id, used.causation_id) == ("query-2", "query-2", scored.id)
 
 
+async def test_headers_of_others_reach_the_reply_and_not_the_memory() -> None:
+    scored = replace(make_scored(), others=(("x-caf\udce9", b"1"),))
+
+    reply, *_, used = await Settlement(Keys()).handle(scored)
+
+    assert reply.others == scored.others
+    assert used.others == ()
+
+
 def test_no_clock_no_chance_no_hash_order() -> None:
     """Another process, with another hash seed, settles to the same bytes."""
     program = (

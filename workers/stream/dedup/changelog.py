@@ -12,9 +12,9 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.record.memory_records import MemoryRecords
 
 from workers.errors import BrokerError
+from workers.stream.batches import FetchedBatches
 from workers.stream.cluster import Cluster
 from workers.stream.reading import SILENCE_S
 
@@ -101,7 +101,7 @@ class Changelog:
         except KafkaError:
             self._leader = -1
             raise
-        found, aborted = MemoryRecords(row[-1]), row[ABORTED_IN_V11 if answer.API_VERSION >= 11 else -2]
+        found, aborted = FetchedBatches(row[-1]), row[ABORTED_IN_V11 if answer.API_VERSION >= 11 else -2]
         if not found.has_next():
             return None
         return _Entries(self._place, found, aborted, position, None, None, True, READ_COMMITTED)
