@@ -19,6 +19,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.queries import Queries
 from tests.chaos.restarts import Restarts, Trouble
 from tests.chaos.schedule import appointments
+from tests.chaos.strangers import write_strangers
 from tests.chaos.verdict import Verdict, judge, witness
 from tests.chaos.watch import Watch, percentile
 from workers.pipeline import GROUPS, PATH, STAGES
@@ -58,6 +59,7 @@ class Round:
             self._broker.start()
             stack.callback(self._broker.stop)
             asyncio.run(_create_topics(self._broker.bootstrap_servers))
+            self._strangers = asyncio.run(self._write_strangers())
             self._watch = stack.enter_context(Watch(self._broker.bootstrap_servers))
             self._witness = stack.enter_context(ExitStack())
             self._witness.enter_context(witness(self._broker.bootstrap_servers, self._folder))
@@ -85,6 +87,11 @@ class Round:
         self._resources.flush()
         return self._outcome(feeder, holders, faults, healing_s)
 
+    async def _write_strangers(self) -> int:
+        if not self._plan.has_strangers:
+            return 0
+        return await write_strangers(self._broker.bootstrap_servers, self._queries, self._folder / PLAN)
+
     def _feeder(self) -> Feeder:
         return Feeder(
             self._broker.bootstrap_servers,
@@ -93,6 +100,7 @@ class Round:
             self._plan.backlog,
             lambda: self._watch.ended,
             self._plan.rate_hz,
+            self._strangers,
         )
 
     def _step(self, feeder: Feeder, holders: Holders, faults: Faults) -> None:
@@ -136,6 +144,7 @@ class Round:
             "input_aborted": feeder.aborted_batches,
             "poison": self._queries.made["poison"],
             "duplicates": self._queries.made["duplicates"],
+            "strangers": self._strangers,
         }
         recoveries = holders.recoveries()
         took = [(one, _amid(one.killed_s, one.took_s, faults.troubles)) for one in recoveries if one.took_s is not None]

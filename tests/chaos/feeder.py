@@ -9,13 +9,13 @@ from pathlib import Path
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from schemas.topics import QUERIES
+from schemas.topics import MEBIBYTE, QUERIES
 from tests.chaos.queries import Asked, Batch, Queries
 
 STEP_S = 10.0
 PATIENCE_S = 120.0  # for one step, over restarts of the broker
 PAUSE_S = 0.02
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 24 * MEBIBYTE
 
 
 class Feeder:
@@ -121,6 +121,7 @@ def _producer(servers: str) -> Producer:
             "transactional.id": "chaos.feeder",
             "partitioner": "murmur2_random",
             "message.max.bytes": MAX_BYTES,
+            "compression.type": "zstd",
             "linger.ms": 5,
             "log_level": 0,
         }

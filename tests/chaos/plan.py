@@ -17,6 +17,7 @@ class Plan:
     is_static: bool = True
     nodes: int = 1
     fills_offsets: bool = False  # whether the logs of committed offsets become long, see filler.py
+    has_strangers: bool = False  # whether there are batches that no client library would send
     without: str = ""  # what workers go without, see walls.py
     backlog: int = 1_500
     rate_hz: float = math.inf  # of the queries

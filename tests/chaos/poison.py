@@ -1,14 +1,17 @@
-"""Records that can never become an auction: more than forty kinds, each with the reason it has to be refused for."""
+"""Records that can never become an auction: more than sixty kinds, each with the reason it has to be refused for."""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from gzip import compress
 from typing import Any
 
 from schemas.reasons import DeadLetterReason as Reason
+from schemas.topics import MEBIBYTE
 
 Headers = tuple[tuple[str, bytes], ...]
 Body = dict[str, Any]
+DEPTH = 50_000
 PAST, BEYOND = "2020-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"
 
 
@@ -104,6 +107,10 @@ KINDS = (
     Poison("no candidate", Reason.BAD_NUMBER, changed(parameters={"candidates": 0})),
     Poison("257 candidates", Reason.BAD_NUMBER, changed(parameters={"candidates": 257})),
     Poison("too large", Reason.TOO_LARGE, lambda body: _json({**body, "text": body["text"] * 40_000})),
+    Poison("20 MiB of one letter", Reason.TOO_LARGE, lambda body: body["text"][:1].encode() * 20 * MEBIBYTE),
+    Poison("nested arrays", Reason.BAD_JSON, lambda body: b"[" * DEPTH + _json(body) + b"]" * DEPTH),
+    Poison("nested objects", Reason.BAD_JSON, lambda body: b'{"text":' * DEPTH + _json(body) + b"}" * DEPTH),
+    Poison("packed and packed again", Reason.BAD_JSON, lambda body: compress(compress(_json(body) * 2_000))),
     Poison("deadline passed", Reason.EXPIRED, changed(deadline=PAST)),
     Poison("expiry passed", Reason.EXPIRED, _good, _header("ce_expirytime", PAST.encode())),
     Poison("attribute not UTF-8", Reason.BAD_HEADERS, _good, _header("ce_trace", b"\xff\xfe")),

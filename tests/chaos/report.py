@@ -33,6 +33,7 @@ UNPLANNED = {
     "input_aborted": "input transactions aborted",
     "poison": "poison records",
     "duplicates": "query ids used a second time",
+    "strangers": "records of batches that no client library sends: bombs, odd headers, heaps",
 }
 
 

@@ -88,6 +88,7 @@ def _round(campaign: Campaign, number: int, size: int, before: int) -> dict[str,
         is_static=campaign.is_static,
         nodes=campaign.nodes,
         fills_offsets=campaign.profile == BROKERS,
+        has_strangers=campaign.profile == EVERYTHING,
         without=campaign.without,
         limit_s=ROUND_LIMIT_S,
     )

@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.campaign import SESSION_S, Round
 from tests.chaos.failpoints import POINTS
 from tests.chaos.plan import Outcome, Plan
+from tests.poisoned_batches import BATCHES
 from workers.stream.broker import DevelopmentBroker
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]
@@ -76,10 +77,12 @@ def test_partitions_of_the_killed_go_on_without_static_membership_too(tmp_path: 
 
 
 @pytest.mark.usefixtures("broker_can_be_started")
-def test_a_broker_that_dies_in_the_middle_of_a_write_or_comes_back_older_doubles_nothing(tmp_path: Path) -> None:
+def test_a_broker_that_dies_in_the_middle_of_a_write_or_comes_back_older_doubles_nothing_among_bombs(tmp_path: Path) -> None:
     deaths = {"broker_storm": 1, "broker_disk_full": 1, "broker_checkpoint": 1}
 
-    outcome = Round(Plan(auctions=1_200, seed=20_263, faults=deaths | {"abort": 3}), tmp_path / "round").run()
+    plan = Plan(auctions=1_200, seed=20_263, faults=deaths | {"abort": 3}, has_strangers=True)
+    outcome = Round(plan, tmp_path / "round").run()
 
     assert not outcome.findings
     assert {name: outcome.happened[name] for name in deaths} == deaths
+    assert outcome.happened["strangers"] > len(BATCHES)
