@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from tests.poisoned_batches import BATCHES, PoisonedBatch, write_batches
-
 from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.chaos.queries import SETTLED, Queries
+from tests.poisoned_batches import BATCHES, PoisonedBatch, write_batches
 from workers.cli.bus import bus_of
 from workers.settings import Settings
 

@@ -77,7 +77,9 @@ def test_partitions_of_the_killed_go_on_without_static_membership_too(tmp_path: 
 
 
 @pytest.mark.usefixtures("broker_can_be_started")
-def test_a_broker_that_dies_in_the_middle_of_a_write_or_comes_back_older_doubles_nothing_among_bombs(tmp_path: Path) -> None:
+def test_a_broker_that_dies_within_a_write_or_comes_back_older_doubles_nothing_amid_bombs(
+    tmp_path: Path,
+) -> None:
     deaths = {"broker_storm": 1, "broker_disk_full": 1, "broker_checkpoint": 1}
 
     plan = Plan(auctions=1_200, seed=20_263, faults=deaths | {"abort": 3}, has_strangers=True)
