@@ -48,7 +48,6 @@ class Round:
         self._plan, self._folder = plan, folder
         folder.mkdir(parents=True)
         self._queries = Queries(plan.auctions, plan.seed)
-        self._schedule = appointments(plan.faults, plan.auctions, plan.seed)
         self._sampled_s = self._began_s = time.monotonic()
 
     def run(self) -> Outcome:
@@ -68,9 +67,10 @@ class Round:
             return self._campaign(stack)
 
     def _campaign(self, stack: ExitStack) -> Outcome:
-        holders = Holders(self._fleet)
-        restarts = Restarts(self._broker, self._plan.seed, fills=self._plan.fills_offsets)
-        faults = Faults(restarts, self._proxy, self._fleet, holders, self._plan.seed)
+        plan, holders = self._plan, Holders(self._fleet)
+        self._schedule = appointments(plan.faults, plan.auctions + self._strangers, plan.seed)
+        restarts = Restarts(self._broker, plan.seed, fills=plan.fills_offsets)
+        faults = Faults(restarts, self._proxy, self._fleet, holders, plan.seed)
         feeder = self._feeder()
         stack.callback(feeder.stop)
         feeder.start()

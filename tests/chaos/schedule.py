@@ -35,7 +35,6 @@ BROKERS_DIE: Mapping[str, int] = {
     "broker_checkpoint": 12,
     "broker_cut_off": 10,
     "broker_storm": 14,
-    "abort": 20,  # so that aborted records are there to be seen
 }
 PROFILES = {EVERYTHING: (EVERYTHING_IN, EVERYTHING_BREAKS), BROKERS: (BROKERS_IN, BROKERS_DIE)}
 DEATHS = frozenset(name for name in EVERYTHING_BREAKS if name.startswith("broker_"))

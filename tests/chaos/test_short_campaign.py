@@ -82,7 +82,7 @@ def test_a_broker_that_dies_within_a_write_or_comes_back_older_doubles_nothing_a
 ) -> None:
     deaths = {"broker_storm": 1, "broker_disk_full": 1, "broker_checkpoint": 1}
 
-    plan = Plan(auctions=1_200, seed=20_263, faults=deaths | {"abort": 3}, has_strangers=True)
+    plan = Plan(auctions=1_200, seed=20_263, faults=deaths, has_strangers=True)
     outcome = Round(plan, tmp_path / "round").run()
 
     assert not outcome.findings
