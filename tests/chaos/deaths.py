@@ -20,6 +20,7 @@ THAWED_S = (0.0, 1.5)  # before it is killed all the same
 FULL_WITHIN_S = 10.0
 TORN_BYTES = 400  # at most, of a batch that no longer fits
 POLL_S = 0.02
+CHECKPOINT_WITHIN_S = 10.0  # Kafka writes them every 5 s
 CHECKPOINT = "replication-offset-checkpoint"
 NEVER_WRITTEN = b"0\n0\n"  # version 0, no partition
 
@@ -87,16 +88,23 @@ class Checkpoints:
     def keep(self, node: Node) -> None:
         """Take a copy of the node's."""
         path = _checkpoint(node)
-        self._copies[path] = path.read_bytes() if path.exists() else NEVER_WRITTEN
+        self._copies[path] = _content(path)
 
     def killed_and_outdated(self, node: Node, drawn: random.Random) -> bool:
         """Killed; what it finds is an older copy of that file, as if the last ones had not reached the disk."""
-        node.kill()
         path = _checkpoint(node)
-        newer, older = path.read_bytes(), self._copies[path]
+        older, deadline = self._copies[path], time.monotonic() + CHECKPOINT_WITHIN_S
+        while _content(path) == older and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        node.kill()
+        newer = _content(path)
         path.write_bytes(older)
         return older != newer
 
 
 def _checkpoint(node: Node) -> Path:
     return node.data / "log" / CHECKPOINT
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else NEVER_WRITTEN
