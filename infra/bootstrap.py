@@ -30,12 +30,6 @@ PROGRAMS = {
     "promtool": "prometheus",
     "chromium": "chromium",
 }
-CHECKS = (
-    ("ruff", "check", "."),
-    ("ruff", "format", "--check", "--quiet", "."),
-    ("mypy",),
-)
-VLLM_TESTS = "vllm and not benchmark"
 VLLM_NEEDS = "It is there for x86-64 and Python 3.11, takes 5 GB and needs libnuma1"
 INTERRUPTED = 130
 
@@ -61,33 +55,31 @@ def demo(options: Sequence[str]) -> int:
 
 
 def test(options: Sequence[str]) -> int:
-    """Lint, types, tests; the first that fails ends it. Pytest comes last, so its summary is the last line.
+    """Run lint, types and every level of tests, to the end; the last line printed counts them all (tests/levels.py).
 
-    The tests that need vLLM run before the others, in its environment; with options for pytest only the others run.
-    Where vLLM cannot be installed they are left out at home; with CI set, that fails.
+    With options for pytest only pytest runs, with these.
     """
     get_programs()
     install("[dev]")
-    for check in CHECKS:
-        say(" ".join(check))
-        if code := run(program(check[0]), *check[1:]):
-            return code
-    if not options and (code := test_vllm()):
-        return code
-    say("pytest")
-    return run(program("python"), "-m", "pytest", *options)
+    if options:
+        return run(program("python"), "-m", "pytest", *options)
+    return test_all() if has_vllm() else test_all("--without", "vllm") or int("CI" in os.environ)
 
 
-def test_vllm() -> int:
+def test_all(*options: str) -> int:
+    return run(program("python"), "-m", "tests.levels", *options)
+
+
+def has_vllm() -> bool:
+    """Install vLLM; where that cannot be done its tests are left out at home, and all of them fail with CI set."""
     try:
         install_vllm()
     except SystemExit as failure:
-        if os.environ.get("CI") or failure.code == INTERRUPTED:
+        if failure.code == INTERRUPTED:
             raise
-        say(f"left out: pytest -m '{VLLM_TESTS}'; vLLM for CPUs is not installed ({_reason(failure)}). {VLLM_NEEDS}")
-        return 0
-    say(f"pytest -m '{VLLM_TESTS}' in {VLLM_VENV.name}")
-    return run(VLLM_VENV / "bin" / "python", "-m", "pytest", "-m", VLLM_TESTS)
+        say(f"the tests of vLLM are left out: it is not installed ({_reason(failure)}). {VLLM_NEEDS}")
+        return False
+    return True
 
 
 def _reason(failure: SystemExit) -> str:

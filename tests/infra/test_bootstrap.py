@@ -19,31 +19,48 @@ def fails(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> st
     return failure
 
 
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The options that all levels were run with; they pass."""
+    options: list[str] = []
+
+    def test_all(*given: str) -> int:
+        options.extend(given)
+        return 0
+
+    monkeypatch.setattr(bootstrap, "get_programs", lambda: None)
+    monkeypatch.setattr(bootstrap, "install", lambda _: None)
+    monkeypatch.setattr(bootstrap, "test_all", test_all)
+    return options
+
+
 @pytest.mark.parametrize("fails", FAILURES, indirect=True)
-def test_at_home_the_other_tests_go_on(
-    fails: str | int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_at_home_the_other_levels_go_on_without_vllm(
+    fails: str | int, ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
 
-    assert bootstrap.test_vllm() == 0
+    assert bootstrap.test([]) == 0
 
+    assert ran == ["--without", "vllm"]
     (line,) = capsys.readouterr().err.splitlines()
-    assert "left out: pytest -m 'vllm" in line and str(fails) in line and "x86-64" in line
+    assert "left out" in line and str(fails) in line and "x86-64" in line
 
 
 @pytest.mark.parametrize("fails", FAILURES, indirect=True)
-def test_where_everything_is_tested_it_fails(fails: str | int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_everything_is_tested_missing_vllm_fails_after_the_other_levels(
+    fails: str | int, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CI", "true")
 
-    with pytest.raises(SystemExit) as ended:
-        bootstrap.test_vllm()
-
-    assert ended.value.code == fails
+    assert bootstrap.test([]) == 1
+    assert ran == ["--without", "vllm"]
 
 
 @pytest.mark.parametrize("fails", [bootstrap.INTERRUPTED], indirect=True)
-def test_an_interruption_ends_it(fails: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("fails", "ran")
+def test_an_interruption_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
 
     with pytest.raises(SystemExit):
-        bootstrap.test_vllm()
+        bootstrap.test([])

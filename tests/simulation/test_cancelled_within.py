@@ -12,6 +12,8 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.simulation import Simulation
 from workers.stream.writer import TransactionalWriter, WriterLost
 
+pytestmark = pytest.mark.simulation
+
 LOST_COMMIT = 3  # the first ones go well
 
 

@@ -19,7 +19,7 @@ from workers.stream.completion import Completion
 from workers.stream.solo import Solo
 from workers.stream.writer import TransactionalWriter, place
 
-pytestmark = pytest.mark.usefixtures("quiet")
+pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 
 SLOW, DEADLY = 0, 1  # the number of the record, and of its partition
 SLOWNESS_S, DEADLY_COMES_S, DOUBT_S = 4.0, 2.5, 2.0

@@ -11,7 +11,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulation import Simulation
 
-pytestmark = pytest.mark.usefixtures("quiet")
+pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 
 MOST_SEEDS = 4_000
 OUR_OWN_MISTAKES = ("TypeError", "AttributeError", "NameError")  # a mutant that does not even run shows nothing

@@ -14,6 +14,8 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.seeds import Tally, run_auctions, run_many
 from tests.simulation.simulation import Simulation
 
+pytestmark = pytest.mark.simulation
+
 SEEDS = int(os.environ.get("TESSERA_TEST_SEEDS", "10000"))
 FIRST = int(os.environ.get("TESSERA_TEST_FIRST_SEED", "0"))
 ROOT = Path(__file__).parents[2]
