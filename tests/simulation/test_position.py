@@ -11,7 +11,7 @@ from tests.simulation.mutants import older_position_believed, position_read_with
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulation import Simulation
 
-pytestmark = pytest.mark.usefixtures("quiet")
+pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 
 SEEDS = 60
 BROKER_DEATHS = ((1.2, "broker"), (2.4, "broker"), (4.0, "broker"))

@@ -19,7 +19,7 @@ from tests.simulation.scenario import BUSY_S, Scenario
 from tests.simulation.simulation import Simulation
 from workers.stream.known_auctions import KnownAuctions, Standing
 
-pytestmark = pytest.mark.usefixtures("quiet")
+pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 
 SEEDS = 60
 OLD_ANSWERS = 0.3  # of all answers to where a group stands
