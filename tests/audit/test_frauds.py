@@ -38,7 +38,7 @@ def other_weights(log: Log) -> Log:
     """A little more weight on the chosen candidate than its odds give."""
     weights = list(log.reply.weights)
     weights[int(log.reply.chosen_index or 0)] += 2**40
-    return log.change_reply(weights=tuple(weights))
+    return log.change_reply(weights=tuple(weights), weights_text=tuple(map(str, weights)))
 
 
 def moved_odds(log: Log) -> Log:

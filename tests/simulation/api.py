@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace as Answer
 from typing import Any
 
-from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, RecordListTooLargeError
+from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, PolicyViolationError
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -118,7 +118,7 @@ class Api:
             self._broker.note("produce refused")
             return error.errno, -1, -1
         if self._broker.refuses_batch():
-            return RecordListTooLargeError.errno, -1, -1
+            return PolicyViolationError.errno, -1, -1
         is_new = log.sequence(pid, epoch, batch.base_sequence)
         if not isinstance(is_new, bool):
             return is_new.errno, -1, -1

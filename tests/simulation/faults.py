@@ -69,7 +69,7 @@ class Faults:
         return fault
 
     def refuses_batch(self) -> bool:
-        """Whether the broker refuses this batch for a reason of its own, as it does one that is too large."""
+        """Whether the broker refuses this batch for a policy of its own; a size would be the record's doing."""
         if not self.allowed or self.rng.random() * 1_000 >= REFUSED_BATCHES * self.intensity:
             return False
         self.happened["batch refused"] += 1
