@@ -1,6 +1,5 @@
 """What must hold after every run: each input record has one result, in order, and nobody was told otherwise."""
 
-import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -71,10 +70,10 @@ def attempts(outcome: Outcome, at: tuple[int, int]) -> int:
             completion = read_completion(offset, metadata)
             if at[1] in completion.done or offset > at[1]:
                 break
-            first = next(one for one in itertools.count(offset) if one not in completion.done)
-            if first == at[1] or (
-                first < at[1] and not any((at[0], one) in outcome.inputs for one in range(first, at[1]))
-            ):
+            # The first unfinished record: markers before it, and records that are finished, hold up nobody.
+            numbers = (one for partition, one in outcome.inputs if partition == at[0] and one >= offset)
+            first = min(one for one in numbers if one not in completion.done)
+            if first == at[1]:
                 # with a new first record comes at most one attempt: what is more was somebody else's
                 count += completion.attempts - before[1] if before[0] == first else int(completion.attempts == 1)
             before = first, completion.attempts

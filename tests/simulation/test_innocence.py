@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -11,7 +12,7 @@ import pytest
 from schemas.reasons import DeadLetterReason
 from tests.contracts.test_bus import Asked
 from tests.simulation.answering import Answering
-from tests.simulation.checks import origin, published, reason_of
+from tests.simulation.checks import attempts, origin, published, reason_of
 from tests.simulation.clock import NOBODY
 from tests.simulation.scenario import ASKED, OUTPUTS, PARTITIONS, Answerer, Given, Scenario
 from tests.simulation.simulation import Simulation
@@ -99,3 +100,12 @@ def test_without_turns_the_slow_one_would_be() -> None:
     nobody_waits = {"take": lambda *_: True, "closed_to": lambda *_: False}
     with mock.patch.multiple(Solo, **nobody_waits):
         assert ends()[SLOW] == DeadLetterReason.CRASHED_WORKER.name
+
+
+def test_attempts_count_for_the_first_record_that_is_not_finished_though_markers_lie_before_it() -> None:
+    """Offsets 1 and 2 are markers, 3 and 4 finished early: what is begun at the base 1 is begun at the record 5."""
+    history = [Completion(1, frozenset({3, 4}), attempts) for attempts in (1, 2)] + [Completion(5, frozenset(), 3)]
+    group = SimpleNamespace(offset_history=[(("t", 0), one.base, one.metadata()) for one in history])
+    outcome = SimpleNamespace(group=group, inputs={(0, offset): offset for offset in (3, 4, 5)})
+
+    assert attempts(outcome, (0, 5)) == 3  # type: ignore[arg-type]
