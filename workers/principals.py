@@ -55,7 +55,9 @@ def _stage(spec: StageSpec) -> Principal:
     if needs_keys([spec.name]):  # commits to the day's key by itself, and reads what was committed to
         reads.add(COMMITMENTS.name)
         writes.add(COMMITMENTS.name)
-    own = (Right("Read", "group", spec.group), Right("Write", "transactional-id", f"{spec.group}.", prefixed=True))
+    own = [Right("Read", "group", spec.group), Right("Write", "transactional-id", f"{spec.group}.", prefixed=True)]
+    if spec.remembers is not None:  # how long Kafka keeps what is remembered
+        own.append(Right("DescribeConfigs", "topic", spec.remembers.name))
     purpose = f"`tessera run {spec.name}`" + ("" if spec.watches else ", `dlq send` of what it reads")
     return _principal(spec.name, purpose, (*_read(reads), *_write(writes), *own))
 

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,11 @@ class Log:
         self.topic = Topic(payload, "query_id", FOR_EVER, 1, MEBIBYTE)
         self.clients = Clients(Settings.read(bootstrap_servers=self.kafka))
 
-    async def create(self) -> None:
+    async def create(self, kept_ms: int = -1) -> None:
+        """Its records are deleted by hand alone, or when they are older than this."""
+        configs = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(kept_ms)}
         async with self.clients.cluster() as cluster:
-            await cluster.create([TopicPlan(self.name, 1, 1, {"message.timestamp.type": "LogAppendTime"})])
+            await cluster.create([TopicPlan(self.name, 1, 1, configs)])
 
     async def write(self, names: Iterable[str], *, commit: bool = True, value: bytes | None = None) -> None:
         """In one transaction."""
@@ -206,6 +208,44 @@ async def test_where_nothing_was_ever_deleted_old_queries_are_settled(log: Log, 
     assert store.checkpoint.horizon_ms == 0
     assert await outcome(once, make_scored()) is None
     store.close()
+
+
+@pytest.mark.kafka
+async def test_behind_a_pause_in_the_traffic_what_is_asked_now_is_settled(kafka: str, tmp_path: Path) -> None:
+    """All ids from before the pause were deleted for their age: what is left begins a moment ago."""
+    log = Log(kafka)
+    await log.create(WINDOW.kept_ms)
+    await log.write(["long-ago"])
+    await log.delete_below(1)  # as retention does
+    idle, _ = await restored(log, tmp_path)
+    await log.write(["a"])
+    await log.restore(idle).run(log.clients)
+    anew, _ = await restored(log, tmp_path / "another disk")
+
+    scored, now = make_scored(), datetime.now(UTC)
+    for store in (idle, anew):
+        once = Once(log.topic, store, WINDOW, Placement(log.name, 1))
+        fresh = replace(scored, data=scored.data.model_copy(update={"received_at": now}), recorded_at=now)
+        old = now - WINDOW.length - timedelta(days=1)
+        late = replace(scored, data=scored.data.model_copy(update={"received_at": old}), recorded_at=now)
+        assert await outcome(once, late) is DeadLetterReason.EXPIRED
+        assert await outcome(once, fresh) is None
+        store.close()
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_forgets_early_settles_only_what_it_would_know(kafka: str, tmp_path: Path) -> None:
+    log = Log(kafka)
+    kept = WINDOW.length + timedelta(days=1)
+    await log.create(kept // timedelta(milliseconds=1))
+    await log.write(["long-ago"])
+    await log.delete_below(1)
+    for after in ("nothing", "one"):
+        store, _ = await restored(log, tmp_path / after)
+        forgotten = datetime.now(UTC) - kept
+        assert abs(datetime.fromtimestamp(store.checkpoint.horizon_ms / 1_000, UTC) - forgotten) < timedelta(minutes=5)
+        store.close()
+        await log.write(["a"])
 
 
 @pytest.mark.kafka

@@ -5,12 +5,12 @@ costs a third (decision 0014). What is aborted and what is a marker is told by a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
-from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
 from workers.errors import BrokerError
@@ -18,8 +18,11 @@ from workers.stream.batches import FetchedBatches
 from workers.stream.cluster import Cluster
 from workers.stream.reading import SILENCE_S
 
+T = TypeVar("T")
+
 FETCH_BYTES = 4 * 1024**2
 FETCH_WAIT_MS = 500
+POLICY, KEPT, MOST_BYTES = "cleanup.policy", "retention.ms", "retention.bytes"
 ABORTED_IN_V11 = 2  # behind the last stable offset and the log's start; before the preferred replica and the batches
 
 
@@ -46,14 +49,40 @@ class Changelog:
         self._cluster, self._place, self._leader = cluster, place, -1
 
     async def edge(self, edge: int) -> int:
-        """As `Cluster.offsets`: where it begins or ends, or the first record of a time."""
+        """As `Cluster.offsets`: where it begins or ends, or the first record of a time.
+
+        BrokerError: nobody has led the partition for SILENCE_S.
+        """
 
         async def attempt() -> int:
             partitions = (await self._cluster.partitions())[self._place.topic]
             mine = [partition for partition in partitions if partition.number == self._place.partition]
             return (await self._cluster.offsets(self._place.topic, mine, edge))[self._place.partition]
 
-        return await self._cluster.insist(attempt)
+        return await self._told(attempt)
+
+    async def kept_ms(self) -> int | None:
+        """How old a record is, at the least, when Kafka deletes it. None: size or somebody's hand may have done it
+        before, or this user may not see the topic's settings.
+        """
+        topic, names = self._place.topic, [POLICY, KEPT, MOST_BYTES]
+        try:
+            found = (await self._told(lambda: self._cluster.configs([topic], names)))[topic]
+        except TopicAuthorizationFailedError:
+            return None
+        kept_ms = int(found[KEPT])
+        is_by_age = "delete" in found[POLICY].split(",") and int(found[MOST_BYTES]) < 0 <= kept_ms
+        return kept_ms if is_by_age else None
+
+    async def _told(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                return await self._cluster.insist(attempt)
+        except TimeoutError:
+            raise BrokerError(
+                f"Kafka has not told of {self._place.topic} partition {self._place.partition} for {SILENCE_S:g} s: "
+                f"{self._cluster.trouble}"
+            ) from None
 
     async def records(self, begin: int, end: int) -> AsyncIterator[Sequence[Entry]]:
         """The committed records from `begin` to `end`, an answer at a time; the next is fetched meanwhile.

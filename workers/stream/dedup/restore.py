@@ -73,16 +73,30 @@ class Restore:
     async def _read_window(self, changelog: Changelog, begin: int, end: int) -> None:
         """Read what the window needs, or what is left of it, into an empty store."""
         self.store.clear()
-        since_ms = self._now_ms() - self._window.kept_ms
+        now_ms = self._now_ms()
+        since_ms = now_ms - self._window.kept_ms
         first_since = await changelog.edge(since_ms)
         start = max(begin, end if first_since == -1 else first_since)
         if start == 0:
             since_ms = 0  # all that ever was
+        is_trimmed = start == begin > 0
+        kept_ms = await changelog.kept_ms() if is_trimmed else None
+        since_ms = since_ms if kept_ms is None else max(since_ms, now_ms - kept_ms)
         self.store.put((), Checkpoint(horizon_ms=since_ms))
         async for records in changelog.records(start, end):
-            if self.store.checkpoint.anchor is None and start == begin > 0:
-                since_ms = max([since_ms, *(record.timestamp for record in records[:1])])  # Kafka may have deleted more
+            if is_trimmed and records:
+                since_ms = max(since_ms, self._deleted_ms(records, kept_ms))
             self._take(records, since_ms)
+
+    def _deleted_ms(self, records: Sequence[Entry], kept_ms: int | None) -> int:
+        """Until when, by the broker's clock, Kafka may have deleted what was before these records.
+
+        Where only age deletes, not until the first of them: behind a pause in the traffic that would be a moment ago,
+        and every query would be taken for one that may have been settled before.
+        """
+        if kept_ms is not None:
+            return records[-1].timestamp - kept_ms
+        return records[0].timestamp if self.store.checkpoint.anchor is None else 0
 
     def _take(self, records: Sequence[Entry], horizon_ms: int = 0) -> None:
         if not records:
