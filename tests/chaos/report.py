@@ -38,6 +38,8 @@ UNPLANNED = {
 
 
 SHORT = "faults_happened:"  # the checker's word for a fault that came less often than planned
+MONEY = ("no_duplicates:", "bills_recomputed:", "sums_agree:", "draws_recomputed:")  # the invariants that bills rest on
+EXAMPLES = 3  # of each invariant in each round; rounds.jsonl has more
 
 
 def findings_of(rounds: Rounds) -> list[str]:
@@ -67,7 +69,7 @@ def report(rounds: Rounds, command: str) -> str:
 
 def _head(rounds: Rounds, command: str, findings: Sequence[str]) -> str:
     records = sum(one["auctions"] for one in rounds)
-    verdict = "nothing lost, doubled or wrong" if not findings else f"{len(findings)} findings, see below"
+    verdict = _verdict(rounds, findings)
     return f"""# Chaos campaign
 
 Written by `{command}`.
@@ -81,6 +83,14 @@ Written by `{command}`.
 static membership: {_all(rounds, "campaign_is_static")}; session 3 s; null engine, 4 candidates, 2 advertisers
 * {sum(one["took_s"] for one in rounds) / 60:,.0f} minutes in all
 """
+
+
+def _verdict(rounds: Rounds, findings: Sequence[str]) -> str:
+    if not findings:
+        return "nothing lost, doubled or wrong"
+    billed = sum(text.startswith(MONEY) for _, text in _found(rounds))
+    about_money = f"{billed} findings about bills" if billed else "no bill doubled or wrong"
+    return f"{about_money}; {len(findings)} findings in all, see below"
 
 
 def _table(rounds: Rounds) -> str:
@@ -121,8 +131,20 @@ def _findings(rounds: Rounds, findings: Sequence[str]) -> str:
         for at, text in _found(rounds)
         if text.startswith(SHORT)
     ]
-    findings = [*findings, *short]
-    return "## Findings\n\n" + ("\n".join(f"* {text}" for text in findings) if findings else "None.") + "\n"
+    rows = [*_shortened(findings), *short]
+    return "## Findings\n\n" + ("\n".join(f"* {text}" for text in rows) if rows else "None.") + "\n"
+
+
+def _shortened(findings: Sequence[str]) -> list[str]:
+    """A few of each kind in each round, and how many more there are."""
+    kinds: dict[str, list[str]] = {}
+    for text in findings:
+        kinds.setdefault(":".join(text.split(":")[:2]), []).append(text)
+    return [row for kind, of_it in kinds.items() for row in (*of_it[:EXAMPLES], *_more(kind, len(of_it) - EXAMPLES))]
+
+
+def _more(kind: str, count: int) -> list[str]:
+    return [f"{kind}: {count} more"] if count > 0 else []
 
 
 def _rounds(rounds: Rounds) -> str:
