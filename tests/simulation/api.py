@@ -4,7 +4,13 @@ from collections.abc import Callable
 from types import SimpleNamespace as Answer
 from typing import Any
 
-from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, PolicyViolationError
+from aiokafka.errors import (
+    CoordinatorLoadInProgressError,
+    KafkaError,
+    PolicyViolationError,
+    TopicAuthorizationFailedError,
+)
+from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -44,6 +50,7 @@ class Api:
             OffsetRequest: self._edges,
             MetadataRequest: self._metadata,
             FetchRequest: self._fetch,
+            DescribeConfigsRequest: self._configs,
             FindCoordinatorRequest: lambda _: Answer(error_code=0, coordinator_id=0),
         }
 
@@ -75,6 +82,10 @@ class Api:
         ((topic, numbers),) = request._topics
         rows = [(number, 0, -1, self._broker.logs[topic][number].edge(edge)) for number, edge in numbers]
         return Answer(topics=[(topic, rows)])
+
+    def _configs(self, _: Any) -> Any:
+        """Nobody may see them, and nothing is deleted."""
+        return Answer(resources=[(TopicAuthorizationFailedError.errno, "", 2, "", [])])
 
     def _fetch(self, request: Any) -> Any:
         """Of one partition, raw, committed records only."""

@@ -234,6 +234,23 @@ async def test_behind_a_pause_in_the_traffic_what_is_asked_now_is_settled(kafka:
 
 
 @pytest.mark.kafka
+async def test_a_copy_of_a_memory_that_had_forgotten_knows_no_more_than_that_one(kafka: str, tmp_path: Path) -> None:
+    """A restored cluster's topics begin at offset 0; its scored events reach back for months."""
+    copy = Log(kafka)
+    await copy.create(WINDOW.kept_ms)
+    await copy.write(["copied"])
+    store, _ = await restored(copy, tmp_path)
+    once = Once(copy.topic, store, WINDOW, Placement(copy.name, 1))
+
+    now = datetime.now(UTC)
+    scored, long_ago = make_scored(), now - timedelta(days=60)
+    billed_then = replace(scored, data=scored.data.model_copy(update={"received_at": long_ago}), recorded_at=now)
+
+    assert await outcome(once, billed_then) is DeadLetterReason.EXPIRED
+    store.close()
+
+
+@pytest.mark.kafka
 async def test_a_topic_that_forgets_early_settles_only_what_it_would_know(kafka: str, tmp_path: Path) -> None:
     log = Log(kafka)
     kept = WINDOW.length + timedelta(days=1)

@@ -77,26 +77,27 @@ class Restore:
         since_ms = now_ms - self._window.kept_ms
         first_since = await changelog.edge(since_ms)
         start = max(begin, end if first_since == -1 else first_since)
-        if start == 0:
+        kept_ms = await changelog.kept_ms() if start == begin else None
+        if kept_ms is not None:
+            since_ms = max(since_ms, now_ms - kept_ms)
+        elif start == 0:
             since_ms = 0  # all that ever was
-        is_trimmed = start == begin > 0
-        kept_ms = await changelog.kept_ms() if is_trimmed else None
-        since_ms = since_ms if kept_ms is None else max(since_ms, now_ms - kept_ms)
         self.store.put((), Checkpoint(horizon_ms=since_ms))
         async for records in changelog.records(start, end):
-            if is_trimmed and records:
-                since_ms = max(since_ms, self._deleted_ms(records, kept_ms))
+            if start == begin and records:
+                since_ms = max(since_ms, self._deleted_ms(records, begin, kept_ms))
             self._take(records, since_ms)
 
-    def _deleted_ms(self, records: Sequence[Entry], kept_ms: int | None) -> int:
+    def _deleted_ms(self, records: Sequence[Entry], begin: int, kept_ms: int | None) -> int:
         """Until when, by the broker's clock, Kafka may have deleted what was before these records.
 
         Where only age deletes, not until the first of them: behind a pause in the traffic that would be a moment ago,
-        and every query would be taken for one that may have been settled before.
+        and every query would be taken for one that may have been settled before. It holds for a topic that begins at
+        offset 0, too: it may be a copy, of what another one had not deleted by then.
         """
         if kept_ms is not None:
             return records[-1].timestamp - kept_ms
-        return records[0].timestamp if self.store.checkpoint.anchor is None else 0
+        return records[0].timestamp if begin > 0 and self.store.checkpoint.anchor is None else 0
 
     def _take(self, records: Sequence[Entry], horizon_ms: int = 0) -> None:
         if not records:
