@@ -107,6 +107,14 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert "(3,616 more bytes; --value FILE writes them all)" in shown
 
 
+def test_a_long_key_is_cut_and_says_so() -> None:
+    letter = letter_of(b"{}", b"k" * 100_000)
+
+    assert len(letter_view.row(letter).query_id) == letter_view.MESSAGE_CHARACTERS
+    assert "k" * 16_384 in whole(letter) and "k" * 16_385 not in whole(letter)
+    assert "(83,616 more characters)" in whole(letter)
+
+
 def test_bytes_that_are_not_those_refused_are_said_not_to_be() -> None:
     letter = letter_of(b"{}")
     changed = Letter(Record(DLQ, b"q", b"[]", letter.record.headers))

@@ -278,6 +278,15 @@ def test_a_record_replayed_after_its_id_was_forgotten_has_no_second_end(log: lis
     assert broken(verified([*log, refused(DeadLetterReason.BAD_EPOCH)])) == [1]
 
 
+def test_a_query_id_that_names_half_of_a_character_ends_in_its_letter(log: list[Record]) -> None:
+    asks = of(log, QUERIES.name)[0]
+    query = replace(asks, key=None, value=b'{"query_id": "\\ud800"}', offset=900)
+    refusal = dead_letter(query, "generation", DeadLetterReason.BAD_SCHEMA, "no text")
+    letter = replace(query, topic=refusal.topic, headers=refusal.headers, offset=50)
+
+    assert broken(verified([*log, query, letter])) == []
+
+
 def test_auctions_that_were_generated_and_scored_twice_are_waste_that_is_counted(log: list[Record]) -> None:
     candidates, scored = of(log, GENERATED.name)[1], of(log, SCORED.name)[1]
     again = edited(

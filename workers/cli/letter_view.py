@@ -41,7 +41,7 @@ def row(letter: Letter) -> Row:
         stage=visible(letter.stage or "?"),
         reason=visible(f"{letter.reason or '?'} {letter.code}"),
         source=visible(str(letter.source or "?")),
-        query_id=visible(letter.query_id or ""),
+        query_id=visible(_shortened(letter.query_id or "")),
         size_bytes=len(letter.record.value or b""),
         redrives=letter.redrives,
         message=visible(_shortened(letter.message)),
@@ -106,7 +106,9 @@ def _shown(value: bytes | None) -> str:
     if value is None:
         return "(none)"
     try:
-        return visible(value.decode())
+        text = value.decode()
+        rest = f" ({len(text) - SHOWN_CHARACTERS:,} more characters)" if len(text) > SHOWN_CHARACTERS else ""
+        return visible(text[:SHOWN_CHARACTERS]) + rest
     except UnicodeDecodeError:
         return f"(not UTF-8) {value[:DUMPED_BYTES].hex(' ')}"
 

@@ -21,13 +21,13 @@ def place_of(record: Record) -> Place:
 
 
 def auction_of_query(record: Record) -> str | None:
-    """The id that the auction of a query record must have; None where its key cannot name a query."""
+    """The id that the auction of a query record must have; None where its key or value cannot name a query."""
+    origin = record.origin
     try:
         subject = _declared(record.value) if record.key is None else record.key.decode()
-    except UnicodeDecodeError:
+        return derive("auction", *origin, subject or derive("query", *origin)[:32])
+    except UnicodeError:  # the key is not UTF-8, or the value names half of a character (JSON's \ud800)
         return None
-    origin = record.origin
-    return derive("auction", *origin, subject or derive("query", *origin)[:32])
 
 
 def auction_in(value: bytes | None) -> str | None:
