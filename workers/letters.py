@@ -120,6 +120,11 @@ class Letter:
         return Place(self._said("dlq.topic"), partition, offset)
 
     @property
+    def timestamp(self) -> str:
+        """The refused record's, ms since 1970."""
+        return self._said("dlq.timestamp")
+
+    @property
     def original_headers(self) -> Headers:
         return tuple(pair for pair in self.record.headers if not pair[0].startswith(PREFIX))
 

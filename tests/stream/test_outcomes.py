@@ -84,6 +84,8 @@ def test_an_outcome_is_told_by_what_it_follows_from_by_a_letter_or_by_a_digest()
     outcomes.add(Record(letter.topic, letter.key, letter.value, letter.headers))
 
     assert [outcomes.has(record, SCORED) for record in scored] == [True, True, True, False]
+    # A topic that was begun anew, or a copy on another cluster, has another record in the letter's place
+    assert not outcomes.has(replace(scored[2], value=b"?", timestamp_ms=scored[2].timestamp_ms + 1), SCORED)
 
 
 def memory_record(of: Record, headers: dict[str, str]) -> Record:

@@ -44,13 +44,14 @@ class Outcomes:
     """What a stage has published. Memory holds 36 to 72 bytes for each output, and the place of each dead letter."""
 
     _events: KnownIds = field(default_factory=KnownIds)  # what outputs follow from: with the query, or by digest
-    _refused: set[Place] = field(default_factory=set)
+    _refused: set[tuple[Place, str]] = field(default_factory=set)  # with their stamps: a topic may have begun anew
 
     def add(self, record: Record) -> None:
         """Take in an output."""
         said = {name: value.decode(errors="replace") for name, value in record.headers if value}
-        if source := Letter(record).source:
-            self._refused.add(source)
+        letter = Letter(record)
+        if source := letter.source:
+            self._refused.add((source, letter.timestamp))
         elif "ce_causationid" in said:
             self._events.add(_named(said["ce_causationid"], said.get("ce_correlationid", "")), "")
         elif record.topic == SETTLED_QUERIES.name:  # written back without headers: infra/partitions.md
@@ -58,7 +59,7 @@ class Outcomes:
 
     def has(self, record: Record, topic: Topic) -> bool:
         """Whether an outcome of this input record is there."""
-        if Place(record.topic, record.partition, record.offset) in self._refused:
+        if (Place(record.topic, record.partition, record.offset), str(record.timestamp_ms)) in self._refused:
             return True
         try:
             event = from_record(record, topic)
