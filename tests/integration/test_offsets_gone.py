@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 
-from schemas.topics import CHARGED, GENERATED, SETTLED
+from schemas.topics import CHARGED, GENERATED, SETTLED, SETTLED_QUERIES
 from tests.integration.test_kill import query
 from tests.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, of, produce, until_no_transaction
 from tests.worker_process import WorkerProcess, tessera, worker
@@ -98,3 +98,14 @@ def test_whatever_is_chosen_no_auction_is_settled_or_billed_again(kafka_of_its_o
             reader.rest(2.0)
         assert len(of(reader.messages, GENERATED.name)) == len(of(before, GENERATED.name)) + 1
         assert len(of(reader.messages, *DEAD_LETTERS)) == len(of(before, *DEAD_LETTERS))
+
+        # When the memory of what is settled is gone as well, then nothing is worked on again, and doctor says so
+        forget_offsets(kafka)
+        admin = AdminClient({"bootstrap.servers": kafka})
+        admin.delete_topics([SETTLED_QUERIES.name])[SETTLED_QUERIES.name].result(30)
+        lost = tessera("topics", "create", "--begin", "earliest", kafka=kafka, **settings)
+        assert lost.returncode == 2 and b"the memory of what is settled is gone" in lost.stderr, lost.stderr
+        assert b"the memory of what is settled is gone" in b" ".join(
+            tessera("doctor", "--kafka", "--json", kafka=kafka, **settings).stdout.split()
+        )
+        assert tessera("topics", "create", "--begin", "latest", kafka=kafka, **settings).returncode == 0

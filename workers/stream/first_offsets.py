@@ -11,6 +11,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
+from schemas.topics import SETTLED, SETTLED_QUERIES
 from workers.errors import BrokerError, OffsetsUndecided
 from workers.pipeline import STAGES, StageSpec
 from workers.settings import Settings
@@ -32,6 +33,12 @@ Say where these stages go on; no choice bills a query twice, as settlement publi
   --begin earliest            everything that is stored once more. Generation and scoring compute it all again; what was
                               refused becomes a dead letter again, and so do queries older than settlement remembers
   --begin latest              only what comes from now on. What waits gets neither a reply nor a dead letter"""
+
+MEMORY_IS_LOST = f"""\
+{SETTLED_QUERIES.name} is empty, and {SETTLED.name} is not: the memory of what is settled is gone, so
+settlement would bill what is stored a second time. Only "--begin latest" is taken. Restore that topic from a copy first
+(infra/partitions.md says how it is written). Where there is no copy, "--begin latest" bills nothing again, as long as
+producers send nothing again that was settled; what waits then gets neither a reply nor a dead letter"""
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,15 @@ async def initialise_offsets(
 
     It is the start of the partition where nothing is stored, or the group's stage has never published anything; else
     what `begin` says. One that exists is never moved. OffsetsUndecided: `begin` is needed and not given; the others
-    are set. BrokerError: no broker answers, the topic is missing, or the group has running workers.
+    are set; or the memory of what is settled is gone. BrokerError: no broker answers, the topic is missing, or the
+    group has running workers.
     """
     clients = Clients(settings)
     async with clients.cluster() as cluster:
         blanks = [await _blank(cluster, group, topic) for group, topic in groups.items()]
         counts = [len(await offsets(cluster, blank.topic, EARLIEST)) for blank in blanks]
+        if begin != "latest" and any(blank.undecided for blank in blanks) and await memory_is_lost(cluster):
+            raise OffsetsUndecided("\n".join([MEMORY_IS_LOST, *(line for blank in blanks for line in blank.said())]))
     targets = [await _targets(clients, blank, begin) for blank in blanks]
     async with clients.cluster() as cluster:
         for blank, completions in zip(blanks, targets, strict=True):
@@ -121,6 +131,12 @@ async def _blank(cluster: Cluster, group: str, topic: str) -> Blank:
         frozenset(untouched),
         written,
     )
+
+
+async def memory_is_lost(cluster: Cluster) -> bool:
+    """Whether queries have been settled, and their memory has never held a record: both are written together."""
+    settled, remembered = [await offsets(cluster, topic.name, LATEST) for topic in (SETTLED, SETTLED_QUERIES)]
+    return any(settled.values()) and not any(remembered.values())
 
 
 def _spec_of(group: str) -> StageSpec | None:

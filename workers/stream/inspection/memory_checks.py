@@ -1,9 +1,10 @@
 """Checks of what settlement remembers."""
 
-from schemas.topics import SETTLED_QUERIES
+from schemas.topics import SETTLED, SETTLED_QUERIES
 from workers.diagnosis import State
 from workers.errors import AccessDenied, Misplaced
 from workers.stream.clients import Clients
+from workers.stream.first_offsets import MEMORY_IS_LOST, memory_is_lost
 from workers.stream.inspection.inspected import CREATE, Findings, Inspected
 from workers.stream.samples import check_placement
 
@@ -18,4 +19,6 @@ async def remembered_ids(kafka: Inspected) -> Findings:
         return State.FAILED, str(error), "settlement does not start; infra/partitions.md says what to do"
     except AccessDenied as error:
         return State.UNKNOWN, "this user may not read them", str(error)
+    if SETTLED.name in kafka.present and await memory_is_lost(kafka.cluster):
+        return State.FAILED, MEMORY_IS_LOST, "stop settlement until the topic is restored"
     return State.OK, f"the oldest {looked_at} lie in their partitions", ""
