@@ -225,7 +225,7 @@ def test_a_stage_needs_each_of_its_rights(
     finally:
         asyncio.run(kafka.change(grant, principal.name, right))
     # Then it ends with a sentence about that right
-    doing = {"Read": "read", "Write": "write to"}[right.operation] if right.resource == "topic" else "use"
+    doing = {"Read": "read", "Write": "write to"}.get(right.operation, "use") if right.resource == "topic" else "use"
     assert f"user {principal.name} {doing}" in line and right.name in line and "tessera principals show" in line
 
 

@@ -4,12 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace as Answer
 from typing import Any
 
-from aiokafka.errors import (
-    CoordinatorLoadInProgressError,
-    KafkaError,
-    PolicyViolationError,
-    TopicAuthorizationFailedError,
-)
+from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, PolicyViolationError
 from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
@@ -83,9 +78,11 @@ class Api:
         rows = [(number, 0, -1, self._broker.logs[topic][number].edge(edge)) for number, edge in numbers]
         return Answer(topics=[(topic, rows)])
 
-    def _configs(self, _: Any) -> Any:
-        """Nobody may see them, and nothing is deleted."""
-        return Answer(resources=[(TopicAuthorizationFailedError.errno, "", 2, "", [])])
+    def _configs(self, request: Any) -> Any:
+        """Nothing is ever deleted."""
+        ((_, topic, names),) = request._resources
+        kept = {"cleanup.policy": "compact"}
+        return Answer(resources=[(0, "", 2, topic, [(name, kept.get(name, "-1")) for name in names])])
 
     def _fetch(self, request: Any) -> Any:
         """Of one partition, raw, committed records only."""

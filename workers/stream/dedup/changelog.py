@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
-from aiokafka.errors import KafkaError, LeaderNotAvailableError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
 from workers.errors import BrokerError
@@ -63,13 +63,10 @@ class Changelog:
 
     async def kept_ms(self) -> int | None:
         """How old a record is, at the least, when Kafka deletes it. None: size or somebody's hand may have done it
-        before, or this user may not see the topic's settings.
+        before. TopicAuthorizationFailedError: this user may not see the topic's settings.
         """
         topic, names = self._place.topic, [POLICY, KEPT, MOST_BYTES]
-        try:
-            found = (await self._told(lambda: self._cluster.configs([topic], names)))[topic]
-        except TopicAuthorizationFailedError:
-            return None
+        found = (await self._told(lambda: self._cluster.configs([topic], names)))[topic]
         kept_ms = int(found[KEPT])
         is_by_age = "delete" in found[POLICY].split(",") and int(found[MOST_BYTES]) < 0 <= kept_ms
         return kept_ms if is_by_age else None
