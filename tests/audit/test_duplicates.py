@@ -201,3 +201,54 @@ def test_the_receipt_of_an_auction_scored_twice_is_of_the_event_that_was_settled
 
     for order in (given, given[::-1]):
         assert read_lines(order, "query-1", "log").sale(()).scored.data == FIRST.scored
+
+
+def at(letter: Record, offset: int) -> Record:
+    """The letter of the same bytes at another place of the scored topic."""
+    return replace(
+        letter, headers=(*((k, v) for k, v in letter.headers if k != "dlq.offset"), ("dlq.offset", b"%d" % offset))
+    )
+
+
+REFUSED, DUPLICATED = letter(FIRST, DeadLetterReason.BAD_EPOCH), letter(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("refused", "again"),
+    [(REFUSED, REFUSED), (DUPLICATED, DUPLICATED), (DUPLICATED, at(DUPLICATED, 9))],
+    ids=["one record", "one duplicate", "a duplicate that was scored again"],
+)
+def test_a_scored_event_that_is_refused_again_for_the_same_reason_is_counted(refused: Record, again: Record) -> None:
+    scored = lines([FIRST.scored])
+
+    found, notes = judged(sent_again(FIRST, redriven=False), refused, again, again)
+    assert (found, notes["refused_again"]) == ([], 2)
+    for order in ([refused, again, scored], [scored, refused, again], [refused, scored, again]):
+        given = [line for one in order for line in (one if isinstance(one, list) else [dead_letter_line(one)])]
+        assert verdict(*given)[0] == []
+
+
+@pytest.mark.parametrize("again", [DUPLICATED, at(REFUSED, 9)], ids=["another reason", "another place"])
+def test_another_letter_for_a_refused_event_is_a_second_end(again: Record) -> None:
+    found, notes = judged(sent_again(FIRST, redriven=False), REFUSED, again)
+
+    assert (found, notes.get("refused_again", 0)) == ([Kind.SECOND_TERMINAL], 0)
+
+
+def test_the_letter_of_an_event_that_was_settled_is_found_each_time() -> None:
+    for refused in (REFUSED, DUPLICATED):
+        assert verdict(*lines(FIRST.payloads()), *[dead_letter_line(refused)] * 2)[0] == [Kind.SECOND_TERMINAL] * 2
+
+
+def test_an_event_that_was_scored_again_and_refused_twice_for_that_is_waste() -> None:
+    again = dead_letter_line(letter(AGAIN))
+
+    assert verdict(*lines(FIRST.payloads()), *lines([AGAIN.scored]), again, again) == ONE_AUCTION
+
+
+def test_what_was_redriven_and_settled_may_be_refused_again_where_it_lay_first_and_nowhere_else() -> None:
+    settled = [make_record(envelop(payload)) for payload in (*FIRST.before, FIRST.reply, *FIRST.bills)]
+    log = [sent_again(FIRST, redriven=False), REFUSED, sent_again(FIRST), *settled]
+
+    assert judged(*log, REFUSED)[0] == []
+    assert judged(*log, at(REFUSED, 9))[0] == [Kind.SECOND_TERMINAL]

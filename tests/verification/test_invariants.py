@@ -90,6 +90,20 @@ def invented(log: Sequence[Record]) -> list[Record]:
     return without(log, lost)
 
 
+def other_reason(refused: Record) -> Record:
+    """The letter with a reason that its record was not refused for."""
+    reason = DeadLetterReason.BAD_HEADERS
+    changed = replace(refused, **with_header(refused, "dlq.reason", reason.name))
+    return replace(changed, **with_header(changed, "dlq.code", str(int(reason))))
+
+
+def beside_its_reply(log: Sequence[Record]) -> Record:
+    """A letter for a scored event that was settled, on settlement's dead-letter topic."""
+    scored = of(log, SCORED.name)[1]
+    refusal = dead_letter(scored, "settlement", DeadLetterReason.BAD_EPOCH, "made up")
+    return replace(scored, topic=refusal.topic, value=refusal.value, headers=refusal.headers)
+
+
 def swapped(log: Sequence[Record]) -> list[Record]:
     """Two replies that changed places in their topic."""
     first, second = settled(log, 1), settled(log, 2)
@@ -109,8 +123,13 @@ EDITS: dict[str, tuple[int, Edit]] = {
         1,
         lambda log: [one for one in log if one.topic == QUERIES.name or b'"q3"' not in (one.value or b"")],
     ),
-    "a letter twice": (1, lambda log: appended(log, letter(log, "EXPIRED"))),
-    "a letter of a duplicate twice": (1, lambda log: appended(log, letter(log, "DUPLICATE_QUERY"))),
+    "a second letter with another reason": (1, lambda log: appended(log, other_reason(letter(log, "EXPIRED")))),
+    "a second letter of a duplicate with another reason": (
+        1,
+        lambda log: appended(log, other_reason(letter(log, "DUPLICATE_QUERY"))),
+    ),
+    "a letter beside a reply": (1, lambda log: appended(log, beside_its_reply(log))),
+    "a letter beside a reply twice": (1, lambda log: appended(log, *[beside_its_reply(log)] * 2)),
     "a charge that no reply names": (1, unnamed_charge),
     "a reply twice": (2, lambda log: appended(log, settled(log))),
     "a charge twice": (2, lambda log: appended(log, charges_of_one(log)[0])),
@@ -300,6 +319,41 @@ def test_auctions_that_were_generated_and_scored_twice_are_waste_that_is_counted
         report = verified(records)
         assert broken(report) == []
         assert row(report, 2).counts == {"generated again": 1, "scored again": 2, "repeats refused": 1}
-    # Then a second letter for it is one too many, and one with another key is none for it
-    assert broken(verified([*doubled, letter, replace(letter, offset=51)])) == [1]
+    # Read again, it is refused again; for another reason that is one too many, and one with another key is none for it
+    assert broken(verified([*doubled, letter, replace(letter, offset=51)])) == []
+    assert broken(verified([*doubled, letter, other_reason(replace(letter, offset=51))])) == [1]
     assert broken(verified([*doubled, replace(letter, key=b"someone")])) == [9]
+
+
+@pytest.mark.parametrize("reason", ["EXPIRED", "BAD_JSON", "BAD_KEY", "DUPLICATE_QUERY"])
+def test_a_record_that_is_refused_again_for_the_same_reason_is_waste_that_is_counted(
+    log: list[Record], reason: str
+) -> None:
+    """Its stage's position went back: decision 0006."""
+    doubled = appended(log, letter(log, reason), letter(log, reason))
+
+    letters_first = sorted(doubled, key=lambda one: not one.topic.endswith(".dlq"))
+
+    for records in (doubled, letters_first):
+        report = verified(records, plan=asked())
+        assert broken(report) == []
+        assert row(report, 2).counts["refused again"] == 2
+    other = edited(doubled, doubled[-1], value=b"{}")
+    assert {1, 9} <= set(broken(verified(other)))
+
+
+def refused_at(log: Sequence[Record], *offsets: int) -> list[Record]:
+    """Letters for scored events at these offsets, in this order, which nothing else came of."""
+    scored = replace(of(log, SCORED.name)[0], key=b"x", value=b"no event")
+    read, letters = [replace(scored, offset=offset) for offset in sorted({*offsets})], []
+    for at, offset in enumerate(offsets):
+        refusal = dead_letter(replace(scored, offset=offset), "settlement", DeadLetterReason.BAD_JSON, "no event")
+        letters.append(
+            replace(scored, topic=refusal.topic, value=refusal.value, headers=refusal.headers, offset=70 + at)
+        )
+    return [*log, *read, *letters]
+
+
+def test_letters_that_come_again_are_not_out_of_order_and_others_still_are(log: list[Record]) -> None:
+    assert broken(verified(refused_at(log, 40, 41, 40, 41, 42))) == []
+    assert broken(verified(refused_at(log, 40, 42, 40, 41, 42))) == [7]

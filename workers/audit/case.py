@@ -6,6 +6,7 @@ from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
 from workers.audit.examination import Reply
 from workers.audit.logged import Auction
+from workers.audit.reading import Refusal
 
 
 @dataclass(slots=True)
@@ -17,6 +18,7 @@ class Open:
     reply: Reply | None = None
     refused: set[str] = field(default_factory=set)  # digests of scored events that are dead letters
     why_refused: str = ""  # of the last of them
+    letters: set[Refusal] = field(default_factory=set)
     bills: dict[str, AdvertiserCharged] = field(default_factory=dict)  # by charge id
     newest: int = 0
 
@@ -44,11 +46,12 @@ class Open:
         if auction.digest not in self.refused:
             self.events.setdefault(auction.digest, auction)
 
-    def refuse(self, digest: str, why: str) -> None:
+    def refuse(self, letter: Refusal) -> None:
         """The dead letter of a scored event."""
-        self.refused.add(digest)
-        self.why_refused = why
-        self.events.pop(digest, None)
+        self.refused.add(letter.sha256)
+        self.letters.add(letter)
+        self.why_refused = letter.reason
+        self.events.pop(letter.sha256, None)
 
     def redrive(self, digest: str) -> None:
         """The scored event was sent through again: its letter is not its end."""
@@ -59,6 +62,10 @@ class Open:
         event = self.settled_from
         return self.reply is not None and event is not None and event.digest == digest
 
+    def has_ended(self, digest: str) -> bool:
+        """Whether this scored event has its end: a dead letter, or the reply."""
+        return digest in self.refused or self.has_reply_from(digest)
+
     def was_refused(self, settled: ReplySettled) -> bool:
         """Whether a reply is one to a scored event that is a dead letter."""
         named = _named(settled)
@@ -67,7 +74,7 @@ class Open:
     def closed(self) -> "Closed":
         event = self.settled_from
         ended = self.refused | ({event.digest} if event else set())
-        return Closed(frozenset(self.bills), ended, self.reply is not None, self.why_refused)
+        return Closed(frozenset(self.bills), ended, self.reply is not None, self.why_refused, self.letters)
 
 
 @dataclass(slots=True)
@@ -78,10 +85,23 @@ class Closed:
     ended: set[str]  # digests
     replied: bool
     why_refused: str
+    letters: set[Refusal]
+
+    def has_ended(self, digest: str) -> bool:
+        return digest in self.ended
+
+    def has_reply_from(self, digest: str) -> bool:
+        """Whether the auction has a reply; from which scored event is not kept."""
+        return self.replied and digest in self.ended
+
+    def refuse(self, letter: Refusal) -> None:
+        """The dead letter of one more scored event."""
+        self.ended.add(letter.sha256)
+        self.letters.add(letter)
 
     def reopened(self) -> Open:
         """The auction, where it ended in a dead letter that is sent through again."""
-        return Open(scored=1, refused=self.ended, why_refused=self.why_refused)
+        return Open(scored=1, refused=self.ended, why_refused=self.why_refused, letters=self.letters)
 
 
 def _named(settled: ReplySettled) -> str | None:

@@ -5,7 +5,8 @@ twice is taken for a second one if its auction closed among these; later for a r
 discrepancy as well: a second settled event for UNKNOWN_AUCTION, a second bill for EXTRA_CHARGE.
 
 An auction may have been scored more than once, when a position upstream went back. As long as it has one reply and one
-set of bills, from the first scored event that was not refused, that is waste: it is counted, and no discrepancy.
+set of bills, from the first scored event that was not refused, that is waste: it is counted, and no discrepancy. So
+is a dead letter that says the same as an earlier one, when settlement's position went back.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from workers.audit.examination import Reply, examine
 from workers.audit.findings import Finding, Invariant, Kind, Tally
 from workers.audit.keys import Keys
 from workers.audit.logged import read_scored
-from workers.audit.reading import DUPLICATE, EXPIRED, Entry
+from workers.audit.reading import DUPLICATE, EXPIRED, Entry, Refusal
 
 CLOSED = 4_096
 RIGHT = {Kind.UNKNOWN_AUCTION: "a scored event before it", Kind.SECOND_SCORED: "the first one"}
@@ -50,8 +51,8 @@ class Ledger:
     def add(self, entry: Entry) -> None:
         """A scored, settled or charged event, or a scored one that was refused."""
         data = entry.data
-        if entry.refusal and isinstance(data, CandidatesScored):
-            self._refused(data, entry)
+        if entry.refusal is not None and isinstance(data, CandidatesScored):
+            self._refused(data, entry, entry.refusal)
         elif isinstance(data, CandidatesScored):
             self._scored(data, entry)
         elif isinstance(data, ReplySettled):
@@ -91,20 +92,24 @@ class Ledger:
         if auction_id in self._open:
             self._open[auction_id].redrive(digest)
 
-    def _refused(self, data: CandidatesScored, entry: Entry) -> None:
+    def _refused(self, data: CandidatesScored, entry: Entry, letter: Refusal) -> None:
         case = self._case(data.auction_id, entry)
-        ended = self._closed[data.auction_id].ended if case is None else case.refused
-        replied = self._closed[data.auction_id].replied if case is None else case.has_reply_from(entry.sha256)
-        if entry.sha256 in ended or (case is not None and replied):
-            if replied and entry.refusal == EXPIRED:
-                self.tally.notes["settled_before"] += 1  # so long ago that settlement could not know any more
-                return
-            self._twice(Kind.SECOND_TERMINAL, data, "a dead letter as well", entry.sha256)
-        elif case is None:
-            ended.add(entry.sha256)
-        else:
-            case.refuse(entry.sha256, entry.refusal)
+        known = self._closed[data.auction_id] if case is None else case
+        if known.has_ended(letter.sha256):
+            self._refused_beside(data, letter, known)
+            return
+        known.refuse(letter)
+        if case is not None:
             self._close_if_complete(data.auction_id, case)
+
+    def _refused_beside(self, data: CandidatesScored, letter: Refusal, known: Open | Closed) -> None:
+        """The dead letter of a scored event that had its end before."""
+        if letter in known.letters:
+            self.tally.notes["refused_again"] += 1  # settlement's position went back
+        elif letter.reason == EXPIRED and known.has_reply_from(letter.sha256):
+            self.tally.notes["settled_before"] += 1  # so long ago that settlement could not know any more
+        else:
+            self._twice(Kind.SECOND_TERMINAL, data, "a dead letter as well", letter.sha256)
 
     def _settled(self, data: ReplySettled, entry: Entry) -> None:
         case = self._case(data.auction_id, entry)

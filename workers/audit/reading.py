@@ -21,8 +21,21 @@ from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, SC
 TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS)
 NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
 REASON_HEADER, REDRIVEN_HEADER = "dlq.reason", "dlq.redriven"
+PLACE_HEADERS = "dlq.topic", "dlq.partition", "dlq.offset"
 DUPLICATE, EXPIRED = DeadLetterReason.DUPLICATE_QUERY.name, DeadLetterReason.EXPIRED.name
 DIGESTED = (SCORED.name, SETTLED.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a dead letter of a scored event says. Two that say the same are of one record, which was read again.
+
+    Or, for DUPLICATE, of two records with the same bytes: the auction was scored again, and refused again.
+    """
+
+    place: str  # topic/partition/offset of the event; what the letter leaves out is empty, and for DUPLICATE all of it
+    sha256: str  # of the event's value
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class Entry:
     sha256: str  # of the value; empty where nothing refers to it
     at: int
     false_reveal: bool = False  # a key was revealed whose SHA-256 is not the one beside it
-    refusal: str = ""  # of a scored event in a dead letter: the reason
+    refusal: Refusal | None = None  # of a scored event in a dead letter
     redriven: bool = False  # a scored event that was a dead letter and was sent through again
     recorded_at: datetime | None = None  # when the broker took it, where the log says so
 
@@ -53,8 +66,9 @@ def read_line(line: bytes, number: int) -> Entry | None:
 def read_record(record: Record) -> Entry | None:
     """The entry in a record of one of the NAMES, or None for a dead letter that is passed over. Raises BadRecord."""
     if record.topic == SCORED.dead_letters:
-        reason = dict(record.headers).get(REASON_HEADER) or b""
-        return _refused(record.value or b"", record.timestamp_ms, reason.decode(errors="replace"))
+        said = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+        place = "/".join(said.get(name, "") for name in PLACE_HEADERS)
+        return _refused(record.value or b"", record.timestamp_ms, place, said.get(REASON_HEADER, ""))
     for name, value in record.headers:
         if name == "ce_type" and value != record.topic.encode():
             raise BadRecord(DeadLetterReason.BAD_HEADERS, f"ce_type is {value!r}; this topic carries {record.topic}")
@@ -83,13 +97,16 @@ def _dead_letter(letter: object, at: int) -> Entry | None:
         value = base64.b64decode(letter["data_base64"], validate=True)
     except (ValueError, TypeError):
         raise BadRecord(DeadLetterReason.BAD_JSON, "data_base64 is not base64") from None
-    return _refused(value, at, str(letter.get("dlqreason", "")))
+    place = "/".join(str(letter.get(name.replace(".", ""), "")) for name in PLACE_HEADERS)
+    return _refused(value, at, place, str(letter.get("dlqreason", "")))
 
 
-def _refused(value: bytes, at: int, reason: str) -> Entry | None:
+def _refused(value: bytes, at: int, place: str, reason: str) -> Entry | None:
     """None for bytes that no auction can be told from: they were refused for that."""
     try:
-        return Entry(SCORED.payload.decode(value), sha256(value).hexdigest(), at, refusal=reason or "?")
+        data, digest = SCORED.payload.decode(value), sha256(value).hexdigest()
+        letter = Refusal("" if reason == DUPLICATE else place, digest, reason or "?")
+        return Entry(data, digest, at, refusal=letter)
     except BadRecord:
         if reason == DUPLICATE:
             raise

@@ -23,6 +23,7 @@ NOTES = {
     "refused": "auctions that settlement refused, and nobody paid; `tessera dlq list` says why",
     "scored_again": "scored events of auctions that had one: settled and billed once, but a model's time was wasted",
     "settled_before": "scored events that came again after their ids were forgotten: refused, and nobody paid twice",
+    "refused_again": "dead letters that say what an earlier one said: a position went back, and nobody paid",
     "unreadable": "records on the scored topic that are no event; settlement refuses them as well",
     "by_decimal": "charges decided in 50-digit decimals",
     "imprecise": "charges so large against τ that float64 cannot settle them to the micro; right to its precision",

@@ -2,8 +2,8 @@
 
 Memory holds the queries whose end is not complete, those that a later stage than generation refused (such a letter
 may be redriven), and of every auction in the log digests in hash tables, 36 to 72 bytes each: three times its id, its
-query's id, and those of its charges. Of each record that a stage has read and that is over, one bit is left. With two
-charges that is about 500 bytes an auction (tests/benchmarks/test_verification_speed.py).
+query's id, and those of its charges; of every dead letter one. Of each record that a stage has read and that is over,
+one bit is left. With two charges that is about 500 bytes an auction (tests/benchmarks/test_verification_speed.py).
 """
 
 from collections.abc import Callable
@@ -160,7 +160,7 @@ class Ends:
 
     def refused(self, record: Record, refusal: Refusal) -> None:
         """A dead letter that says which record was refused."""
-        if (place := refusal.source) is None:
+        if (place := refusal.source) is None or self._repeats.is_refused_again(place, refusal):
             return
         case = self._at.get(place)
         if case is not None:
