@@ -148,7 +148,7 @@ def crash(contender: Contender, run: Run, records: int) -> dict[str, object]:
         before, killed = len({message.key() for message in reader.messages}), time.perf_counter()
         with running(contender, run) as process:
             watch = Watch(reader, process)
-            watch.until(before + 1, LIMIT_S)
+            watch.until(min(before + 1, records), LIMIT_S)  # a short run may have ended before the kill
             stall_s = time.perf_counter() - killed
             watch.until(records, LIMIT_S)
             messages = reader.rest(QUIET_S)
