@@ -92,11 +92,6 @@ def actor_of(coroutine: Any) -> PartitionActor | None:
     return frame.f_locals["self"] if frame is not None and frame.f_code is PartitionActor.run.__code__ else None
 
 
-def is_harmless(error: dict[str, Any]) -> bool:
-    """A discarded producer's late answers, which nobody asks for any more."""
-    return str(error["message"]).startswith("Future exception was never retrieved")
-
-
 @contextlib.contextmanager
 def virtual_clock(broker: Broker) -> Iterator[None]:
     """What still reads the process's clock reads the broker's instead; ids are read back after a few already."""

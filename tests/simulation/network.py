@@ -66,6 +66,7 @@ class Network:
             self._later(there, _fail, answer, broken)
             there = self._rng.choice(LATE_S) * self._rng.uniform(0.9, 1.2)
             answer = self._loop.create_future()
+            answer.cancel()  # nobody waits for this one
         if fault is Fault.SLOW:
             there, back = there + self._rng.expovariate(1.5), back + self._rng.expovariate(1.5)
             self._later(timeout_s, _fail, answer, RequestTimedOutError())

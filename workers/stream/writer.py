@@ -20,6 +20,7 @@ from workers.stream.clocks import compare
 from workers.stream.placement import partition_of
 from workers.stream.raw_names import RawNamesBatch, has_raw_names
 from workers.stream.refusals import WRITE, denied
+from workers.stream.unawaited import DOUBTS, failure, retrieve
 from workers.stream.unsuitable import unsuitable
 
 T = TypeVar("T")
@@ -38,10 +39,6 @@ BARRIER = "a write barrier, to be aborted: no position"
 # aiokafka then sleeps this constant, 20 ms, whatever the settings; 2 ms makes small transactions three times faster.
 PAUSE_BETWEEN_TRANSACTIONS_S = 0.002
 sender.BACKOFF_OVERRIDE = PAUSE_BETWEEN_TRANSACTIONS_S
-
-
-#: What a step may raise; aiokafka asserts states that brokers cause, and its IllegalOperation is no KafkaError.
-DOUBTS = (KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError)
 
 
 class WriterLost(Exception):
@@ -64,7 +61,7 @@ class _Sent:
     """A batch on its way: which records are in it, and Kafka's answer."""
 
     numbers: list[int]
-    answer: Awaitable[Any]
+    answer: "asyncio.Future[Any]"
 
 
 class TransactionalWriter:
@@ -158,9 +155,10 @@ class TransactionalWriter:
             count = self._partition_counts[record.topic] = len(await self._producer.partitions_for(record.topic))
         return place(record.key, count)
 
-    async def _submit(self, batch: Any, target: tuple[str, int]) -> Awaitable[Any]:
+    async def _submit(self, batch: Any, target: tuple[str, int]) -> "asyncio.Future[Any]":
         batch.close()
-        answer: Awaitable[Any] = await self._producer.send_batch(batch, target[0], partition=target[1])
+        answer: asyncio.Future[Any] = await self._producer.send_batch(batch, target[0], partition=target[1])
+        answer.add_done_callback(retrieve)  # nobody awaits it when the limit of the step comes before
         return answer
 
     async def commit(self, partition: TopicPartition, offset: int, metadata: str, group: str) -> None:
@@ -210,14 +208,8 @@ async def _ended(step: Awaitable[None], within_s: float) -> bool:
     """Whether it ended well in time. It is not cancelled otherwise: aiokafka hands that on to whoever closes next."""
     task = asyncio.ensure_future(step)
     done, _ = await asyncio.wait({task}, timeout=within_s)
-    task.add_done_callback(_look_at)
-    return bool(done) and not task.cancelled() and task.exception() is None
-
-
-def _look_at(task: "asyncio.Future[None]") -> None:
-    """Its error says nothing new: that the producer is not sound was known."""
-    if not task.cancelled():
-        task.exception()
+    task.add_done_callback(retrieve)
+    return bool(done) and not task.cancelled() and failure(task) is None
 
 
 def _oversized(sent: Sequence[_Sent], answers: Sequence[object]) -> Oversized | None:
