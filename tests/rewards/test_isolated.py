@@ -14,7 +14,7 @@ from schemas.reasons import AbstentionReason
 from tests.builders import make_bidder, make_generated
 from tests.rewards.models import Fake
 from tests.workers.fakes import Clock, drawn_by
-from workers.engines.deadline import within
+from workers.engines.deadline import seconds_left, within
 from workers.errors import EngineError, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
 from workers.monitor import Monitor
 from workers.rewards import breaker as breakers
@@ -157,15 +157,41 @@ async def test_a_time_out_of_an_auction_that_was_nearly_late_is_no_failure(left_
     assert not source._breaker.is_open
 
 
-async def test_many_auctions_that_were_nearly_late_are_a_reason_to_leave_a_model_out() -> None:
+async def test_many_auctions_that_waited_long_and_were_cut_off_are_a_reason_to_leave_a_model_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Or a server could wait for the end of each of them."""
+    monkeypatch.setattr("workers.rewards.isolated.PATIENCE_S", 0.01)
     server = Server(never)
     source = Isolated(server, 600.0)
 
     for _ in range(2 * MOST_SLOW + 2):
-        await auction(source, timedelta(seconds=0.02))
+        await auction(source, timedelta(seconds=0.2))
+    await source.close()
 
     assert source._breaker.is_open and server.asked == MOST_SLOW + 1
+
+
+async def test_who_states_short_deadlines_does_not_switch_off_an_honest_model() -> None:
+    """Half of what was left of such a query was some milliseconds: answers counted as slow, and four opened it."""
+    server = Server(after(0.2))
+    source = Isolated(server, 10.0)
+
+    short = [await auction(source, timedelta(seconds=0.1)) for _ in range(WINDOW)]
+
+    assert all(one.abstentions for one in short)
+    assert server.asked == WINDOW and not source._breaker.is_open
+    assert not (await auction(source)).abstentions
+
+
+async def test_an_answer_is_slow_by_the_time_a_model_has_and_not_by_what_a_query_left() -> None:
+    """0.12 s of 0.2 s were more than half."""
+    source = Isolated(Server(after(0.12)), 10.0)
+
+    for _ in range(2 * MOST_SLOW):
+        await auction(source, timedelta(seconds=0.4))
+
+    assert not source._breaker.is_open
 
 
 # How it comes back
@@ -187,6 +213,29 @@ async def test_nobody_waits_for_the_probe_that_brings_a_model_back(monkeypatch: 
     go_on.set()
     await probe_of(source)
     assert not (await auction(source)).abstentions
+
+
+async def test_a_probe_has_the_time_that_a_model_is_judged_by_and_not_what_a_query_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
+    server = Server(failing(EngineUnavailable("down")))
+    source = Isolated(server, 10.0)
+    await auction(source)
+    left_s: list[float] = []
+
+    async def takes_a_moment() -> None:
+        left_s.append(seconds_left())
+        await asyncio.sleep(0.1)
+
+    # When queries with short deadlines are all there is
+    server.behave = takes_a_moment
+    await auction(source, timedelta(seconds=0.05))
+    await probe_of(source)
+
+    # Then the model comes back
+    assert not (await auction(source)).abstentions
+    assert left_s[0] > 5.0
 
 
 async def test_a_probe_that_meets_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:

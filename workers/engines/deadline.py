@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from datetime import timedelta
 
 from workers.errors import EngineTimeout
@@ -31,3 +31,10 @@ async def within(limit: timedelta) -> AsyncIterator[None]:
 def seconds_left() -> float:
     """Until the first of the limits around this call; infinite where there is none."""
     return max(0.0, _end_s.get() - asyncio.get_running_loop().time())
+
+
+def without_limits() -> Context:
+    """This task's context but for the limits around it: for a task that they are not to end."""
+    context = copy_context()
+    context.run(_end_s.set, math.inf)
+    return context

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.auction import Bidder
-from workers.engines.deadline import seconds_left, within
+from workers.engines.deadline import seconds_left, within, without_limits
 from workers.errors import EngineError, EngineGone, EngineTimeout, EngineUnavailable, OwnModelDown, RetriesExhausted
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import Breaker
@@ -18,19 +18,21 @@ from workers.rewards.chosen import Chosen
 from workers.rewards.observing import Observer, Outcome, Unobserved
 
 SHARE = 0.5  # of what is left of an auction's time: the most that one model may use
-SLOW_SHARE = 0.5  # of the time a model has: an answer that needs more of it is slow
-PATIENCE_S = 1.0  # a time-out after less is slow and no failure: an auction that was nearly late says little of a model
+FULL_S = 10.0  # what a model is judged by, or its own time-out where that is shorter: never what one query leaves it
+SLOW_SHARE = 0.5  # of that: an answer that needs more of it is slow
+PATIENCE_S = 1.0  # cut off by a query's deadline after less: says nothing of the model; after more: slow
 DOWN = (EngineUnavailable, EngineGone)
 LATE = (EngineTimeout, RetriesExhausted)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How one call ended: rewards, or why there are none."""
+    """How one call ended: rewards, or why there are none. Cut off early by a query's deadline, it says nothing."""
 
     outcome: Outcome
     slow: bool
     broken: bool  # enough to leave the model alone for a while
+    telling: bool = True  # of the model
     rewards: NDArray[np.float64] | None = None
     error: EngineError | None = None
 
@@ -41,10 +43,11 @@ class Isolated:
     The reference engine is everybody's, and auctions wait for it. Would they wait for this one, an advertiser could
     stop all the others' sales by switching off its server, or delay them by answering at the last moment. So a call has
     at most `timeout_s` and at most SHARE of what is left of the auction's time, and a breaker leaves a model out that
-    failed, or whose recent answers were slow. It comes back by a probe: the question of an auction that does not wait
-    for the answer. A model that died inside this process ends nothing either: whoever can make its own model die could
-    otherwise end workers, and after three deaths the user's query is refused. It abstains until somebody starts the
-    process again.
+    failed, or whose recent answers were slow. Slow is judged by a time that no query changes: else whoever states short
+    deadlines could switch off everybody's models. A model comes back by a probe: the question of an auction that does
+    not wait for the answer, and whose deadline does not end it. A model that died inside this process ends nothing
+    either: whoever can make its own model die could otherwise end workers, and after three deaths the user's query is
+    refused. It abstains until somebody starts the process again.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Isolated:
         observer: Observer | None = None,
     ) -> None:
         self._source, self._timeout_s, self._clock = source, timeout_s, clock
+        self._full_s = min(timeout_s, FULL_S)
         self._model, self._observer = model, observer or Unobserved()
         self._breaker = Breaker(clock)
         self._why = ""  # it was left out
@@ -72,8 +76,9 @@ class Isolated:
             self._observer.own_model_skipped(self._model)
             self._probe_beside(candidates, advertiser)
             raise OwnModelDown(f"{self._why}; left out until a probe is answered in time")
-        asked = await self._asked(candidates, advertiser, self._limit_s())
-        self._judge(asked)
+        asked = await self._asked(candidates, advertiser, min(self._timeout_s, SHARE * seconds_left()))
+        if asked.telling:
+            self._judge(asked)
         if asked.rewards is None:
             raise asked.error or OwnModelDown("no rewards")
         return asked.rewards
@@ -85,9 +90,6 @@ class Isolated:
             await asyncio.wait([self._probe])
             self._insist_sound(self._probe)
 
-    def _limit_s(self) -> float:
-        return min(self._timeout_s, SHARE * seconds_left())
-
     async def _asked(self, candidates: Candidates, advertiser: Bidder, limit_s: float) -> Asked:
         began_s = self._clock()
         rewards: NDArray[np.float64] | None = None
@@ -98,7 +100,7 @@ class Isolated:
         except EngineError as failure:
             error = failure
         took_s = self._clock() - began_s
-        asked = _ended(rewards, error, took_s, limit_s)
+        asked = self._ended(rewards, error, took_s, limit_s)
         self._observer.own_model_asked(self._model, asked.outcome, took_s, slow=asked.slow)
         return asked
 
@@ -117,10 +119,12 @@ class Isolated:
             self._insist_sound(self._probe)
             self._probe = None
         if self._probe is None and self._breaker.probe_due:
-            self._probe = asyncio.create_task(self._probed(candidates, advertiser, self._limit_s()))
+            probed = self._probed(candidates, advertiser)
+            self._probe = asyncio.create_task(probed, context=without_limits())
 
-    async def _probed(self, candidates: Candidates, advertiser: Bidder, limit_s: float) -> None:
-        asked = await self._asked(candidates, advertiser, limit_s)
+    async def _probed(self, candidates: Candidates, advertiser: Bidder) -> None:
+        """With all the time that a model is judged by, whatever is left to the auction."""
+        asked = await self._asked(candidates, advertiser, self._full_s)
         self._breaker.probed(not (asked.broken or asked.slow))
         self._why = str(asked.error or "its answers took too long")
         self._told(was_open=True)
@@ -134,16 +138,19 @@ class Isolated:
         if self._breaker.is_open != was_open:
             self._observer.own_model_breakers(self._model, 1 if self._breaker.is_open else -1)
 
-
-def _ended(rewards: NDArray[np.float64] | None, error: EngineError | None, took_s: float, limit_s: float) -> Asked:
-    slow = took_s > SLOW_SHARE * limit_s
-    if error is None:
-        return Asked(Outcome.ANSWERED, slow, broken=False, rewards=rewards)
-    if isinstance(error, DOWN):
-        return Asked(Outcome.DOWN, slow, broken=True, error=_down(error))
-    if isinstance(error, LATE):
-        return Asked(Outcome.TIMED_OUT, slow=True, broken=limit_s >= PATIENCE_S, error=_down(error))
-    return Asked(Outcome.FAILED, slow, broken=False, error=error)
+    def _ended(
+        self, rewards: NDArray[np.float64] | None, error: EngineError | None, took_s: float, limit_s: float
+    ) -> Asked:
+        slow = took_s > SLOW_SHARE * self._full_s
+        if error is None:
+            return Asked(Outcome.ANSWERED, slow, broken=False, rewards=rewards)
+        if isinstance(error, DOWN):
+            return Asked(Outcome.DOWN, slow, broken=True, error=_down(error))
+        if isinstance(error, LATE):
+            telling = limit_s >= min(self._full_s, PATIENCE_S)
+            broken = limit_s >= self._full_s
+            return Asked(Outcome.TIMED_OUT, slow=telling, broken=broken, telling=telling, error=_down(error))
+        return Asked(Outcome.FAILED, slow, broken=False, error=error)
 
 
 def _down(error: EngineError) -> OwnModelDown:
