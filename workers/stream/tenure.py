@@ -104,7 +104,7 @@ class Tenure:
         try:
             await writer.send(outgoing, singly=self._singly)
         except Oversized as error:
-            self._singly = self._singly or not error.numbers  # from now on: it shows whose fault it is
+            self._singly = not error.numbers  # until it is known whose fault it is: that record is refused from now on
             raise
 
     def check(self) -> None:

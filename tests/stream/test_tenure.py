@@ -1,0 +1,77 @@
+"""What the owner of a partition does after a batch that was refused for its size."""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from schemas.record import Outgoing
+from workers.pipeline import STAGES
+from workers.settings import Settings
+from workers.stream.attempts import Attempts
+from workers.stream.completion import Completion
+from workers.stream.tenure import Tenure
+from workers.stream.writer import Oversized
+
+LARGE, SMALL = Outgoing("t", None, b"large", ()), Outgoing("t", None, b"small", ())
+
+
+class Writer:
+    """Takes no record that is LARGE; of a batch of several it cannot say which was too large."""
+
+    tainted = False
+
+    def __init__(self) -> None:
+        self.singly: list[bool] = []
+
+    async def begin(self) -> None: ...
+
+    async def commit(self, *_: Any) -> None: ...
+
+    async def send(self, records: Iterable[Outgoing], *, singly: bool) -> None:
+        self.singly.append(singly)
+        if large := [number for number, record in enumerate(records) if record is LARGE]:
+            raise Oversized(ValueError(), large if singly else [])
+
+
+async def nothing(_: object) -> None: ...
+
+
+@pytest.fixture
+def writer() -> Writer:
+    return Writer()
+
+
+@pytest.fixture
+def tenure(writer: Writer) -> Tenure:
+    stage: Any = SimpleNamespace(spec=STAGES["generation"], in_flight=1)
+    clients, at = SimpleNamespace(user=""), TopicPartition("t", 0)
+    made = Tenure(Settings.read(), clients, stage, SimpleNamespace(), {}, at, lambda: None)  # type: ignore[arg-type]
+    made._writer, made._memory = writer, SimpleNamespace(save=nothing)  # type: ignore[assignment]
+    return made
+
+
+async def write(tenure: Tenure, *records: Outgoing) -> list[int] | None:
+    """Which of them were refused for their size: None for none, empty if that is not known."""
+    try:
+        await tenure.write(records, Completion(0), Attempts())
+    except Oversized as error:
+        return sorted(error.numbers)
+    return None
+
+
+async def test_records_have_batches_of_their_own_until_the_one_that_is_too_large_is_found(
+    tenure: Tenure, writer: Writer
+) -> None:
+    assert await write(tenure, SMALL, LARGE) == []
+    assert await write(tenure, SMALL) is None  # what was ready first, after the partition was opened again
+    assert await write(tenure, SMALL, LARGE) == [1]
+    assert await write(tenure, SMALL, SMALL) is None
+
+    assert writer.singly == [False, True, True, False]
+
+
+async def test_the_next_record_that_is_too_large_is_looked_for_anew(tenure: Tenure) -> None:
+    assert [await write(tenure, LARGE, SMALL) for _ in range(4)] == [[], [0], [], [0]]
