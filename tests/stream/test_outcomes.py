@@ -18,11 +18,13 @@ from workers.stream.outcomes import Outcomes, Reached
 from workers.stream.step import dead_letter
 
 
-def reached(finished: dict[int, bool], *, in_order: bool, begin: int = 0) -> Completion:
-    """`finished`: of each stored offset whether an outcome is there."""
+def reached(
+    finished: dict[int, bool], *, in_order: bool, begin: int = 0, by_hand: frozenset[int] = frozenset()
+) -> Completion:
+    """`finished`: of each stored offset whether an outcome is there; `by_hand`: it was set aside by an operator."""
     found = Reached(begin, in_order)
     for offset, is_finished in sorted(finished.items()):
-        found.add(offset, finished=is_finished)
+        found.add(offset, finished=is_finished, by_hand=offset in by_hand)
     return found.completion
 
 
@@ -33,6 +35,36 @@ def test_without_any_outcome_it_begins_at_the_first_record() -> None:
 
 def test_in_order_everything_below_the_last_outcome_is_finished() -> None:
     assert reached({0: True, 1: False, 2: True, 3: False}, in_order=True) == Completion(3)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("first_unfinished", [0, 10, 49])
+def test_what_lies_below_a_record_set_aside_by_hand_is_not_taken_for_finished(
+    first_unfinished: int, in_order: bool
+) -> None:
+    finished = {offset: offset < first_unfinished or offset == 50 for offset in range(60)}
+
+    found = reached(finished, in_order=in_order, by_hand=frozenset({50}))
+
+    assert found == Completion(first_unfinished, frozenset({50}))
+
+
+def test_in_order_what_was_finished_after_a_record_was_set_aside_ends_its_exception() -> None:
+    by_hand = frozenset({10, 50, 52})
+    finished = {offset: offset < 12 or offset in {50, 51, 52} for offset in range(60)}
+
+    assert reached({**finished, 51: False}, in_order=True, by_hand=by_hand) == Completion(12, frozenset({50, 52}))
+    assert reached(finished, in_order=True, by_hand=by_hand) == Completion(53)
+    assert reached({10: True, 11: False}, in_order=True, begin=10, by_hand=by_hand) == Completion(11)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_however_much_waits_behind_the_last_outcome_nothing_unfinished_before_it_is_left_out(in_order: bool) -> None:
+    finished = {offset: offset < 10 or offset == 50 for offset in range(3 * WINDOW)}
+
+    found = reached(finished, in_order=in_order, by_hand=frozenset({50}))
+
+    assert found == Completion(10, frozenset({50}))
 
 
 def test_out_of_order_what_is_finished_early_is_known() -> None:
@@ -86,6 +118,24 @@ def test_an_outcome_is_told_by_what_it_follows_from_by_a_letter_or_by_a_digest()
     assert [outcomes.has(record, SCORED) for record in scored] == [True, True, True, False]
     # A topic that was begun anew, or a copy on another cluster, has another record in the letter's place
     assert not outcomes.has(replace(scored[2], value=b"?", timestamp_ms=scored[2].timestamp_ms + 1), SCORED)
+
+
+def test_a_letter_written_by_hand_is_told_from_one_of_the_stage() -> None:
+    by_hand, by_stage, both = (replace(make_record(make_scored(number)), offset=number) for number in range(3))
+    outcomes = Outcomes()
+
+    for record, reason in (
+        (by_hand, DeadLetterReason.SET_ASIDE),
+        (by_stage, DeadLetterReason.BAD_EPOCH),
+        (both, DeadLetterReason.BAD_EPOCH),
+        (both, DeadLetterReason.SET_ASIDE),
+    ):
+        letter = dead_letter(record, "settlement", reason, "")
+        outcomes.add(Record(letter.topic, letter.key, letter.value, letter.headers))
+
+    records = (by_hand, by_stage, both)
+    assert [outcomes.has(record, SCORED) for record in records] == [True, True, True]
+    assert [outcomes.was_set_aside(record) for record in records] == [True, False, False]
 
 
 def memory_record(of: Record, headers: dict[str, str]) -> Record:
