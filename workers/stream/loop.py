@@ -105,7 +105,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._observer.rebalanced(self.stage.spec.name)
-        self._check_displacement()
+        self._displacement.joined()
         for partition in () if self._is_over else assigned:
             self._consumer.pause(partition)
             if self._was_added(partition):
@@ -126,16 +126,21 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             )
         return is_added
 
-    def _check_displacement(self) -> None:
-        """aiokafka only logs what this callback raises: the failure is kept for `run`."""
-        if self._settings.instance:
-            try:
-                self._displacement.joined(self._consumer._coordinator.member_id)
-            except Unsuitable as error:
-                self._failure = self._failure or error
-
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         await self._let_go(list(revoked))
+        if self._settings.instance and not self._is_over:
+            self._check_displacement()
+
+    def _check_displacement(self) -> None:
+        """aiokafka logs what a callback raises and joins again, unless it is a cancellation: `run` raises the failure.
+
+        To join once more would displace the other process once more, and could end it as well.
+        """
+        try:
+            self._displacement.joins_again(self._consumer._coordinator.member_id)
+        except Unsuitable as error:
+            self._failure = self._failure or error
+            raise asyncio.CancelledError from error
 
     async def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
         """Let the actors leave in order, for a moment; then forget them, so that they do nothing more, and end them.
