@@ -21,7 +21,7 @@ from workers.stream.known_auctions import KnownAuctions, Standing
 
 pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 
-SEEDS = 60
+SEEDS = 75
 OLD_ANSWERS = 0.3  # of all answers to where a group stands
 
 
