@@ -28,6 +28,13 @@ def test_to_lose_its_place_every_half_session_is_another_process_of_that_name() 
     with pytest.raises(Unsuitable, match="TESSERA_INSTANCE"):
         for _ in range(LIMITS[-1]):
             member.joins_again(LOST)
+            member.joined()
+
+
+def test_a_place_that_is_lost_once_counts_once_however_often_joining_fails_in_an_outage() -> None:
+    member = every(0.1)
+    for _ in range(100):
+        member.joins_again(LOST)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,8 @@ def test_to_lose_its_place_every_half_session_is_another_process_of_that_name() 
 def test_whoever_loses_its_place_by_itself_goes_on(member: Displacement, id_: str) -> None:
     for _ in range(100):
         member.joins_again(id_)
+        if member._joined_s is not None:
+            member.joined()
 
 
 def who_ends(limits: tuple[int, int], stages: int, apart_s: float, monkeypatch: pytest.MonkeyPatch) -> set[int]:

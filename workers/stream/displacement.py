@@ -29,18 +29,24 @@ class Displacement:
     def __init__(self, instance: str, session_s: float, clock: Callable[[], float]) -> None:
         self._instance, self._session_s, self._clock = instance, session_s, clock
         self._joined_s: float | None = None
+        self._has_place = False
         self._limit = 0  # known at the first displacement
         self._moments: deque[float] = deque()
 
     def joined(self) -> None:
         """The group gave this process partitions."""
+        self._has_place = True
         if self._joined_s is None:
             self._joined_s = self._clock()
 
     def joins_again(self, member_id: str) -> None:
-        """About to join; without a member id the place was lost. Unsuitable: too often to have lost it by itself."""
-        if not self._instance or self._joined_s is None or member_id:
+        """About to join; without a member id the place was lost. Unsuitable: too often to have lost it by itself.
+
+        A place that is lost once is lost once, however often joining fails after it, as it does in an outage.
+        """
+        if not self._instance or self._joined_s is None or member_id or not self._has_place:
             return
+        self._has_place = False
         now_s = self._clock()
         self._limit = self._limit or self._limit_at(now_s - self._joined_s)
         within_s = (self._limit - 1) * SESSIONS_APART * self._session_s
