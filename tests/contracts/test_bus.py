@@ -198,7 +198,8 @@ async def rig_with(
 async def kafka_bus(bootstrap_servers: str, spec: StageSpec, journal: Observer) -> KafkaBus:
     settings = Settings.read(bootstrap_servers=bootstrap_servers, session_timeout_s=3, transaction_auctions=8)
     async with Clients(settings).cluster() as cluster:
-        stamped = {topic.name: {"message.timestamp.type": "LogAppendTime"} for topic in spec.publishes}
+        kept_for_ever = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}  # longer than any window
+        stamped = {topic.name: kept_for_ever for topic in spec.publishes}
         plain: dict[str, dict[str, str]] = {spec.consumes.name: {}, spec.consumes.dead_letters: {}}
         await cluster.create([TopicPlan(name, 1, 1, configs) for name, configs in (plain | stamped).items()])
     await initialise_offsets(settings, {spec.group: spec.consumes.name})
