@@ -394,7 +394,8 @@ async def test_partitions_that_were_added_to_all_topics_are_refused_and_nothing_
     async with asyncio.timeout(WAIT_S), Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
         while memory in await cluster.partitions():
             await asyncio.sleep(0.1)
-        await cluster.create([TopicPlan(memory, 2, 1, {})])
+        kept_for_ever = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
+        await cluster.create([TopicPlan(memory, 2, 1, kept_for_ever)])
     await rig.bus.publish([Outgoing(memory, record.key, record.value) for record in kept])
     assert await check_placement(Clients(settings), memory) == 1
     async with rig.reading() as take, rig.running():
