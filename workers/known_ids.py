@@ -1,4 +1,4 @@
-"""Ids that are known, and what each stands for: tables of digests, in a fraction of what a dict of strings takes."""
+"""Ids that are known: a set of digests, in a fraction of what a set of strings takes."""
 
 import os
 from array import array
@@ -8,40 +8,30 @@ from struct import Struct
 BYTES_PER_WORD = 8
 SHELVES = 1_024  # tables that grow one by one: doubling all at once would hold up the event loop for seconds
 FIRST_SLOTS = 8
-ID_WORDS = 2  # of the id's digest, in each slot
+WORDS = 2  # of the id's digest, in each slot
 _TWO_WORDS = Struct("<QQ")
 
 
 class KnownIds:
-    """A map from ids to a few texts each, of which it keeps 64 bits of a digest: it can say whether they are the same.
+    """A set of ids that can only be asked whether it holds one.
 
-    Between a third and two thirds of the slots are in use. A slot has two words for the id and one for each text: with
-    one text 36 to 72 bytes for each id, 403 MB for ten million; with two 48 to 96.
-    Two ids are taken for one with a probability of 2**-128 for each pair, two texts with 2**-64; the digests are keyed
-    by a number of this process, so nobody can choose ids that collide, or that crowd one table.
+    Between a third and two thirds of the slots are in use: 24 to 48 bytes for each id.
+    Two ids are taken for one with a probability of 2**-128 for each pair; the digests are keyed by a number of this
+    process, so nobody can choose ids that collide, or that crowd one table.
     """
 
-    def __init__(self, texts: int = 1) -> None:
+    def __init__(self) -> None:
         self._key = os.urandom(16)
-        self._shelves = [_Shelf(ID_WORDS + texts) for _ in range(SHELVES)]
+        self._shelves = [_Shelf() for _ in range(SHELVES)]
 
-    def add(self, id_: str, *texts: str) -> None:
-        """From now on the id stands for these texts."""
+    def add(self, id_: str) -> None:
+        """From now on the id is known."""
         high, low = self._digest(id_)
-        self._shelves[high % SHELVES].put(high, low, *map(self.word, texts))
-
-    def find(self, id_: str) -> tuple[int, ...] | None:
-        """The `word` of each text that the id stands for; None for an id that is not known."""
-        high, low = self._digest(id_)
-        return self._shelves[high % SHELVES].get(high, low)
-
-    def word(self, text: str) -> int:
-        """64 bits of the text's digest."""
-        return self._digest(text)[0]
+        self._shelves[high % SHELVES].put(high, low)
 
     def __contains__(self, id_: str) -> bool:
-        """Whether the id is known, whatever it stands for."""
-        return self.find(id_) is not None
+        high, low = self._digest(id_)
+        return self._shelves[high % SHELVES].has(high, low)
 
     def __len__(self) -> int:
         return sum(shelf.used for shelf in self._shelves)
@@ -57,42 +47,41 @@ class KnownIds:
 
 
 class _Shelf:
-    """One table with open addressing; its slots are a power of two, and have so many words each."""
+    """One table with open addressing; its slots are a power of two."""
 
-    __slots__ = ("_cells", "_words", "slots", "used")
+    __slots__ = ("_words", "slots", "used")
 
-    def __init__(self, words: int, slots: int = FIRST_SLOTS) -> None:
-        self.slots, self.used, self._words = slots, 0, words
-        self._cells = array("Q", bytes(slots * words * BYTES_PER_WORD))
+    def __init__(self, slots: int = FIRST_SLOTS) -> None:
+        self.slots, self.used = slots, 0
+        self._words = array("Q", bytes(slots * WORDS * BYTES_PER_WORD))
 
     @property
     def bytes_held(self) -> int:
-        return len(self._cells) * BYTES_PER_WORD
+        return len(self._words) * BYTES_PER_WORD
 
-    def get(self, high: int, low: int) -> tuple[int, ...] | None:
-        at = self._place(high, low)
-        return tuple(self._cells[at + ID_WORDS : at + self._words]) if self._cells[at + 1] else None
+    def has(self, high: int, low: int) -> bool:
+        return bool(self._words[self._place(high, low) + 1])
 
-    def put(self, high: int, low: int, *texts: int) -> None:
+    def put(self, high: int, low: int) -> None:
         at = self._place(high, low)
-        if not self._cells[at + 1]:
+        if not self._words[at + 1]:
             self.used += 1
-        self._cells[at : at + self._words] = array("Q", (high, low, *texts))
+        self._words[at : at + WORDS] = array("Q", (high, low))
         if 3 * self.used > 2 * self.slots:
             self._double()
 
     def _place(self, high: int, low: int) -> int:
         """Where the digest's words are, or the free place where they belong."""
-        cells, last = self._cells, len(self._cells)
-        at = low % self.slots * self._words
-        while cells[at + 1] and (cells[at] != high or cells[at + 1] != low):
-            at = (at + self._words) % last
+        words, last = self._words, len(self._words)
+        at = low % self.slots * WORDS
+        while words[at + 1] and (words[at] != high or words[at + 1] != low):
+            at = (at + WORDS) % last
         return at
 
     def _double(self) -> None:
-        larger = _Shelf(self._words, 2 * self.slots)
-        for at in range(0, len(self._cells), self._words):
-            high, low, *texts = self._cells[at : at + self._words]
+        larger = _Shelf(2 * self.slots)
+        for at in range(0, len(self._words), WORDS):
+            high, low = self._words[at : at + WORDS]
             if low:
-                larger.put(high, low, *texts)
-        self._cells, self.slots = larger._cells, larger.slots
+                larger.put(high, low)
+        self._words, self.slots = larger._words, larger.slots

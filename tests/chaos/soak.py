@@ -83,7 +83,7 @@ again
 {rows}
 
 A process grows if its robust slope times the duration reaches 10 % of its median and 16 MiB, or 8 descriptors
-(`workers/verification/flatness.py`). Settlement remembers every query id in 36 to 72 bytes while its topic keeps it.
+(`workers/verification/flatness.py`). Settlement keeps the ids of its window on disk (decision 0014).
 """
 
 

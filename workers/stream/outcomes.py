@@ -43,7 +43,7 @@ def _letters_of(spec: StageSpec) -> list[str]:
 
 @dataclass
 class Outcomes:
-    """What a stage has published. Memory holds 36 to 72 bytes for each output, and the place of each dead letter."""
+    """What a stage has published. Memory holds 24 to 48 bytes for each output, and the place of each dead letter."""
 
     _events: KnownIds = field(default_factory=KnownIds)  # what outputs follow from: with the query, or by digest
     _refused: set[tuple[Place, str]] = field(default_factory=set)  # with their stamps: a topic may have begun anew
@@ -57,9 +57,9 @@ class Outcomes:
             by_hand = letter.reason == DeadLetterReason.SET_ASIDE.name
             (self._set_aside if by_hand else self._refused).add((source, letter.timestamp))
         elif "ce_causationid" in said:
-            self._events.add(_named(said["ce_causationid"], said.get("ce_correlationid", "")), "")
+            self._events.add(_named(said["ce_causationid"], said.get("ce_correlationid", "")))
         elif record.topic == SETTLED_QUERIES.name:  # written back without headers: infra/partitions.md
-            self._events.add(QuerySettled.decode(record.value).scored_sha256 or "", "")
+            self._events.add(QuerySettled.decode(record.value).scored_sha256 or "")
 
     def has(self, record: Record, topic: Topic) -> bool:
         """Whether an outcome of this input record is there."""

@@ -1,7 +1,7 @@
 """The end of every query: put together from records in any order, judged when it is complete, and let go.
 
 Memory holds the queries whose end is not complete, those that a later stage than generation refused (such a letter
-may be redriven), and of every auction in the log digests in hash tables, 36 to 72 bytes each: three times its id, its
+may be redriven), and of every auction in the log digests in hash tables, 24 to 48 bytes each: three times its id, its
 query's id, and those of its charges; of every dead letter one. Of each record that a stage has read and that is over,
 one bit is left. With two charges that is about 500 bytes an auction (tests/benchmarks/test_verification_speed.py).
 """
@@ -116,7 +116,7 @@ class Ends:
         case = self._cases.get(auction_id)
         if auction_id in known:
             return not (is_redriven and case is not None and case.letter is not None)
-        known.add(auction_id, "")
+        known.add(auction_id)
         return False
 
     def settled(self, record: Record, data: ReplySettled) -> None:
@@ -126,7 +126,7 @@ class Ends:
         is_second = id_ in self._replies
         if is_second:
             self._duplicate(f"query {id_} has a second reply {place}")
-        self._replies.add(id_, data.auction_id)
+        self._replies.add(id_)
         if data.auction_id in self._auctions:
             if not is_second:
                 self._no_end(f"query {id_} has the reply {place} beside its dead letter")
@@ -148,7 +148,7 @@ class Ends:
         if id_ in self._charges:
             self._duplicate(f"charge {id_} of query {data.query_id} is there a second time at {place}")
             return
-        self._charges.add(id_, data.auction_id)
+        self._charges.add(id_)
         if data.auction_id in self._auctions:
             self._no_end(f"query {data.query_id}: its end does not name the charge {id_} at {place}")
             return
@@ -209,7 +209,7 @@ class Ends:
         for source in case.sources:
             self._at.pop(source.place, None)
             self._ended.add(source.place)
-        self._auctions.add(case.auction_id, "")
+        self._auctions.add(case.auction_id)
         judge(case)
 
     def _came_late(self, place: Place) -> None:

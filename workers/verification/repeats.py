@@ -15,7 +15,7 @@ from workers.verification.scope import Place
 class Repeats:
     """Memory holds a digest of each repeated record until its dead letter is read; not all of them have one.
 
-    And of each dead letter one in a hash table, 36 to 72 bytes, as its record may be refused again at any time.
+    And of each dead letter one in a hash table, 24 to 48 bytes, as its record may be refused again at any time.
     """
 
     report: Report
@@ -45,7 +45,7 @@ class Repeats:
         said = f"{place} {refusal.digest.hex()} {refusal.reason}"
         if is_again := said in self._letters:
             self._count("refused again")
-        self._letters.add(said, "")
+        self._letters.add(said)
         return is_again
 
     def _count(self, what: str) -> None:
