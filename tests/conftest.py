@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.engines import bundled
+from tests.own_node import started
 from tests.vllm_server import VllmServer
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
@@ -32,12 +33,8 @@ def settings_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 def session_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevelopmentBroker]:
     """The one broker of the session. Tests that stop or kill it take `broker`, all others take `kafka`."""
     broker = DevelopmentBroker(tmp_path_factory.mktemp("kafka"), note=print)
-    try:
-        broker.start()
-    except MissingProgram as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-    yield broker
-    broker.stop()
+    with started(broker):
+        yield broker
 
 
 @pytest.fixture(scope="session")

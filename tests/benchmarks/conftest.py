@@ -1,13 +1,12 @@
 """Fixtures: the form of a benchmark, and a broker that only one uses, so that its CPU is that benchmark's."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.report import Scale
-from workers.errors import MissingProgram
+from tests.own_node import started
 from workers.stream.broker import DevelopmentBroker
 
 FORMS = (pytest.param(False, id="short"), pytest.param(True, id="full", marks=pytest.mark.benchmark))
@@ -23,9 +22,5 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 def own_broker(tmp_path: Path) -> Iterator[DevelopmentBroker]:
     """A fresh broker for one benchmark."""
     broker = DevelopmentBroker(tmp_path / "kafka", note=print)
-    try:
-        broker.start()
-    except MissingProgram as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-    yield broker
-    broker.stop()
+    with started(broker):
+        yield broker

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import SETTLED_QUERIES
+from tests.own_node import started
 from tests.worker_process import tessera
 from workers.cli import COMMANDS
 from workers.diagnosis import State
@@ -35,9 +36,8 @@ UNREACHABLE = {"kafka": f"127.0.0.1:{free_port()}"}
 def bare_broker(session_broker: DevelopmentBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker without topics. (The session's broker: Java is there, and the jars are.)"""
     bare = DevelopmentBroker(tmp_path_factory.mktemp("bare"))
-    bare.start()
-    yield bare.bootstrap_servers
-    bare.stop()
+    with started(bare):
+        yield bare.bootstrap_servers
 
 
 def verdicts(output: bytes) -> dict[str, dict[str, Any]]:

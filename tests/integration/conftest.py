@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.own_node import started
 from tests.strict_broker import StrictBroker
 from tests.worker_process import tessera
 from workers.stream.broker import DevelopmentBroker
@@ -13,7 +14,6 @@ from workers.stream.broker import DevelopmentBroker
 def strict(session_broker: DevelopmentBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictBroker]:
     """Has the topics. (The session's broker: Java is there, and the jars are.)"""
     broker = StrictBroker(tmp_path_factory.mktemp("strict"))
-    broker.start()
-    assert tessera("topics", "create", kafka=broker.bootstrap_servers).returncode == 0
-    yield broker
-    broker.stop()
+    with started(broker):
+        assert tessera("topics", "create", kafka=broker.bootstrap_servers).returncode == 0
+        yield broker

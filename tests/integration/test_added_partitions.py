@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from schemas.topics import QUERIES, SCORED, SETTLED
 from tests.builders import make_query
 from tests.kafka_client import Reader, produce
+from tests.own_node import started
 from tests.worker_process import tessera, worker
 from workers.diagnosis import State
 from workers.settings import Settings
@@ -24,10 +25,9 @@ QUERIES_SENT = 12
 def kafka_of_its_own(session_broker: DevelopmentBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker with two partitions a topic, which nobody else uses."""
     own = DevelopmentBroker(tmp_path_factory.mktemp("grown"))
-    own.start()
-    assert tessera("topics", "create", "--partitions", "2", kafka=own.bootstrap_servers).returncode == 0
-    yield own.bootstrap_servers
-    own.stop()
+    with started(own):
+        assert tessera("topics", "create", "--partitions", "2", kafka=own.bootstrap_servers).returncode == 0
+        yield own.bootstrap_servers
 
 
 def grow(kafka: str, topic: str, count: int) -> None:

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.topics import QUERIES
 from tests.builders import make_query
 from tests.kafka_client import WAIT_S, produce
+from tests.own_node import started
 from tests.topic_settings import alter
 from tests.worker_process import WorkerProcess, tessera
 from workers.diagnosis import State, Verdict
@@ -44,10 +45,9 @@ class Forgetful(DevelopmentBroker):
 def kafka_of_its_own(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker whose topics the others do not use; `kafka` only says whether one can be had."""
     own = Forgetful(tmp_path_factory.mktemp("kafka"), note=print)
-    own.start()
-    assert tessera("topics", "create", kafka=own.bootstrap_servers).returncode == 0
-    yield own.bootstrap_servers
-    own.stop()
+    with started(own):
+        assert tessera("topics", "create", kafka=own.bootstrap_servers).returncode == 0
+        yield own.bootstrap_servers
 
 
 def accept_loss(kafka: str) -> "subprocess.CompletedProcess[bytes]":

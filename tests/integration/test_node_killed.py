@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,9 @@ import pytest
 
 from schemas.topics import CHARGED, SCORED, SETTLED
 from tests.kafka_client import DEAD_LETTERS, Reader, of, produce
+from tests.own_node import started
 from tests.worker_process import worker
-from workers.errors import BrokerError, MissingProgram
+from workers.errors import BrokerError
 from workers.pipeline import GROUPS
 from workers.settings import Settings
 from workers.stream.admin import create_topics
@@ -30,22 +30,18 @@ BATCH = 20
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevelopmentCluster]:
     """Three nodes with the product's topics."""
     three = DevelopmentCluster(tmp_path_factory.mktemp("cluster"), note=print)
-    try:
-        three.start()
-    except MissingProgram as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-    settings = Settings.read(bootstrap_servers=three.bootstrap_servers, replication_factor=3)
 
     async def create() -> None:
+        settings = Settings.read(bootstrap_servers=three.bootstrap_servers, replication_factor=3)
         await create_topics(settings)
         await initialise_offsets(settings, GROUPS)
 
-    with asyncio.Runner() as runner:
-        runner.run(create())
-    pids = [three.pid(number) for number in three.nodes]
-    yield three
-    pids += [three.pid(number) for number in three.nodes]
-    three.stop()
+    with started(three):
+        with asyncio.Runner() as runner:
+            runner.run(create())
+        pids = [three.pid(number) for number in three.nodes]
+        yield three
+        pids += [three.pid(number) for number in three.nodes]
     assert not [pid for pid in pids if pid and psutil.pid_exists(pid)]
 
 

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.topics import CHARGED, GENERATED, SETTLED, SETTLED_QUERIES
 from tests.integration.test_kill import query
 from tests.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, of, produce, until_no_transaction
+from tests.own_node import started
 from tests.worker_process import WorkerProcess, tessera, worker
 from workers.pipeline import PATH, STAGES
 from workers.stream.broker import DevelopmentBroker
@@ -26,10 +27,9 @@ GROUPS = [STAGES[name].group for name in PATH]
 def kafka_of_its_own(session_broker: DevelopmentBroker, tmp_path: Path) -> Iterator[str]:
     """A broker whose groups nobody else needs. (The session's: Java is there, and the jars are.)"""
     own = DevelopmentBroker(tmp_path / "own")
-    own.start()
-    assert tessera("topics", "create", "--partitions", "2", kafka=own.bootstrap_servers).returncode == 0
-    yield own.bootstrap_servers
-    own.stop()
+    with started(own):
+        assert tessera("topics", "create", "--partitions", "2", kafka=own.bootstrap_servers).returncode == 0
+        yield own.bootstrap_servers
 
 
 def ask(kafka: str, *ids: str) -> None:

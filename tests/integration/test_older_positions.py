@@ -1,7 +1,6 @@
 """A broker that comes up answers with older committed offsets while it reads its log: no position is taken from one."""
 
 import asyncio
-import os
 import random
 import uuid
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,8 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from tests.contracts.test_bus import Answerer, Rig, numbers, rig_with
-from workers.errors import BrokerError, MissingProgram, StalePosition
+from tests.own_node import started
+from workers.errors import BrokerError, StalePosition
 from workers.settings import Settings
 from workers.stream.broker import DevelopmentBroker
 from workers.stream.clients import Clients
@@ -44,12 +44,8 @@ STUCK_S = 20.0
 def node(tmp_path: Path) -> Iterator[DevelopmentBroker]:
     """A node of its own: so long a log of offsets would slow down every start of the session's."""
     own = DevelopmentBroker(tmp_path, note=print)
-    try:
-        own.start()
-    except MissingProgram as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-    yield own
-    own.stop()
+    with started(own):
+        yield own
 
 
 class Group:

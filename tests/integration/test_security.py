@@ -9,7 +9,6 @@ without the right to commit to a key, and one without any.
 
 import asyncio
 import json
-import os
 import secrets
 import subprocess
 import time
@@ -22,9 +21,10 @@ import pytest
 
 from schemas.topics import CHARGED, INCENTIVES, SCORED, SETTLED
 from tests.kafka_client import EVERYTHING, Header, Reader, of, produce
+from tests.own_node import started
 from tests.worker_process import WorkerProcess, tessera
 from workers.engines.null import NullEngine
-from workers.errors import MissingProgram, TesseraError
+from workers.errors import TesseraError
 from workers.monitor import Monitor
 from workers.pipeline import GROUPS, STAGES, Means, build_stages, needs_keys, now
 from workers.principals import Principal, Right, principals
@@ -92,16 +92,10 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
     folder = tmp_path_factory.mktemp("secured")
     secured = Secured(folder / "tls", (*PRINCIPALS, NOBODY))
     broker = DevelopmentBroker(folder / "data", note=print, secured=secured)
-    try:
-        broker.start()
-    except MissingProgram as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-    try:
+    with started(broker):
         with asyncio.Runner() as runner:
             runner.run(_set_up(secured, broker.bootstrap_servers))
         yield SecuredKafka(broker, secured)
-    finally:
-        broker.stop()
 
 
 async def _set_up(secured: Secured, address: str) -> None:

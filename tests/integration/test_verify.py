@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from confluent_kafka import Producer
 
 from schemas.topics import SCORED, SETTLED
 from tests.kafka_client import DEAD_LETTERS, WAIT_S, Reader, of, produce
+from tests.own_node import started
 from tests.verification.campaign_log import Asked, asked, plan_lines, query
 from tests.worker_process import environment, tessera, worker
-from workers.errors import MissingProgram
 from workers.pipeline import GROUPS, PATH
 from workers.settings import Settings
 from workers.stream.admin import create_topics
@@ -35,20 +34,16 @@ POISON = 20
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevelopmentBroker]:
     """A broker that holds nothing else: an invariant of the whole log does not share one with other tests."""
     broker = DevelopmentBroker(tmp_path_factory.mktemp("verified"), note=print)
-    try:
-        broker.start()
-    except MissingProgram as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-    settings = Settings.read(bootstrap_servers=broker.bootstrap_servers)
 
     async def create() -> None:
+        settings = Settings.read(bootstrap_servers=broker.bootstrap_servers)
         await create_topics(settings)
         await initialise_offsets(settings, GROUPS)
 
-    with asyncio.Runner() as runner:
-        runner.run(create())
-    yield broker
-    broker.stop()
+    with started(broker):
+        with asyncio.Runner() as runner:
+            runner.run(create())
+        yield broker
 
 
 @contextmanager
