@@ -21,7 +21,7 @@ class OwnModelMetrics:
         )
         self._slow = Counter(
             "auction_own_model_slow",
-            "Calls of an own model that took more than half of the time it has; four of twelve open its breaker.",
+            "Calls of an own model that took over half of the time it is judged by; four of twelve open its breaker.",
             ("model",),
             registry=registry,
         )

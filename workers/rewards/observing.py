@@ -21,7 +21,7 @@ class Observer(Protocol):
         """There is such a model; told before anything is asked of it."""
 
     def own_model_asked(self, model: str, outcome: Outcome, duration_s: float, *, slow: bool) -> None:
-        """It was asked for an auction, or by a probe; `slow`: it took more than the part of its time it should."""
+        """It was asked for an auction, or by a probe; `slow`: it took more than half of the time it is judged by."""
 
     def own_model_skipped(self, model: str) -> None:
         """An advertiser abstained without asking it."""

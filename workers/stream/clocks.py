@@ -9,11 +9,11 @@ from aiokafka.errors import ClusterAuthorizationFailedError, IncompatibleBrokerV
 
 from workers.stream.cluster import Cluster
 from workers.stream.quorum import QuorumRequest, controller_time_ms
+from workers.stream.reading import LOG_APPEND_TIME
 
 log = logging.getLogger(__name__)
 
 TOLERANCE_S = 5.0  # of what a process says of its own clock
-STAMPED_BY_BROKER = 1  # aiokafka's word for it in an answer to records
 REMEDY = "set the clocks of workers and brokers by NTP: deadlines and the day of a draw's key follow them"
 
 
@@ -58,7 +58,7 @@ def compare(asked_s: float, answers: Iterable[Any]) -> None:
     """Log once for this process that its clock is wrong, if the stamps in answers to records sent after `asked_s` show
     it: no right is needed for that, unlike for the controller's clock."""
     answered_s = time.time()
-    stamps = [answer.timestamp for answer in answers if getattr(answer, "timestamp_type", None) == STAMPED_BY_BROKER]
+    stamps = [answer.timestamp for answer in answers if getattr(answer, "timestamp_type", None) == LOG_APPEND_TIME]
     wrong = [ahead for stamp in stamps if abs(ahead := ahead_s(asked_s, stamp, answered_s)) > TOLERANCE_S]
     if wrong and not _told:
         _told.add(said(wrong[0]))

@@ -53,7 +53,7 @@ class FirstOffsets:
 
 @dataclass(frozen=True)
 class Blank:
-    """The partitions of a topic in which a group has committed nothing: where each begins and ends.
+    """The partitions of a topic in which a group has committed nothing: where each begins. `ends` are those of all.
 
     `untouched` are those in which it cannot have worked on anything that is stored. `outputs`: records that its stage
     has published, markers of transactions included.
@@ -93,7 +93,6 @@ async def initialise_offsets(
     clients = Clients(settings)
     async with clients.cluster() as cluster:
         blanks = [await _blank(cluster, group, topic) for group, topic in groups.items()]
-        counts = [len(await offsets(cluster, blank.topic, EARLIEST)) for blank in blanks]
         if begin != "latest" and any(blank.undecided for blank in blanks) and await memory_is_lost(cluster):
             raise OffsetsUndecided("\n".join([MEMORY_IS_LOST, *(line for blank in blanks for line in blank.said())]))
     targets = [await _targets(clients, blank, begin) for blank in blanks]
@@ -103,8 +102,8 @@ async def initialise_offsets(
     if begin is None:
         _refuse_undecided(blanks)
     return tuple(
-        FirstOffsets(blank.group, blank.topic, len(blank.begins), count - len(blank.begins))
-        for blank, count in zip(blanks, counts, strict=True)
+        FirstOffsets(blank.group, blank.topic, len(blank.begins), len(blank.ends) - len(blank.begins))
+        for blank in blanks
     )
 
 

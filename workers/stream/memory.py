@@ -80,7 +80,7 @@ class MemoryBus:
         once = Once(stage.spec.remembers)
         if stage.spec.remembers is not None:
             for record in self._logs[stage.spec.remembers.name]:
-                once.recall(decoded(stage.spec.remembers, record.partition, record))
+                once.remember(decoded(stage.spec.remembers, record.partition, record))
         return once
 
     async def _work(

@@ -1,7 +1,8 @@
 """Where a group stands, asked with `require_stable` (KIP-447), which aiokafka's own request is too old for.
 
-A coordinator that knows it answers with nothing older than its newest write; an older one answers "not yet" while a
-transaction has an offset of the partition pending. Brokers before Kafka 2.5 are asked without it.
+While a transaction has an offset of the partition pending, the coordinator then answers "not yet" in place of the one
+before. Against a coordinator that comes up with an older state it helps nothing (decision 0011). Brokers before
+Kafka 2.5 are asked without it.
 """
 
 from collections.abc import Iterable

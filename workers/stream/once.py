@@ -59,10 +59,6 @@ class Once:
         """Hold no longer what the store holds by now."""
         self._known.drop_stored()
 
-    def recall(self, event: Payload) -> None:
-        """Take in an event of the topic that is committed."""
-        self._remember(event)
-
     def check_place(self, record: Record) -> None:
         """Refused: the record lies in another partition than its id belongs to. Whether it was settled is known there.
 
@@ -91,7 +87,7 @@ class Once:
             events = await handle(event)
             for published in events:
                 if published.type == self._topic.name:
-                    self._remember(published.data)
+                    self.remember(published.data)
         return events
 
     def _refuse_known(self, event: Event[Any]) -> None:
@@ -129,8 +125,8 @@ class Once:
             f"{self._window.length.days:g} days (TESSERA_ID_WINDOW_DAYS); ask again under a new id",
         )
 
-    def _remember(self, used: Any) -> None:
-        """Take in an event's data: a query id, its auction, and the event that it was worked out from."""
+    def remember(self, used: Any) -> None:
+        """Take in an event of the topic: a query id, its auction, and the event that it was worked out from."""
         self._known.add(used.query_id, used.auction_id, used.scored_sha256)
 
 

@@ -19,6 +19,7 @@ from schemas.topics import (
 from workers.settings import Settings
 from workers.stream.cluster import TopicPlan
 from workers.stream.dedup.window import DAY, MILLISECOND, Window
+from workers.stream.stamps import BY_BROKER, TYPE
 
 NEVER = -1  # Kafka's word for it
 CONSUMED = (QUERIES, GENERATED, SCORED)  # the topics whose readers have dead letters
@@ -65,7 +66,7 @@ def _plan(settings: Settings, name: str, partitions: int, kept: Mapping[str, str
         **kept,
         "max.message.bytes": str(max_message_bytes),
         # Stamped by the broker: nobody can backdate a bill, and no query is deleted for its producer's wrong clock.
-        "message.timestamp.type": "LogAppendTime",
+        TYPE: BY_BROKER,
         "min.insync.replicas": "2" if settings.replication_factor >= 3 else "1",
         "unclean.leader.election.enable": "false",
     }

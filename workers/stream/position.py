@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiokafka import TopicPartition
 
@@ -11,6 +12,7 @@ from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, Cluster
 from workers.stream.completion import NOTHING_KNOWN, Completion, read_completion
 from workers.stream.offset_fetch import UnstableOffsetCommitError
+from workers.stream.reading import offset as offset_at
 
 Barrier = Callable[[], Awaitable[None]]
 
@@ -22,9 +24,9 @@ async def read_position(
 ) -> Completion:
     """What the group has finished, never less than `known`, which this process has committed there.
 
-    A coordinator that has just come up may answer with any older offset, or none, until it has taken a write
-    (decision 0011). So it is asked behind `barrier`, a write that it must acknowledge, and twice: it may come up
-    between the write and the question, and does not do so twice in a row with the same answer.
+    A coordinator that has just come up may answer with any older offset, or none (decision 0011). So it is asked
+    behind `barrier`, a write that it must acknowledge, and twice, as it may come up between the write and the question.
+    That is no proof: one was met that had taken the write and lost what lay before. Only `known` told it then.
 
     StalePosition: the answers differ, or are older than `known`. OffsetLost: there is no offset, an unreadable one, or
     one that is no longer stored.
@@ -32,7 +34,7 @@ async def read_position(
     where = f"group {group}, {at.topic} partition {at.partition}"
     async with clients.cluster() as cluster:
         first, found = [await _ask_behind(barrier, cluster, group, at) for _ in range(2)]
-        begin = await cluster.insist(lambda: _begin(cluster, at))
+        begin = await cluster.insist(partial(offset_at, cluster, at, EARLIEST))
     if found != first:
         raise StalePosition(
             f"{where}: Kafka says that offset {first[0]} is committed, and then {found[0]}: it comes up"
@@ -74,12 +76,6 @@ async def _ask_behind(barrier: Barrier, cluster: Cluster, group: str, at: TopicP
             return (await cluster.committed_with_metadata(group, at.topic, [at.partition], stable=True))[at.partition]
         except UnstableOffsetCommitError:
             await asyncio.sleep(PAUSE_S)
-
-
-async def _begin(cluster: Cluster, at: TopicPartition) -> int:
-    """The first offset that is stored."""
-    partitions = [one for one in (await cluster.partitions())[at.topic] if one.number == at.partition]
-    return (await cluster.offsets(at.topic, partitions, EARLIEST))[at.partition]
 
 
 def _refuse_lost(where: str, completion: Completion, begin: int) -> None:

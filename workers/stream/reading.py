@@ -21,7 +21,8 @@ RECORDS_PER_POLL = 500
 SILENCE_S = 30.0  # the longest wait for a partition that has more
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
-LOG_APPEND_TIME = 1  # a record's timestamp_type where the broker stamps it; 0, CreateTime, where its producer does
+#: timestamp_type of a record, and of an answer to one, that the broker stamps; 0, CreateTime, where its producer does.
+LOG_APPEND_TIME = 1
 
 
 @asynccontextmanager
@@ -95,6 +96,12 @@ async def offsets(cluster: Cluster, topic: str, edge: int) -> dict[int, int]:
         return await cluster.offsets(topic, (await cluster.partitions())[topic], edge)
 
     return await cluster.insist(attempt)
+
+
+async def offset(cluster: Cluster, at: TopicPartition, edge: int) -> int:
+    """As `Cluster.offsets`, of one partition; the leader is looked up anew. One attempt, for `insist`."""
+    partitions = [one for one in (await cluster.partitions())[at.topic] if one.number == at.partition]
+    return (await cluster.offsets(at.topic, partitions, edge))[at.partition]
 
 
 def as_record(record: Any) -> Record:

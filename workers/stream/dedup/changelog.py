@@ -6,6 +6,7 @@ costs a third (decision 0014). What is aborted and what is a marker is told by a
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
@@ -16,7 +17,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from workers.errors import BrokerError
 from workers.stream.batches import FetchedBatches
 from workers.stream.cluster import Cluster
-from workers.stream.reading import SILENCE_S
+from workers.stream.reading import SILENCE_S, offset
 
 T = TypeVar("T")
 
@@ -53,13 +54,7 @@ class Changelog:
 
         BrokerError: nobody has led the partition for SILENCE_S.
         """
-
-        async def attempt() -> int:
-            partitions = (await self._cluster.partitions())[self._place.topic]
-            mine = [partition for partition in partitions if partition.number == self._place.partition]
-            return (await self._cluster.offsets(self._place.topic, mine, edge))[self._place.partition]
-
-        return await self._told(attempt)
+        return await self._told(partial(offset, self._cluster, self._place, edge))
 
     async def kept_ms(self) -> int | None:
         """How old a record is, at the least, when Kafka deletes it. None: size or somebody's hand may have done it

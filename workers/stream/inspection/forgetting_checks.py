@@ -8,7 +8,6 @@ from workers.pipeline import STAGES
 from workers.stream.inspection.inspected import Findings, Inspected
 
 OFFSETS, IDS = "offsets.retention.minutes", "transactional.id.expiration.ms"
-MINUTE_MS = 60_000
 
 #: As long as any record is kept that a stage reads: then a stage that was off never finds records without its offset.
 OFFSETS_MINUTES = int(max(spec.consumes.retention for spec in STAGES.values()).total_seconds()) // 60
