@@ -104,14 +104,14 @@ def ids_kept_after_an_abort() -> Any:
 
 def ids_stored_before_the_commit() -> Any:
     """What is remembered reaches the disk at once."""
-    remember = Once._remember
+    remember = Once.remember
 
     def stored(self: Once, used: Any) -> None:
         row = used.query_id.encode(), 0, packed(used.auction_id, used.scored_sha256)
         self._store.put([row], self._store.checkpoint)
         remember(self, used)
 
-    return mock.patch.object(Once, "_remember", stored)
+    return mock.patch.object(Once, "remember", stored)
 
 
 def tail_not_read() -> Any:
