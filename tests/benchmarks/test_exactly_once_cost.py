@@ -39,6 +39,7 @@ from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
 from workers.stream.first_offsets import initialise_offsets
 from workers.stream.kafka import KafkaBus
+from workers.stream.plans import planned_topics
 from workers.stream.reading import as_record
 
 pytestmark = pytest.mark.kafka
@@ -197,10 +198,11 @@ async def test_exactly_once_cost(scale: Scale, own_broker: DevelopmentBroker) ->
 
 
 async def new_topic(kafka: str, name: str) -> str:
-    """A topic that nobody has written to."""
-    topic = f"{name}.{uuid.uuid4().hex}"
-    async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
-        await cluster.create([TopicPlan(topic, PARTITIONS, 1, {})])
+    """A topic that nobody has written to, with the settings that the product plans for one of that name."""
+    topic, settings = f"{name}.{uuid.uuid4().hex}", Settings.read(bootstrap_servers=kafka)
+    planned = {plan.name: plan.configs for plan in planned_topics(settings)}
+    async with Clients(settings).cluster() as cluster:
+        await cluster.create([TopicPlan(topic, PARTITIONS, 1, planned.get(name, {}))])
     return topic
 
 
@@ -212,7 +214,7 @@ async def one_round(kafka: str, target: str, records: int, group_commits: Mappin
     for auctions, wanted in group_commits.items():
         copy = Copy(type("Copied", (Payload,), {"event_type": target, "__module__": __name__})())
         copied[f"stage `copy`, {auctions} a transaction"] = await staged(kafka, copy, None, auctions, wanted)
-        memory = await new_topic(kafka, "memory")
+        memory = await new_topic(kafka, SETTLED_QUERIES.name)
         used = type("Used", (QuerySettled,), {"event_type": memory, "__module__": __name__})
         remembers = replace(SETTLED_QUERIES, payload=used)
         worker = SettlingAnew(Keys(), memory=used)

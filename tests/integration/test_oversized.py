@@ -37,15 +37,17 @@ def takes_at_most(kafka: str, topic: str, size: int, usual: int) -> Iterator[Non
 
 
 def test_what_leads_to_more_than_a_topic_takes_is_too_large_and_the_rest_settled(topics: str, tmp_path: Path) -> None:
-    # Given a worker, and a topic of candidates that has become too small for many candidates of long texts
+    # Given a worker, and a topic of candidates that has become too small for those of long texts: four replies of 32
+    # tokens take 2 to 3.3 kB without the text, whatever is drawn for them, and with the text of 3.5 kB always too much
     run = uuid.uuid4().hex[:8]
     names = [f"{run}-{number}" for number in range(24)]
     large = {names[at] for at in (0, 7, 8, 20)}
     bodies = [{**GOOD, "query_id": name, "text": "long " * 700 if name in large else GOOD["text"]} for name in names]
+    replies = {"candidates": 4, "max_tokens": 32}
     written = [batch([raw_record(json.dumps(body).encode())]) for body in bodies]
     with (
         Reader(topics) as reader,
-        worker(["generation", "scoring", "settlement"], topics, tmp_path / "log", candidates=4) as running,
+        worker(["generation", "scoring", "settlement"], topics, tmp_path / "log", **replies) as running,
         takes_at_most(topics, GENERATED.name, 5_000, GENERATED.max_message_bytes),
     ):
         # When queries come, of which four lead to more

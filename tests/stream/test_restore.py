@@ -20,7 +20,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.builders import make_scored
-from workers.errors import BrokerError, Refused
+from workers.errors import BrokerError, Refused, Unsuitable
 from workers.settings import Settings
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
@@ -263,6 +263,18 @@ async def test_a_topic_that_forgets_early_settles_only_what_it_would_know(kafka:
         assert abs(datetime.fromtimestamp(store.checkpoint.horizon_ms / 1_000, UTC) - forgotten) < timedelta(minutes=5)
         store.close()
         await log.write(["a"])
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_forgets_before_any_query_is_old_enough_is_refused(kafka: str, tmp_path: Path) -> None:
+    """With Kafka's own 7 days each record would be EXPIRED, those that are asked now too."""
+    log = Log(kafka)
+    await log.create(WINDOW.length // timedelta(milliseconds=1))
+    store = on_disk(tmp_path)
+
+    with pytest.raises(Unsuitable, match=f"--entity-name {log.name} --add-config retention.ms={WINDOW.kept_ms}` "):
+        await log.restore(store).run(log.clients)
+    store.close()
 
 
 @pytest.mark.kafka

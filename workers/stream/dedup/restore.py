@@ -5,6 +5,7 @@ import re
 import time
 from binascii import unhexlify
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -16,7 +17,7 @@ from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST
 from workers.stream.dedup.changelog import Changelog, Entry
 from workers.stream.dedup.store import Anchor, Checkpoint, Row, Store, packed
-from workers.stream.dedup.window import Window
+from workers.stream.dedup.window import DAY, Window
 from workers.stream.placement import Placement
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ _OURS = re.compile(
 
 class Restore:
     """Of one partition of `topic`, into `store`. BrokerError: the changelog cannot be read to its end, brings nothing
-    for long, holds what is none of the topic's events, or (Misplaced) an id of another partition.
+    for long, holds what is none of the topic's events, or (Misplaced) an id of another partition. Unsuitable: Kafka
+    deletes ids so early that every query would be refused.
     """
 
     def __init__(self, topic: Topic, number: int, placement: Placement, store: Store, window: Window) -> None:
@@ -50,7 +52,7 @@ class Restore:
             begin, end = await changelog.edge(EARLIEST), await changelog.edge(LATEST)
             anchor = self.store.checkpoint.anchor
             if anchor is None or not await self._follow(changelog, anchor, begin, end):
-                await self._read_window(changelog, begin, end)
+                await self._read_window(changelog, clients, begin, end)
 
     async def _follow(self, changelog: Changelog, anchor: Anchor, begin: int, end: int) -> bool:
         """Read the tail. False, and nothing is read: the log does not have the store's last record in its place."""
@@ -70,7 +72,7 @@ class Restore:
             )
         return is_known
 
-    async def _read_window(self, changelog: Changelog, begin: int, end: int) -> None:
+    async def _read_window(self, changelog: Changelog, clients: Clients, begin: int, end: int) -> None:
         """Read what the window needs, or what is left of it, into an empty store."""
         self.store.clear()
         now_ms = self._now_ms()
@@ -79,6 +81,7 @@ class Restore:
         start = max(begin, end if first_since == -1 else first_since)
         kept_ms = await changelog.kept_ms() if start == begin else None
         if kept_ms is not None:
+            self._check_kept(kept_ms, clients)
             since_ms = max(since_ms, now_ms - kept_ms)
         elif start == 0:
             since_ms = 0  # all that ever was
@@ -87,6 +90,18 @@ class Restore:
             if start == begin and records:
                 since_ms = max(since_ms, self._deleted_ms(records, begin, kept_ms))
             self._take(records, since_ms)
+
+    def _check_kept(self, kept_ms: int, clients: Clients) -> None:
+        """Unsuitable: ids may be forgotten while queries that old are still to be settled."""
+        if kept_ms < self._window.least_kept_ms:
+            name, length, kept = self._topic.name, self._window.length, timedelta(milliseconds=kept_ms)
+            raise Unsuitable(
+                f"Kafka deletes settled ids from {name} after {kept / DAY:g} days (retention.ms), and queries are "
+                f"settled for {length / DAY:g} days (TESSERA_ID_WINDOW_DAYS): any of them may have been settled and "
+                f"forgotten, so none is. {clients.alter_topic(name, 'retention.ms', self._window.kept_ms)} keeps ids "
+                f"for as long as the window needs. What was deleted stays unknown: scored events more than "
+                f"{kept / DAY:g} days old must not be read again then. A shorter window is the other way"
+            )
 
     def _deleted_ms(self, records: Sequence[Entry], begin: int, kept_ms: int | None) -> int:
         """Until when, by the broker's clock, Kafka may have deleted what was before these records.

@@ -34,6 +34,11 @@ class Window:
         return self.kept // MILLISECOND
 
     @property
+    def least_kept_ms(self) -> int:
+        """A topic that is kept for less knows of no query, not even one that is asked now, that it was not settled."""
+        return (self.length + SKEW) // MILLISECOND
+
+    @property
     def segment_ms(self) -> int:
         """A store forgets in steps of this length: two to three of them are held."""
         return self.kept_ms // 2
@@ -44,4 +49,4 @@ class Window:
 
     def oldest_ms(self, horizon_ms: int) -> int:
         """The earliest query that may be settled by a memory that holds everything since `horizon_ms`; 0: any."""
-        return horizon_ms + (self.length + SKEW) // MILLISECOND if horizon_ms else 0
+        return horizon_ms + self.least_kept_ms if horizon_ms else 0
