@@ -19,6 +19,7 @@ TesseraError
 │   │   ├── UpgradeFirst        a newer release wrote what is to be read: this one has to be replaced by it
 │   │   ├── OffsetLost          where a stage goes on is unknown, or what comes there is no longer stored
 │   │   ├── OffsetsUndecided    committed offsets are gone of stages that have worked before
+│   │   ├── MemoryLost          the memory of settled queries is gone: what comes again would be billed again
 │   │   ├── Misplaced           a remembered query id lies in another partition than its query's records
 │   │   └── Unsuitable          Kafka's settings and ours do not fit: the message names both, and what to change
 │   ├── StalePosition       Kafka answers with an older committed offset than this process committed
@@ -111,6 +112,10 @@ class OffsetLost(NotRetriable):
 
 class OffsetsUndecided(NotRetriable):
     """Committed offsets are gone of stages that have worked before: somebody must say where they go on."""
+
+
+class MemoryLost(NotRetriable):
+    """The stage has settled before and remembers nothing: it would bill again what comes again."""
 
 
 class Misplaced(NotRetriable):

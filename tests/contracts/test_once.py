@@ -17,12 +17,14 @@ from schemas.record import Outgoing, Record
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.contracts.test_bus import WAIT_S, Answerer, Asked, Rig, numbers, rig_with
-from workers.errors import BrokerError, Misplaced
+from workers.errors import BrokerError, MemoryLost, Misplaced
+from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stream.clients import Clients
 from workers.stream.cluster import TopicPlan
 from workers.stream.dedup.restore import Restore
 from workers.stream.first_offsets import initialise_offsets
+from workers.stream.memory_loss import memory_is_lost
 from workers.stream.samples import check_placement
 from workers.stream.writer import TransactionalWriter, WriterLost, place
 
@@ -362,6 +364,18 @@ def id_of(partition: int, begin: str = "id") -> str:
     return next(id_ for id_ in (f"{begin}-{number}" for number in range(99)) if place(id_.encode(), 2) == partition)
 
 
+async def make_anew(topic: str, partitions: int, kafka: str) -> None:
+    """Delete the topic, and create it without a record."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_topics([topic])[topic].result(WAIT_S)
+    async with asyncio.timeout(WAIT_S), Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
+        while topic in await cluster.partitions():
+            await asyncio.sleep(0.1)
+        await cluster.create(
+            [TopicPlan(topic, partitions, 1, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"})]
+        )
+
+
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
 async def test_partitions_that_were_added_to_all_topics_are_refused_and_nothing_is_worked_on_twice(
     rig: Rig, kafka: str
@@ -389,13 +403,7 @@ async def test_partitions_that_were_added_to_all_topics_are_refused_and_nothing_
     # Then the remedy helps: the topic made anew, each remembered id written into its own partition
     memory = memory_of(rig).name
     kept = [record async for record in rig.bus.stored([memory])]
-    admin = AdminClient({"bootstrap.servers": kafka})
-    admin.delete_topics([memory])[memory].result(WAIT_S)
-    async with asyncio.timeout(WAIT_S), Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
-        while memory in await cluster.partitions():
-            await asyncio.sleep(0.1)
-        kept_for_ever = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
-        await cluster.create([TopicPlan(memory, 2, 1, kept_for_ever)])
+    await make_anew(memory, 2, kafka)
     await rig.bus.publish([Outgoing(memory, record.key, record.value) for record in kept])
     assert await check_placement(Clients(settings), memory) == 1
     async with rig.reading() as take, rig.running():
@@ -421,3 +429,61 @@ async def test_partitions_that_are_added_while_it_runs_end_the_stage(
         await asyncio.wait([run], timeout=WAIT_S)
         with pytest.raises(BrokerError, match="had 1 partitions when this process started, and has 2 or more now"):
             run.result()
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_a_stage_whose_memory_is_gone_does_not_start_until_somebody_accepts_that(
+    rig: Rig, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, settings = rig.stage.spec, Settings.read(bootstrap_servers=kafka)
+    groups = {spec.group: spec.consumes.name}
+    monkeypatch.setitem(STAGES, spec.name, spec)
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("a", 1))
+        await take(1)
+        await heard_of(rig, 1)
+
+    # Given a memory that was made anew, twice, while the group's offsets are there, and an event that comes again
+    for _ in range(2):
+        await make_anew(memory_of(rig).name, 1, kafka)
+        await ask(rig, ("a", 1))
+        with pytest.raises(
+            MemoryLost, match=r"was never written.*the memory of what is settled is gone(.|\n)*--begin latest"
+        ):
+            await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
+        assert rig.answerer.heard == [1]
+        # Then setting offsets changes nothing, and saying so lets it begin, as often as it starts
+        await initialise_offsets(settings, groups)
+        assert await memory_is_lost(Clients(settings), spec)
+        await initialise_offsets(settings, groups, "latest")
+        assert not await memory_is_lost(Clients(settings), spec)
+    rig.journal.ready.clear()
+    async with rig.reading() as take, rig.running():
+        await ask(rig, ("b", 2), ("b", 3))
+        await take(3)
+    assert rig.answerer.heard == [1, 1, 2], "what was settled before the loss is not known any more, as was accepted"
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_a_memory_is_not_lost_where_nothing_was_settled_or_its_records_are_deleted(rig: Rig, kafka: str) -> None:
+    spec, clients = rig.stage.spec, Clients(Settings.read(bootstrap_servers=kafka))
+    # Given a new cluster, then one whose first answer was never committed
+    assert not await memory_is_lost(clients, spec)
+    writer = TransactionalWriter(clients, spec.name)
+    await writer.start()
+    await writer.begin()
+    await writer.send([Outgoing(rig.answered.name, b"a", b"aborted")])
+    await writer.discard()
+    successor = TransactionalWriter(clients, spec.name)
+    await successor.start()
+    await successor.discard()
+    assert not await memory_is_lost(clients, spec)
+    # then one that has answered; one whose memory was written, too; and one that retention has emptied
+    await rig.bus.publish([Outgoing(rig.answered.name, b"a", b"an answer")])
+    assert await memory_is_lost(clients, spec)
+    await rig.bus.publish([Outgoing(memory_of(rig).name, b"a", used_of(rig, "a").encode())])
+    assert not await memory_is_lost(clients, spec)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    (deleted,) = admin.delete_records([TopicPartition(memory_of(rig).name, 0, 1)]).values()
+    await asyncio.to_thread(deleted.result)
+    assert not await memory_is_lost(clients, spec)

@@ -59,7 +59,8 @@ def create(
     A first offset is set where nothing is stored, or the stage has never published anything. Where a stage has worked
     before and its offsets are gone, you are told what is there, and asked for --begin: "earliest" works on everything
     that is stored again, "latest" leaves what waits without an end, "after-last-settled" goes on behind the last record
-    whose outcome stands in the outputs. Settlement publishes nothing again that it remembers, whatever is chosen.
+    whose outcome stands in the outputs. Settlement publishes nothing again that it remembers, whatever is chosen. Where
+    its memory is gone it does not start; "latest" accepts that it begins with an empty one.
 
     \b
     Examples:

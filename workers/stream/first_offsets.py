@@ -11,7 +11,6 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from schemas.topics import SETTLED, SETTLED_QUERIES
 from workers.errors import BrokerError, OffsetsUndecided
 from workers.pipeline import STAGES, StageSpec
 from workers.settings import Settings
@@ -19,6 +18,7 @@ from workers.stream.added_partitions import MAY_GROW, is_added
 from workers.stream.clients import Clients
 from workers.stream.cluster import EARLIEST, LATEST, Cluster
 from workers.stream.completion import Completion
+from workers.stream.memory_loss import MEMORY_IS_LOST, memory_is_lost
 from workers.stream.outcomes import outputs_of, reached
 from workers.stream.reading import offsets
 
@@ -33,12 +33,6 @@ Say where these stages go on; no choice bills a query twice, as settlement publi
   --begin earliest            everything that is stored once more. Generation and scoring compute it all again; what was
                               refused becomes a dead letter again, and so do queries older than settlement remembers
   --begin latest              only what comes from now on. What waits gets neither a reply nor a dead letter"""
-
-MEMORY_IS_LOST = f"""\
-{SETTLED_QUERIES.name} is empty, and {SETTLED.name} is not: the memory of what is settled is gone, so
-settlement would bill what is stored a second time. Only "--begin latest" is taken. Restore that topic from a copy first
-(infra/partitions.md says how it is written). Where there is no copy, "--begin latest" bills nothing again, as long as
-producers send nothing again that was settled; what waits then gets neither a reply nor a dead letter"""
 
 
 @dataclass(frozen=True)
@@ -93,12 +87,15 @@ async def initialise_offsets(
     clients = Clients(settings)
     async with clients.cluster() as cluster:
         blanks = [await _blank(cluster, group, topic) for group, topic in groups.items()]
-        if begin != "latest" and any(blank.undecided for blank in blanks) and await memory_is_lost(cluster):
-            raise OffsetsUndecided("\n".join([MEMORY_IS_LOST, *(line for blank in blanks for line in blank.said())]))
+    lost = [spec for group in groups if (spec := _spec_of(group)) and await memory_is_lost(clients, spec)]
+    if begin != "latest" and lost and any(blank.undecided for blank in blanks):
+        raise OffsetsUndecided("\n".join([MEMORY_IS_LOST, *(line for blank in blanks for line in blank.said())]))
     targets = [await _targets(clients, blank, begin) for blank in blanks]
     async with clients.cluster() as cluster:
         for blank, completions in zip(blanks, targets, strict=True):
-            await cluster.insist(_committing(cluster, blank, completions))
+            await cluster.insist(_committing(cluster, blank.group, blank.topic, completions))
+        for spec in lost if begin == "latest" else ():
+            await _accept_loss(cluster, spec)
     if begin is None:
         _refuse_undecided(blanks)
     return tuple(
@@ -132,12 +129,6 @@ async def _blank(cluster: Cluster, group: str, topic: str) -> Blank:
     )
 
 
-async def memory_is_lost(cluster: Cluster) -> bool:
-    """Whether queries have been settled, and their memory has never held a record: both are written together."""
-    settled, remembered = [await offsets(cluster, topic.name, LATEST) for topic in (SETTLED, SETTLED_QUERIES)]
-    return any(settled.values()) and not any(remembered.values())
-
-
 def _spec_of(group: str) -> StageSpec | None:
     return next((spec for spec in STAGES.values() if spec.group == group), None)
 
@@ -161,22 +152,29 @@ def _refuse_undecided(blanks: Sequence[Blank]) -> None:
         raise OffsetsUndecided("\n".join([f"{said}; none is set there:", *lines, ADVICE]))
 
 
-def _committing(cluster: Cluster, blank: Blank, completions: Mapping[int, Completion]) -> Callable[[], Awaitable[None]]:
+async def _accept_loss(cluster: Cluster, spec: StageSpec) -> None:
+    """Write down that the stage may begin with an empty memory; see `memory_is_lost`."""
+    memory = spec.remembers.name if spec.remembers else ""
+    begun = dict.fromkeys(await offsets(cluster, memory, EARLIEST), Completion(0))
+    await cluster.insist(_committing(cluster, spec.group, memory, begun))
+
+
+def _committing(
+    cluster: Cluster, group: str, topic: str, completions: Mapping[int, Completion]
+) -> Callable[[], Awaitable[None]]:
     """An attempt to commit where nothing is committed; it raises a retriable error until all are there."""
 
     async def attempt() -> None:
-        missing = without_offset(await cluster.committed(blank.group, blank.topic, completions)) if completions else {}
+        missing = without_offset(await cluster.committed(group, topic, completions)) if completions else {}
         if not missing:
             return
         try:
-            await cluster.commit(blank.group, blank.topic, {number: completions[number] for number in missing})
+            await cluster.commit(group, topic, {number: completions[number] for number in missing})
         except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError):
-            raise BrokerError(
-                f"group {blank.group} has running workers: stop them, then set its first offsets"
-            ) from None
-        if still := without_offset(await cluster.committed(blank.group, blank.topic, completions)):
-            where = f"partitions {sorted(still)} of {blank.topic}"
-            raise NotCoordinatorForGroupError(f"group {blank.group}: no offset yet in {where}")
+            raise BrokerError(f"group {group} has running workers: stop them, then set its first offsets") from None
+        if still := without_offset(await cluster.committed(group, topic, completions)):
+            where = f"partitions {sorted(still)} of {topic}"
+            raise NotCoordinatorForGroupError(f"group {group}: no offset yet in {where}")
 
     return attempt
 

@@ -10,6 +10,7 @@ from workers.stream.dedup.folder import Stores
 from workers.stream.dedup.restore import Restore
 from workers.stream.dedup.store import StoreFailed
 from workers.stream.dedup.window import Window
+from workers.stream.memory_loss import refuse_lost_memory
 from workers.stream.once import Once
 from workers.stream.placement import Placement
 from workers.stream.reading import edges
@@ -44,7 +45,7 @@ class Recollection:
     """
 
     def __init__(self, clients: Clients, spec: StageSpec, number: int, stores: Stores, window: Window) -> None:
-        self._clients, self._topic, self._number = clients, spec.remembers, number
+        self._clients, self._spec, self._topic, self._number = clients, spec, spec.remembers, number
         self._stores, self._window = stores, window
         self._restore: Restore | None = None  # with an open store
 
@@ -53,11 +54,15 @@ class Recollection:
 
         To be called when the partition's transactional id is initialised: only then nothing of a predecessor's is
         under way, and the end of the partition is the end of what it has remembered. BrokerError: it cannot be read to
-        its end, brings nothing for long, (Misplaced) holds an id of another partition, or the disk fails.
+        its end, brings nothing for long, (Misplaced) holds an id of another partition, or the disk fails. MemoryLost:
+        the topic was never written, although the stage has published; the store, which may know ids, stays as it is.
         """
         if self._topic is None:
             return Once(None)
-        placement = Placement(self._topic.name, len(await edges(self._clients, [self._topic.name], LATEST)))
+        ends = await edges(self._clients, [self._topic.name], LATEST)
+        if not any(ends.values()):
+            await refuse_lost_memory(self._clients, self._spec)
+        placement = Placement(self._topic.name, len(ends))
         if self._restore is None or self._restore.placement != placement:
             self.close()
             store = self._stores.open(placement, self._number)

@@ -3,9 +3,10 @@
 from schemas.topics import SETTLED, SETTLED_QUERIES
 from workers.diagnosis import State
 from workers.errors import AccessDenied, Misplaced
+from workers.pipeline import STAGES
 from workers.stream.clients import Clients
-from workers.stream.first_offsets import MEMORY_IS_LOST, memory_is_lost
 from workers.stream.inspection.inspected import CREATE, Findings, Inspected
+from workers.stream.memory_loss import MEMORY_IS_LOST, memory_is_lost
 from workers.stream.samples import check_placement
 
 
@@ -19,6 +20,6 @@ async def remembered_ids(kafka: Inspected) -> Findings:
         return State.FAILED, str(error), "settlement does not start; infra/partitions.md says what to do"
     except AccessDenied as error:
         return State.UNKNOWN, "this user may not read them", str(error)
-    if SETTLED.name in kafka.present and await memory_is_lost(kafka.cluster):
+    if SETTLED.name in kafka.present and await memory_is_lost(Clients(kafka.settings), STAGES["settlement"]):
         return State.FAILED, MEMORY_IS_LOST, "stop settlement until the topic is restored"
     return State.OK, f"the oldest {looked_at} lie in their partitions", ""
