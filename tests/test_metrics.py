@@ -153,7 +153,7 @@ def test_an_auction_that_comes_again_ends_no_query(metrics: Metrics) -> None:
     assert sample(metrics, "auction_queries_total", outcome="refused") == 0
 
 
-def test_the_pipelines_verbs(metrics: Metrics) -> None:
+def test_each_pipeline_observation_moves_its_own_metric(metrics: Metrics) -> None:
     metrics.handled("scoring", 0.2)
     metrics.transaction("settlement", "committed", 0.05, 64)
     metrics.in_flight("generation", 8)
@@ -193,7 +193,7 @@ def test_label_sets_known_beforehand_start_at_zero(metrics: Metrics) -> None:
     assert zero == [0] * len(zero)
 
 
-def test_no_label_is_an_id_and_no_event_of_a_known_kind_adds_a_series(metrics: Metrics) -> None:
+def test_events_add_no_metric_series_and_no_label_is_an_id(metrics: Metrics) -> None:
     before = series_of(metrics)
 
     for number in range(50):
@@ -341,7 +341,7 @@ def test_requests_are_not_logged(server: MonitoringServer, capfd: pytest.Capture
 
 
 @pytest.mark.parametrize("request_bytes", [b"", b"GET /metr", b"GET /metrics HTTP/1.0\r\n\r\n"])
-def test_clients_that_hang_up_are_no_news(
+def test_clients_that_hang_up_are_not_logged(
     server: MonitoringServer, capfd: pytest.CaptureFixture[str], request_bytes: bytes
 ) -> None:
     for _ in range(20):  # as a scraper that runs into its timeout
@@ -370,7 +370,7 @@ def test_an_address_of_ipv6_is_served_and_any_is_both(metrics: Metrics, host: st
 
 
 @pytest.mark.parametrize("host", ["no such host", "a" * 300, "::1::"])
-def test_what_is_no_host_is_an_error_that_names_the_variable(metrics: Metrics, host: str) -> None:
+def test_an_invalid_host_is_an_error_that_names_the_variable(metrics: Metrics, host: str) -> None:
     with pytest.raises(SettingsError, match="TESSERA_METRICS_HOST"):
         MonitoringServer(metrics, Health(), host=host, port=0)
 
@@ -383,7 +383,7 @@ def test_a_closed_server_frees_its_port(metrics: Metrics) -> None:
         assert ask(second, "/livez")[0] == 200
 
 
-async def test_the_event_loop_beats_while_it_turns(metrics: Metrics, clock: Clock) -> None:
+async def test_the_heartbeat_is_renewed_while_the_event_loop_runs(metrics: Metrics, clock: Clock) -> None:
     health = Health(clock=clock)
     clock.now_s += 100
     assert health.why_not_alive()

@@ -31,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "unpacked"
 
 
-def test_every_data_file_of_the_packages_is_in_it(wheel: Path) -> None:
+def test_the_wheel_holds_every_data_file_of_the_packages(wheel: Path) -> None:
     wanted = [
         path.relative_to(ROOT)
         for package in ("schemas", "workers")
@@ -42,11 +42,11 @@ def test_every_data_file_of_the_packages_is_in_it(wheel: Path) -> None:
     assert [str(path) for path in wanted if not (wheel / path).is_file()] == []
 
 
-def test_it_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
     assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {"schemas", "workers"}
 
 
-def test_the_demo_runs_from_it(wheel: Path) -> None:
+def test_the_demo_runs_from_the_wheel(wheel: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "workers", "demo", "--limit", "1"],
         cwd=wheel.parent,

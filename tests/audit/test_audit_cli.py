@@ -29,7 +29,7 @@ def objects(done: "subprocess.CompletedProcess[bytes]") -> list[dict[str, object
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_right_log_is_0(tmp_path: Path) -> None:
+def test_a_correct_log_exits_with_0(tmp_path: Path) -> None:
     path = written(tmp_path / "log.jsonl", *(make_log(seed) for seed in range(5)))
 
     done = tessera("audit", str(path), draw_key=SECRET)
@@ -39,7 +39,7 @@ def test_a_right_log_is_0(tmp_path: Path) -> None:
     assert all(invariant.value in done.stdout.decode() for invariant in Invariant)
 
 
-def test_a_wrong_charge_is_1_and_a_sentence(tmp_path: Path) -> None:
+def test_a_wrong_charge_exits_with_1_and_prints_a_sentence(tmp_path: Path) -> None:
     lie = lying(1)
     path = written(tmp_path / "log.jsonl", make_log(0), lie)
 
@@ -76,7 +76,7 @@ def test_findings_can_be_limited_and_are_still_counted(tmp_path: Path) -> None:
     assert "and 3 more" in people.stdout.decode()
 
 
-def test_the_demo_is_right() -> None:
+def test_the_audit_of_a_demo_finds_nothing() -> None:
     done = tessera("audit", "-", given=tessera("demo", "--json", "--limit", "5").stdout)
 
     assert done.returncode == 0, done.stdout.decode()
@@ -131,7 +131,7 @@ GOOD = b"\n".join(lines(make_log(0).payloads()))
     ],
 )
 @pytest.mark.parametrize("option", [(), ("--json",)])
-def test_a_log_that_cannot_be_read_is_2_and_names_the_line(given: bytes, says: str, option: tuple[str, ...]) -> None:
+def test_an_unreadable_log_exits_with_2_and_names_the_line(given: bytes, says: str, option: tuple[str, ...]) -> None:
     done = tessera("audit", "-", *option, given=given)
 
     assert done.returncode == 2, done.stderr.decode()
@@ -140,5 +140,5 @@ def test_a_log_that_cannot_be_read_is_2_and_names_the_line(given: bytes, says: s
     assert done.stdout == b""
 
 
-def test_a_file_that_is_not_there_is_2() -> None:
+def test_a_missing_file_exits_with_2() -> None:
     assert tessera("audit", "nowhere.jsonl").returncode == 2

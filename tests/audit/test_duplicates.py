@@ -48,21 +48,21 @@ def scored_again(log: Log) -> Log:
     return replace(log.change_scored(scoring_duration_s=9.0), before=())
 
 
-def test_a_refused_duplicate_is_no_missing_reply() -> None:
+def test_a_duplicate_query_with_its_dead_letter_is_no_missing_reply() -> None:
     scored, refused = lines([SECOND.scored]), dead_letter_line(letter(SECOND))
 
     for order in ([*scored, refused], [refused, *scored]):
         assert verdict(*lines(FIRST.payloads()), *order) == ([], {"auctions": 1, "duplicates": 1})
 
 
-def test_without_its_letter_it_is() -> None:
+def test_a_duplicate_query_without_its_dead_letter_is_a_missing_reply() -> None:
     others = dead_letter_line(letter(FIRST))
 
     assert verdict(*lines([SECOND.scored]))[0] == [Kind.MISSING_TERMINAL]
     assert Kind.MISSING_TERMINAL in verdict(*lines([SECOND.scored]), others)[0]
 
 
-def test_a_scored_event_replayed_after_its_id_was_forgotten_is_no_second_end() -> None:
+def test_a_scored_event_replayed_after_the_id_window_is_no_second_outcome() -> None:
     """Its reply and bills stand, and the letter says that nothing was settled once more."""
     replayed = dead_letter_line(letter(FIRST, DeadLetterReason.EXPIRED))
     other = dead_letter_line(letter(FIRST, DeadLetterReason.BAD_EPOCH))
@@ -71,7 +71,7 @@ def test_a_scored_event_replayed_after_its_id_was_forgotten_is_no_second_end() -
     assert verdict(*lines(FIRST.payloads()), other)[0] == [Kind.SECOND_TERMINAL]
 
 
-def test_a_letter_of_any_reason_is_the_end_of_its_auction() -> None:
+def test_a_dead_letter_of_any_reason_ends_its_auction() -> None:
     """verify takes it for one, and redrive sends it through again."""
     refused = dead_letter_line(letter(SECOND, DeadLetterReason.BAD_EPOCH))
 
@@ -93,7 +93,7 @@ def judged(*records: Record) -> tuple[list[Kind], dict[str, int]]:
     return [finding.kind for finding in found], dict(audit.finish().notes)
 
 
-def test_an_auction_that_was_redriven_ends_in_its_reply() -> None:
+def test_a_redriven_auction_ends_in_its_reply() -> None:
     refused = letter(FIRST, DeadLetterReason.BAD_EPOCH)
     settled = [make_record(envelop(payload)) for payload in (*FIRST.before, FIRST.reply, *FIRST.bills)]
 
@@ -102,14 +102,14 @@ def test_an_auction_that_was_redriven_ends_in_its_reply() -> None:
     assert (found, notes["auctions"], notes["refused"], notes.get("scored_again", 0)) == ([], 1, 0, 0)
 
 
-def test_and_without_being_redriven_that_reply_is_one_too_many() -> None:
+def test_a_reply_beside_a_dead_letter_that_was_not_redriven_is_a_second_outcome() -> None:
     refused = letter(FIRST, DeadLetterReason.BAD_EPOCH)
     settled = [make_record(envelop(payload)) for payload in (FIRST.reply, *FIRST.bills)]
 
     assert Kind.SECOND_TERMINAL in judged(sent_again(FIRST, redriven=False), refused, *settled)[0]
 
 
-def test_an_auction_that_is_refused_again_after_it_was_redriven_is_refused_once() -> None:
+def test_an_auction_refused_again_after_a_redrive_counts_as_refused_once() -> None:
     refused = letter(FIRST, DeadLetterReason.BAD_EPOCH)
 
     found, notes = judged(sent_again(FIRST, redriven=False), refused, sent_again(FIRST), refused)
@@ -118,7 +118,7 @@ def test_an_auction_that_is_refused_again_after_it_was_redriven_is_refused_once(
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before its letter", "after its letter"])
-def test_a_duplicate_that_was_billed_all_the_same_is_found(late: bool) -> None:
+def test_a_duplicate_query_that_was_billed_is_found(late: bool) -> None:
     scored, reply, *bills = lines(SECOND.payloads())
     refused = dead_letter_line(letter(SECOND))
     log = lines(FIRST.payloads())
@@ -130,7 +130,7 @@ def test_a_duplicate_that_was_billed_all_the_same_is_found(late: bool) -> None:
     assert billed[0] == [Kind.EXTRA_CHARGE] * len(bills)
 
 
-def test_on_kafka_the_letter_is_read_from_its_topic() -> None:
+def test_on_kafka_the_dead_letter_is_read_from_its_own_topic() -> None:
     audit = Audit(lambda finding: None, [DRAW_KEY], Horizon(settled_from=AT - 10_000, complete_until=AT + 10_000))
     for record in (make_record(envelop(SECOND.scored)), letter(SECOND), letter(FIRST, DeadLetterReason.BAD_KEY)):
         assert record.topic in (SCORED.name, SCORED.dead_letters)
@@ -140,7 +140,7 @@ def test_on_kafka_the_letter_is_read_from_its_topic() -> None:
     assert audit.finish().notes == {"duplicates": 1, "refused": 1}
 
 
-def test_the_receipt_is_of_the_auction_that_counts() -> None:
+def test_the_receipt_of_a_duplicated_query_is_of_the_first_auction() -> None:
     given = [*lines(FIRST.payloads()), *lines([SECOND.scored]), dead_letter_line(letter(SECOND))]
 
     for order in (given, given[::-1]):
@@ -153,7 +153,7 @@ ONE_AUCTION = ([], {"auctions": 1})
 
 @pytest.mark.parametrize("again", [FIRST, AGAIN], ids=["same bytes", "other bytes"])
 @pytest.mark.parametrize("place", [2, 3, 4, None], ids=["before the reply", "before a bill", "between bills", "last"])
-def test_an_auction_that_was_scored_twice_is_waste_and_no_discrepancy(again: Log, place: int | None) -> None:
+def test_an_auction_scored_twice_is_counted_and_is_no_discrepancy(again: Log, place: int | None) -> None:
     log = lines(FIRST.payloads())
     place = len(log) if place is None else place
     letters = [] if again is FIRST else [dead_letter_line(letter(again))]  # what came again as it was leads to nothing
@@ -163,7 +163,7 @@ def test_an_auction_that_was_scored_twice_is_waste_and_no_discrepancy(again: Log
     assert verdict(*log[:place], *letters, *log[place:], *lines([again.scored])) == ONE_AUCTION
 
 
-def test_what_was_scored_again_is_counted() -> None:
+def test_auctions_scored_again_are_counted() -> None:
     audit = Audit(lambda finding: None, [DRAW_KEY])
     again = [*lines([AGAIN.scored]) * 2, dead_letter_line(letter(AGAIN)), *lines([FIRST.scored])]
     for number, line in enumerate([*lines(FIRST.payloads()), *again], 1):
@@ -173,7 +173,7 @@ def test_what_was_scored_again_is_counted() -> None:
     assert audit.finish().notes["scored_again"] == 3
 
 
-def test_whoever_chooses_the_second_scoring_is_found() -> None:
+def test_settling_from_the_second_of_two_scored_events_is_found() -> None:
     commitment, scored, *rest = lines(FIRST.payloads())
     again, refused = lines([AGAIN.scored]), dead_letter_line(letter(AGAIN))
 
@@ -229,24 +229,24 @@ def test_a_scored_event_that_is_refused_again_for_the_same_reason_is_counted(ref
 
 
 @pytest.mark.parametrize("again", [DUPLICATED, at(REFUSED, 9)], ids=["another reason", "another place"])
-def test_another_letter_for_a_refused_event_is_a_second_end(again: Record) -> None:
+def test_a_different_dead_letter_for_a_refused_event_is_a_second_outcome(again: Record) -> None:
     found, notes = judged(sent_again(FIRST, redriven=False), REFUSED, again)
 
     assert (found, notes.get("refused_again", 0)) == ([Kind.SECOND_TERMINAL], 0)
 
 
-def test_the_letter_of_an_event_that_was_settled_is_found_each_time() -> None:
+def test_a_dead_letter_for_a_settled_event_is_found_each_time() -> None:
     for refused in (REFUSED, DUPLICATED):
         assert verdict(*lines(FIRST.payloads()), *[dead_letter_line(refused)] * 2)[0] == [Kind.SECOND_TERMINAL] * 2
 
 
-def test_an_event_that_was_scored_again_and_refused_twice_for_that_is_waste() -> None:
+def test_an_event_scored_again_and_refused_twice_as_a_duplicate_is_no_discrepancy() -> None:
     again = dead_letter_line(letter(AGAIN))
 
     assert verdict(*lines(FIRST.payloads()), *lines([AGAIN.scored]), again, again) == ONE_AUCTION
 
 
-def test_what_was_redriven_and_settled_may_be_refused_again_where_it_lay_first_and_nowhere_else() -> None:
+def test_a_redriven_and_settled_event_may_be_refused_again_only_at_its_first_offset() -> None:
     settled = [make_record(envelop(payload)) for payload in (*FIRST.before, FIRST.reply, *FIRST.bills)]
     log = [sent_again(FIRST, redriven=False), REFUSED, sent_again(FIRST), *settled]
 

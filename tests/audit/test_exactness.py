@@ -57,25 +57,25 @@ def assert_honest(log: Log) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(auctions(tau_exponents=(0.0, 8.0), nats_exponents=(-4.0, 2.0), **WIDE))
-def test_ordinary_auctions_over_eight_decades_of_tau(auction: Numbers) -> None:
+def test_the_error_bound_holds_for_ordinary_auctions_over_eight_decades_of_tau(auction: Numbers) -> None:
     assert_honest(log_of(auction))
 
 
 @settings(max_examples=100, deadline=None)
 @given(auctions(tau_exponents=(0.0, 4.0), nats_exponents=(2.0, 10.0), **WIDE))
-def test_enormous_bids(auction: Numbers) -> None:
+def test_the_error_bound_holds_for_enormous_bids(auction: Numbers) -> None:
     assert_honest(log_of(auction))
 
 
 @settings(max_examples=60, deadline=None)
 @given(auctions(tau_exponents=(6.0, 12.0), nats_exponents=(-9.0, 1.0), **WIDE))
-def test_enormous_tau(auction: Numbers) -> None:
+def test_the_error_bound_holds_for_enormous_tau(auction: Numbers) -> None:
     assert_honest(log_of(auction))
 
 
 @settings(max_examples=60, deadline=None)
 @given(auctions(candidates=(1, 8), advertisers=(3, 6), tau_exponents=(0.0, 3.0), nats_exponents=(-1.0, 1.0)), st.data())
-def test_bids_on_top_of_constants_that_nearly_cancel(auction: Numbers, data: st.DataObject) -> None:
+def test_the_error_bound_holds_for_bids_on_constants_that_nearly_cancel(auction: Numbers, data: st.DataObject) -> None:
     """Each bid swings by a few nats around a value of up to half a billion units of money."""
     sizes = data.draw(st.lists(st.floats(-4e14, 4e14), min_size=len(auction.rewards), max_size=len(auction.rewards)))
 
@@ -84,7 +84,9 @@ def test_bids_on_top_of_constants_that_nearly_cancel(auction: Numbers, data: st.
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 8), st.integers(2, 5), st.integers(0, 2**32 - 1), st.floats(3.0, 14.5))
-def test_opposed_bids_that_decide_nothing_together(candidates: int, bidders: int, seed: int, exponent: float) -> None:
+def test_the_error_bound_holds_for_opposed_bids_that_cancel(
+    candidates: int, bidders: int, seed: int, exponent: float
+) -> None:
     """The bids add up to a few nats although each is enormous: the worst there is for float64."""
     rng = np.random.default_rng(seed)
     rewards = rng.uniform(-(10.0**exponent), 10.0**exponent, (bidders, candidates))
@@ -126,7 +128,7 @@ def test_a_micro_off_is_always_found(auction: Numbers, data: st.DataObject) -> N
     assert "wrong_charge" in kinds(log.change_bill(place, charge_micros=charge))
 
 
-def test_charges_at_the_limits_of_an_event() -> None:
+def test_charges_are_exact_at_the_largest_numbers_an_event_can_hold() -> None:
     for candidates, advertisers in ((256, 2), (20, 64), (1, 3), (2, 1)):
         assert kinds(make_log(9, candidates=candidates, advertisers=advertisers)) == []
 
@@ -151,7 +153,7 @@ def knife_edge(target: Decimal) -> tuple[Log, Decimal]:
 
 
 @pytest.mark.parametrize("shift", ["-1e-7", "-1e-9", "0", "1e-9", "1e-7"])
-def test_on_the_knifes_edge_both_neighbours_are_right(shift: str) -> None:
+def test_at_half_a_micro_both_neighbouring_charges_are_right(shift: str) -> None:
     log, exact = knife_edge(Decimal("30.5") + Decimal(shift))
     assert abs(exact - Decimal("30.5")) <= Decimal("1.1e-7")
 
@@ -164,7 +166,7 @@ def amount(value: str, bound: float, allowance: float = 0.0) -> Amount:
     return Amount(float(value), bound, allowance, lambda: Decimal(value))
 
 
-def test_decimals_are_asked_only_in_doubt_and_their_word_counts() -> None:
+def test_decimals_decide_only_where_the_float_bound_cannot() -> None:
     clear, doubt = judge(30, amount("30.3", 1e-9)), judge(30, amount("30.500001", 1e-9))
     assert (clear.verdict, clear.by_decimal) == (Verdict.RIGHT, False)
     assert (doubt.verdict, doubt.by_decimal) == (Verdict.RIGHT, True)
@@ -176,7 +178,7 @@ def test_decimals_are_asked_only_in_doubt_and_their_word_counts() -> None:
     assert judge(30, amount("30.5000011", 1e-6, 2e-6)).verdict is Verdict.IMPRECISE
 
 
-def test_the_float_filter_decides_nearly_everything() -> None:
+def test_the_float_filter_decides_nearly_every_charge() -> None:
     logs = [make_log(seed, candidates=8, advertisers=3) for seed in range(200)]
 
     assert audited(*logs).notes["by_decimal"] == 0
@@ -198,5 +200,5 @@ def test_parties_are_in_the_order_of_their_first_members() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([None, "a", "b"]), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
-def test_link_groups_as_the_product_settles_them(link_groups: list[str | None], seed: int) -> None:
+def test_the_audit_confirms_link_groups_as_settlement_bills_them(link_groups: list[str | None], seed: int) -> None:
     assert_honest(make_log(seed, candidates=5, advertisers=groups(*link_groups)))

@@ -144,7 +144,7 @@ ANYTHING = {"τ of the scored event", "reordered candidates", "changed reward", 
 
 
 @pytest.mark.parametrize("fraud", FRAUDS)
-def test_a_lie_is_caught_and_called_by_its_name(fraud: str) -> None:
+def test_each_fraud_is_found_under_its_own_kind(fraud: str) -> None:
     lie, kind = FRAUDS[fraud]
     assert kinds(LOG) == []
 
@@ -155,7 +155,7 @@ def test_a_lie_is_caught_and_called_by_its_name(fraud: str) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"tau_micros_per_nat": 900}, {"currency": "EUR"}])
-def test_what_is_changed_in_the_scored_event_with_all_digests_right_is_told_by_its_numbers(changes: Any) -> None:
+def test_a_changed_scored_event_with_recomputed_digests_is_found_by_its_numbers(changes: Any) -> None:
     """The operator settles one auction and shows another: digests and draw are those of what is shown."""
     shown = make_log(3, candidates=6, advertisers=3, **changes)
     lie = shown
@@ -165,7 +165,7 @@ def test_what_is_changed_in_the_scored_event_with_all_digests_right_is_told_by_i
     assert set(kinds(lie)) == {Kind.WRONG_CHARGE if "tau_micros_per_nat" in changes else Kind.WRONG_CURRENCY}
 
 
-def test_a_charge_that_two_advertisers_share_differently_is_wrong_for_both() -> None:
+def test_a_charge_moved_from_one_advertiser_to_another_is_wrong_for_both() -> None:
     first, second = LOG.bills[0].charge_micros, LOG.bills[1].charge_micros
     found: list[Finding] = []
 
@@ -186,16 +186,16 @@ def test_a_bill_to_another_advertiser_under_its_own_id_is_one_missing_and_one_to
     assert set(kinds(other_debtor(LOG, charge_id=charge_id))) == {Kind.MISSING_CHARGE, Kind.EXTRA_CHARGE}
 
 
-def test_a_missing_and_a_second_terminal() -> None:
+def test_a_missing_reply_and_a_second_reply_are_found() -> None:
     assert kinds([committed(), LOG.scored]) == [Kind.MISSING_TERMINAL]
     assert kinds([*LOG.payloads(), LOG.reply]) == [Kind.SECOND_TERMINAL]
 
 
-def test_records_without_a_scored_event() -> None:
+def test_replies_and_bills_without_a_scored_event_are_found() -> None:
     assert kinds([committed(), LOG.reply, *LOG.bills]) == [Kind.UNKNOWN_AUCTION, Kind.EXTRA_CHARGE]
 
 
-def test_what_comes_again_long_after_its_auction_closed_is_of_an_unknown_auction() -> None:
+def test_a_record_repeated_long_after_its_auction_closed_is_of_an_unknown_auction() -> None:
     others = [make_log(seed, advertisers=0) for seed in range(100, 100 + CLOSED)]
 
     found = kinds(LOG, *others, [LOG.reply, LOG.bills[0]])
@@ -206,7 +206,7 @@ def test_what_comes_again_long_after_its_auction_closed_is_of_an_unknown_auction
 @pytest.mark.parametrize(
     "changes", [{"advertisers": 0}, {"void_reason": VoidReason.DEADLINE_PASSED}], ids=["nobody", "void"]
 )
-def test_a_reply_without_an_auction(changes: Any) -> None:
+def test_a_wrong_reply_or_outcome_of_an_unsold_auction_is_found(changes: Any) -> None:
     log = make_log(6, **changes)
     assert kinds(log) == []
 
@@ -216,19 +216,19 @@ def test_a_reply_without_an_auction(changes: Any) -> None:
     assert kinds(replace(log, bills=LOG.bills[:1]).change_bill(auction_id=log.scored.auction_id)) != []
 
 
-def test_an_abstention_that_was_added() -> None:
+def test_an_added_abstention_is_found() -> None:
     abstention = {"advertiser_id": "advertiser-09", "reason": AbstentionReason.ENGINE_FAILED}
 
     assert kinds(LOG.change_reply(abstentions=(abstention,))) == [Kind.WRONG_ABSTENTIONS]
 
 
-def test_rewards_outside_the_declared_range() -> None:
+def test_rewards_outside_the_declared_range_are_found() -> None:
     row = (60_000.0, *(0.0 for _ in range(3)))
 
     assert Kind.REWARD_OUT_OF_RANGE in kinds(make_log(1, advertisers=1, rewards_micros={"advertiser-00": row}))
 
 
-def test_who_is_indifferent_pays_nothing() -> None:
+def test_a_charge_to_an_indifferent_advertiser_is_found() -> None:
     log = make_log(
         1, advertisers=2, rewards_micros={"advertiser-00": (7.0,) * 4, "advertiser-01": (1.0, 2.0, 3.0, 4.0)}
     )
@@ -237,7 +237,7 @@ def test_who_is_indifferent_pays_nothing() -> None:
     assert kinds(log.change_bill(0, charge_micros=1)) == [Kind.WRONG_CHARGE, Kind.INDIFFERENT_CHARGED]
 
 
-def test_a_charge_above_its_bound_and_above_its_worth() -> None:
+def test_a_charge_above_its_bound_or_above_its_value_to_the_advertiser_is_found() -> None:
     bound = LOG.bills[0].bound_micros
 
     found = kinds(LOG.change_bill(0, charge_micros=bound + 1))
@@ -249,7 +249,7 @@ def with_commitments(*said: Payload) -> list[str]:
     return kinds(replace(LOG, before=said))
 
 
-def test_commitments() -> None:
+def test_wrong_missing_and_late_commitments_are_found() -> None:
     other = committed(OTHER_KEY)
     elsewhere = DrawCommitment(epoch="2026-11-22", key_sha256=other.key_sha256)
 
@@ -263,7 +263,7 @@ def test_commitments() -> None:
     assert kinds([*LOG.payloads()[1:], committed()]) == [Kind.LATE_COMMITMENT]
 
 
-def test_a_draw_with_a_key_that_was_not_committed_to() -> None:
+def test_a_draw_with_a_key_that_was_not_committed_to_is_found() -> None:
     log = make_log(3, OTHER_KEY, candidates=6, advertisers=3)
 
     assert kinds(log) == [Kind.BROKEN_COMMITMENT]
@@ -273,7 +273,7 @@ def test_a_draw_with_a_key_that_was_not_committed_to() -> None:
     assert kinds(hidden) == [Kind.WRONG_U]
 
 
-def test_a_reveal_whose_key_has_another_hash() -> None:
+def test_a_revealed_key_with_another_hash_is_found() -> None:
     (good,) = lines([committed(reveal=True)])
     key = committed(reveal=True).key
     assert key is not None
@@ -289,7 +289,7 @@ def test_a_reveal_whose_key_has_another_hash() -> None:
     assert [finding.kind for finding in found] == [Kind.FALSE_REVEAL]
 
 
-def test_draws_wait_for_their_key() -> None:
+def test_draws_are_checked_when_their_key_is_revealed_later() -> None:
     """Without a key nothing is claimed of the draw; a reveal that comes last decides all draws before it."""
     lie = other_u(LOG)
     honest, lying = audited(LOG, secrets=()), audited(lie, secrets=())
@@ -310,7 +310,7 @@ def test_commitments_that_are_not_in_the_input_are_not_verifiable() -> None:
     assert (tally.checked[Invariant.COMMITMENTS], tally.unverifiable[Invariant.COMMITMENTS]) == (0, 1)
 
 
-def test_draws_from_before_epochs_are_made_with_the_secret_itself() -> None:
+def test_a_draw_without_an_epoch_is_checked_with_the_secret_itself() -> None:
     """They are right in a log from that time; where days are committed to, none may do without."""
     log = make_log(3, draw_epoch=None)
     then = replace(log, before=())
@@ -321,21 +321,21 @@ def test_draws_from_before_epochs_are_made_with_the_secret_itself() -> None:
     assert kinds(log) == [Kind.UNCOMMITTED_DRAW]
 
 
-def test_a_draw_after_its_key_was_shown() -> None:
+def test_a_draw_after_its_key_was_revealed_is_found() -> None:
     shown = [committed(), committed(reveal=True)]
 
     assert kinds(replace(LOG, before=shown)) == [Kind.DRAW_AFTER_REVEAL]
     assert kinds(LOG, [committed(reveal=True)]) == []
 
 
-def test_a_total_that_neither_repeats_the_bills_nor_is_owed() -> None:
+def test_a_total_that_is_neither_the_sum_of_the_bills_nor_of_the_right_charges_is_found() -> None:
     inflated = replace(charged(0, 8)(LOG), reply=LOG.reply)
 
     assert Kind.WRONG_TOTAL not in kinds(inflated)  # the bill is wrong, the total is right
     assert Kind.WRONG_TOTAL in kinds(LOG.change_reply(total_charge_micros=LOG.reply.total_charge_micros - 1))
 
 
-def test_a_record_that_no_stage_wrote() -> None:
+def test_an_unreadable_record_on_a_topic_of_the_stages_is_found() -> None:
     found: list[Finding] = []
     audit = Audit(found.append, [DRAW_KEY])
 
@@ -361,7 +361,7 @@ def test_every_kind_belongs_to_an_invariant_and_every_invariant_has_kinds() -> N
     assert INVARIANT_OF[Kind.INDIFFERENT_CHARGED] is Invariant.PROPERTIES
 
 
-def test_only_open_auctions_are_kept() -> None:
+def test_only_open_auctions_are_kept_in_memory() -> None:
     audit = Audit(lambda finding: None, [DRAW_KEY])
     for seed in range(50):
         for number, line in enumerate(lines(make_log(seed).payloads()), 1):

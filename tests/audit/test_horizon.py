@@ -36,7 +36,7 @@ def aged(age: int, payloads: Sequence[Payload]) -> list[tuple[int, Payload]]:
 COMMITTED = (300 * DAY_MS, committed())
 
 
-def test_a_whole_auction_is_judged_at_any_age() -> None:
+def test_a_complete_auction_is_audited_at_any_age() -> None:
     for age in (0, DAY_MS, 30 * DAY_MS):
         tally = judged(COMMITTED, *aged(age, LOG.payloads()[1:]))
         assert (tally.notes["auctions"], tally.discrepancies) == (1, 0)
@@ -53,19 +53,19 @@ def test_what_is_incomplete_is_in_flight_within_the_grace_period_and_wrong_after
     assert set(grown.kinds) == {Kind.MISSING_TERMINAL if held == 1 else Kind.MISSING_CHARGE}
 
 
-def test_the_newest_record_counts() -> None:
+def test_the_newest_record_of_an_auction_decides_whether_it_is_in_flight() -> None:
     tally = judged(COMMITTED, (DAY_MS, LOG.scored), (10_000, LOG.reply))
 
     assert (tally.notes["in_flight"], tally.discrepancies) == (1, 0)
 
 
-def test_replies_older_than_their_retention_may_be_gone() -> None:
+def test_a_reply_missing_beyond_the_retention_is_no_discrepancy() -> None:
     tally = judged(COMMITTED, (8 * DAY_MS, LOG.scored), *aged(200 * DAY_MS, OTHER.bills))
 
     assert (tally.notes["past_retention"], tally.unverifiable[Invariant.TERMINALS], tally.discrepancies) == (2, 2, 0)
 
 
-def test_auctions_past_their_retention_are_let_go_while_the_log_is_read() -> None:
+def test_open_auctions_past_the_retention_are_dropped_while_the_log_is_read() -> None:
     audit = Audit(lambda finding: None, [DRAW_KEY], HORIZON)
     logs = [make_log(seed) for seed in range(20)]
     for number, log in enumerate(logs):
@@ -80,7 +80,7 @@ def test_a_topic_without_any_commitment_is_a_discrepancy() -> None:
     assert set(judged(*aged(DAY_MS, LOG.payloads()[1:])).kinds) == {Kind.NO_COMMITMENT}
 
 
-def test_a_commitment_counts_from_its_timestamp() -> None:
+def test_a_commitment_counts_from_its_records_timestamp() -> None:
     late = judged(*aged(DAY_MS, LOG.payloads()[1:]), (DAY_MS - 1, committed()))
 
     assert set(late.kinds) == {Kind.LATE_COMMITMENT}

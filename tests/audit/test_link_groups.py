@@ -23,7 +23,9 @@ def log_of(groups: list[str | None], seed: int = 0, **changes: Any) -> Log:
 
 @settings(max_examples=100, deadline=None)
 @given(GROUPS, st.integers(0, 10_000), st.floats(0.0, 13.9), st.sampled_from([1, 1_000, 10**6]))
-def test_honest_groups_raise_no_alarm(groups: list[str | None], seed: int, exponent: float, tau: int) -> None:
+def test_correctly_billed_link_groups_raise_no_finding(
+    groups: list[str | None], seed: int, exponent: float, tau: int
+) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.uniform(-(10.0**exponent), 10.0**exponent, (len(groups), 4)).tolist()
     rewards = {f"advertiser-{index:02}": tuple(row) for index, row in enumerate(rows)}
@@ -31,7 +33,7 @@ def test_honest_groups_raise_no_alarm(groups: list[str | None], seed: int, expon
     assert kinds(log_of(groups, seed, rewards_micros=rewards, tau_micros_per_nat=tau)) == []
 
 
-def test_the_first_of_a_party_pays_for_it() -> None:
+def test_a_bill_or_bound_given_to_another_member_of_a_link_group_is_found() -> None:
     log = log_of([None, "left", "left"])
     charge = log.bills[1].charge_micros
     assert kinds(log) == []
@@ -46,7 +48,7 @@ def test_the_first_of_a_party_pays_for_it() -> None:
     assert kinds(log.change_bill(2, bound_micros=log.bills[1].bound_micros)) == ["wrong_bound"]
 
 
-def test_a_party_that_is_charged_as_if_its_members_were_strangers_is_charged_wrongly() -> None:
+def test_a_link_group_charged_member_by_member_is_found() -> None:
     """Splitting pays: the members alone would pay less, and an operator who lets them is found out."""
     log, strangers = log_of([None, "left", "left"]), log_of([None, None, None])
 

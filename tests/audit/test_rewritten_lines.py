@@ -43,7 +43,7 @@ def sentences(lines: list[bytes]) -> list[str]:
     return [finding.sentence for finding in found]
 
 
-def test_the_numbers_are_rounded_and_the_audit_is_content() -> None:
+def test_a_log_whose_numbers_a_json_tool_rounded_still_audits() -> None:
     rewritten = [as_jq_writes(line) for line in LOG]
     assert all(one != other for one, other in zip(LOG[1:3], rewritten[1:3], strict=True))
     rounded = json.loads(rewritten[2])["data"]["weights"]
@@ -52,7 +52,7 @@ def test_the_numbers_are_rounded_and_the_audit_is_content() -> None:
     assert sentences(LOG) == sentences(rewritten) == []
 
 
-def test_a_line_gives_its_bytes_back() -> None:
+def test_the_exact_bytes_of_an_event_are_restored_from_its_line() -> None:
     scored, settled = (
         read_event(as_jq_writes(line), topic) for line, topic in zip(LOG[1:3], (SCORED, SETTLED), strict=True)
     )
@@ -63,7 +63,7 @@ def test_a_line_gives_its_bytes_back() -> None:
     assert [event.value for event in settle(scored)] == [event.value for event in settle(SCORED_EVENT)]  # type: ignore[arg-type]
 
 
-def test_what_somebody_changed_is_not_given_back() -> None:
+def test_the_exact_bytes_are_not_restored_for_a_changed_event() -> None:
     changed = LOG[1].replace(b'"tau_micros_per_nat":1000', b'"tau_micros_per_nat":1001')
     assert changed != LOG[1]
 
@@ -77,7 +77,7 @@ def with_weights(weights: object, **fields: Any) -> bytes:
     return json.dumps({**json.loads(make_settled(SCORED_EVENT)[0].value), "weights": weights, **fields}).encode()
 
 
-def test_the_digits_count_and_the_numbers_may_only_be_what_they_round_to() -> None:
+def test_the_kept_digits_decide_and_numbers_may_only_be_their_rounding() -> None:
     exact = make_settled(SCORED_EVENT)[0].data.weights
 
     assert ReplySettled.decode(with_weights([float(weight) for weight in exact])).weights == exact
@@ -89,7 +89,7 @@ def test_the_digits_count_and_the_numbers_may_only_be_what_they_round_to() -> No
             ReplySettled.decode(with_weights([2**62 + 2**20] * 7, weights_text=digits))
 
 
-def test_the_first_events_have_the_numbers_alone() -> None:
+def test_events_of_the_first_releases_have_no_kept_digits() -> None:
     exact = make_settled(SCORED_EVENT)[0].data.weights
 
     assert ReplySettled.decode(with_weights(list(exact), weights_text=[])).weights == exact

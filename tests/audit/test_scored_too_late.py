@@ -34,12 +34,12 @@ def judged_lines(log: list[bytes]) -> Tally:
 AFTER = timedelta(milliseconds=1)
 
 
-def test_an_auction_that_was_scored_too_late_is_right_to_be_void() -> None:
+def test_an_auction_scored_after_its_deadline_is_rightly_void() -> None:
     assert judged_lines(late_log(AFTER)).discrepancies == 0
     assert judged_lines(late_log(timedelta())).discrepancies == 0
 
 
-def test_billing_what_was_scored_too_late_is_found() -> None:
+def test_a_bill_for_an_auction_scored_after_its_deadline_is_found() -> None:
     scored, late = late_log(timedelta()), late_log(AFTER)
 
     billed = judged_lines([late[0], late[1], *scored[2:]])
@@ -48,14 +48,14 @@ def test_billing_what_was_scored_too_late_is_found() -> None:
     assert Kind.EXTRA_CHARGE in billed.kinds
 
 
-def test_calling_late_what_was_in_time_is_found() -> None:
+def test_calling_an_auction_late_that_was_scored_in_time_is_found() -> None:
     in_time, late = late_log(timedelta()), late_log(AFTER)
 
     assert Kind.WRONG_OUTCOME in judged_lines([*in_time[:2], *late[2:]]).kinds
 
 
 @pytest.mark.parametrize("claimed", [late_log(AFTER), late_log(None)], ids=["void, late", "sold"])
-def test_without_the_brokers_time_nobody_can_tell_who_was_late(claimed: list[bytes]) -> None:
+def test_without_the_brokers_timestamp_lateness_is_unverifiable(claimed: list[bytes]) -> None:
     silent = late_log(None)
 
     tally = judged_lines([*silent[:2], *claimed[2:]])

@@ -19,13 +19,13 @@ def load(name: str) -> dict[str, Any]:
     return dict(json.loads(CASES[name].read_text(encoding="utf-8")))
 
 
-def test_the_cases_are_here() -> None:
+def test_the_folder_holds_ordinary_and_edge_cases() -> None:
     assert len([name for name in CASES if name.startswith("ordinary/")]) >= 3
     assert len([name for name in CASES if name.startswith("edge/")]) >= 7
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_expected_was_worked_out_in_decimals(name: str) -> None:
+def test_the_expected_numbers_equal_decimal_arithmetic(name: str) -> None:
     case = load(name)
 
     assert case["about"]
@@ -33,7 +33,7 @@ def test_what_is_expected_was_worked_out_in_decimals(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_auction_comes_out_as_expected(name: str) -> None:
+def test_every_case_settles_to_its_expected_outcome(name: str) -> None:
     # Given the scored event of the case, as it lies on its topic
     case = load(name)
     event = from_record(make_record(expected.value_of(case["scored"]), SCORED), SCORED)

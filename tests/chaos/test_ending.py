@@ -21,13 +21,13 @@ def test_the_exit_code_tells_of_findings(has_found: bool, code: int) -> None:
     assert exited.value.code == code
 
 
-def test_a_report_makes_its_folder(tmp_path: Path) -> None:
+def test_writing_a_report_creates_its_folder(tmp_path: Path) -> None:
     write_report(tmp_path / "new" / "report.md", "# Chaos\n")
 
     assert (tmp_path / "new" / "report.md").read_text() == "# Chaos\n"
 
 
-def test_sigterm_runs_what_ends_the_processes() -> None:
+def test_sigterm_ends_the_child_processes() -> None:
     program = """
 import time
 from tests.chaos.ending import end_on_sigterm

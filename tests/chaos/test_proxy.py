@@ -122,7 +122,7 @@ def test_a_black_hole_swallows_and_then_resets_whoever_lost_something(proxy: Pro
         ask(idle, 2)
 
 
-def test_a_reset_is_one(proxy: Proxy, client: socket.socket) -> None:
+def test_a_reset_closes_the_connection_with_rst(proxy: Proxy, client: socket.socket) -> None:
     ask(client, 1)
 
     proxy.reset()

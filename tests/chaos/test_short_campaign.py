@@ -57,7 +57,7 @@ def assert_broken_and_well(outcome: Outcome) -> None:
 
 
 @pytest.mark.usefixtures("broker_can_be_started")
-def test_every_query_ends_once_whatever_breaks(tmp_path: Path) -> None:
+def test_every_query_has_one_outcome_whatever_fails(tmp_path: Path) -> None:
     outcome = Round(Plan(auctions=5_000, seed=20_261, faults=FAULTS), tmp_path / "round").run()
 
     assert outcome.auctions == 5_000

@@ -57,7 +57,7 @@ def started(session_broker: DevelopmentBroker, tessera: Command) -> dict[str, An
 
 
 @pytest.mark.kafka
-def test_broker_outlives_its_command_and_is_stopped_once(tessera: Command, started: dict[str, Any]) -> None:
+def test_the_broker_outlives_its_command_and_is_stopped_once(tessera: Command, started: dict[str, Any]) -> None:
     # Given a broker that runs after the command that started it has ended
     pid = started["pid"]
     assert started["state"] == "started" and runs(pid)
@@ -101,7 +101,7 @@ def test_topics_survive_a_crash_of_the_broker(tessera: Command, started: dict[st
 
 
 @pytest.mark.kafka
-def test_pid_of_another_program_is_not_touched(
+def test_a_pid_of_another_program_is_not_touched(
     session_broker: DevelopmentBroker, tessera: Command, tmp_path: Path
 ) -> None:
     # Given a note of a broker whose process id now belongs to another program
@@ -118,7 +118,7 @@ def test_pid_of_another_program_is_not_touched(
 
 
 @pytest.mark.kafka
-def test_taken_port_is_reported(session_broker: DevelopmentBroker, tessera: Command) -> None:
+def test_a_taken_port_is_reported(session_broker: DevelopmentBroker, tessera: Command) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as other:
         port = other.getsockname()[1]
         ended = tessera("broker", "start", "--port", str(port))
@@ -132,13 +132,13 @@ def test_without_java_the_command_says_how_to_get_it(tessera: Command, tmp_path:
     assert "apt-get install openjdk-17-jre-headless maven" in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_unusable_data_folder_is_one_line(tessera: Command, tmp_path: Path) -> None:
+def test_an_unusable_data_folder_is_one_line(tessera: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ended = tessera("broker", "start", "--data", str(tmp_path / "file" / "data"))
     assert ended.returncode == 2 and "Kafka cannot be started on" in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_no_broker_is_one_line(tessera: Command) -> None:
+def test_an_unreachable_broker_is_one_line(tessera: Command) -> None:
     ended = tessera("topics", "create", "--bootstrap-servers", f"127.0.0.1:{free_port()}")
     assert ended.returncode == 2 and ended.stdout == ""
     assert ended.stderr.count("\n") == 1 and "`tessera broker start`" in ended.stderr
@@ -154,12 +154,12 @@ def test_no_broker_is_one_line(tessera: Command) -> None:
         ("topics", "describe"),
     ],
 )
-def test_help_has_an_example(words: tuple[str, ...], tessera: Command) -> None:
+def test_broker_help_has_an_example(words: tuple[str, ...], tessera: Command) -> None:
     assert f"tessera {' '.join(words)}" in tessera(*words, "--help").stdout.split("Example")[1]
 
 
 @pytest.mark.kafka
-def test_cluster_is_started_shown_healed_and_stopped(session_broker: DevelopmentBroker, tessera: Command) -> None:
+def test_a_cluster_is_started_shown_repaired_and_stopped(session_broker: DevelopmentBroker, tessera: Command) -> None:
     # Given three nodes that a command started
     first = free_port()
     (row,) = rows(tessera("broker", "start", "--nodes", "3", "--port", str(first), "--json"))

@@ -74,13 +74,13 @@ def test_demo_for_people_ends_with_a_revenue_that_is_the_sum_of_its_charges() ->
 
 
 @pytest.mark.parametrize(("gap_micros", "says"), [(0.0, "none would have gained a micro"), (2.5, "2.500 micros: the")])
-def test_the_demo_says_so_when_a_lie_pays(gap_micros: float, says: str) -> None:
+def test_the_demo_reports_a_misreport_that_gains(gap_micros: float, says: str) -> None:
     (measured,) = [event.data for event in make_events() if event.type == INCENTIVES.name]
 
     assert says in lies([measured.model_copy(update={"largest_gap_micros": gap_micros})]).plain  # type: ignore[list-item]
 
 
-def test_demo_takes_ones_own_queries(tmp_path: Path) -> None:
+def test_the_demo_reads_queries_from_a_file(tmp_path: Path) -> None:
     mine = tmp_path / "mine.jsonl"
     mine.write_text("\n".join(json.dumps(query) for query in QUERIES))
     done = tessera("demo", "--queries", str(mine))
@@ -169,7 +169,7 @@ def test_a_password_in_an_engines_name_is_refused_and_nowhere_shown(name: str, s
     assert "hunter2" not in str(caught.value)
 
 
-def test_nothing_is_announced_of_such_a_name() -> None:
+def test_an_engine_name_with_a_password_is_not_printed_while_waiting() -> None:
     done = tessera("run", "generation", engine="http://bob:hunter2@host:8000#m")
 
     assert refused(done).startswith("tessera: TESSERA_ENGINE: ")
@@ -230,7 +230,7 @@ def test_ask_prints_reply_disclosure_and_charges(topics: str, tmp_path: Path) ->
 
 
 @pytest.mark.kafka
-def test_ask_without_workers_says_so(topics: str) -> None:
+def test_ask_without_running_workers_reports_it(topics: str) -> None:
     done = tessera("ask", "Is anybody there?", "--timeout", "2", kafka=topics)
     assert "do the stages run?" in refused(done)
 
@@ -248,7 +248,7 @@ def test_run_stops_on_sigterm_with_0_and_starts_again(topics: str, tmp_path: Pat
 @pytest.mark.parametrize(
     "arguments", ["demo --json --limit 3", "prove --json --auctions 60", "experiment decoding --json"]
 )
-def test_a_reader_that_has_had_enough_is_no_finding(arguments: str) -> None:
+def test_a_closed_pipe_is_not_reported_as_a_discrepancy(arguments: str) -> None:
     """`... | head -1`: exit code 1 is kept for what a command found."""
     command = f"{sys.executable} -m workers {arguments} | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}"
 
@@ -260,7 +260,7 @@ def test_a_reader_that_has_had_enough_is_no_finding(arguments: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_interrupted_command_says_so() -> None:
+def test_an_interrupted_command_reports_the_interruption() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "workers", "prove", "--auctions", "1000000"],
         env=environment("127.0.0.1:1"),
@@ -273,7 +273,7 @@ def test_an_interrupted_command_says_so() -> None:
     assert (process.returncode, said.decode().splitlines()[-1]) == (130, "tessera: interrupted")
 
 
-def test_a_full_disk_is_no_finding() -> None:
+def test_a_full_disk_is_not_reported_as_a_discrepancy() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "workers", "experiment", "decoding"],

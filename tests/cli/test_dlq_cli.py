@@ -44,12 +44,12 @@ def whole(letter: Letter) -> str:
         ("2026-11-24T08:00:00+02:00", AT - timedelta(hours=6)),
     ],
 )
-def test_since_is_an_age_or_a_time(text: str, wanted: datetime) -> None:
+def test_since_accepts_an_age_or_a_time(text: str, wanted: datetime) -> None:
     assert moment(text, AT) == wanted
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "-2h", "1.5h", "2H", "yesterday", "2026-11-24", "2026-11-24T08:00:00"])
-def test_any_other_since_is_refused(text: str) -> None:
+def test_since_refuses_everything_else(text: str) -> None:
     with pytest.raises(TesseraError, match="neither an age"):
         moment(text, AT)
 
@@ -115,7 +115,7 @@ def test_a_long_key_is_cut_and_says_so() -> None:
     assert "(83,616 more characters)" in whole(letter)
 
 
-def test_bytes_that_are_not_those_refused_are_said_not_to_be() -> None:
+def test_a_dead_letter_whose_bytes_changed_is_reported() -> None:
     letter = letter_of(b"{}")
     changed = Letter(Record(DLQ, b"q", b"[]", letter.record.headers))
 
@@ -124,7 +124,7 @@ def test_bytes_that_are_not_those_refused_are_said_not_to_be() -> None:
 
 
 @given(st.text(), st.text(), st.text() | st.binary())
-def test_nothing_of_a_letter_moves_the_cursor(message: str, key: str, value: str | bytes) -> None:
+def test_no_text_of_a_dead_letter_moves_the_cursor(message: str, key: str, value: str | bytes) -> None:
     raw = value if isinstance(value, bytes) else value.encode(errors="replace")
     letter = letter_of(raw, key.encode(errors="replace"), message.encode(errors="replace").decode())
 
@@ -135,7 +135,7 @@ def test_nothing_of_a_letter_moves_the_cursor(message: str, key: str, value: str
 
 
 @pytest.mark.parametrize("width", [60, 280])
-def test_a_place_can_be_copied_from_any_terminal(width: int) -> None:
+def test_an_offset_reference_can_be_copied_from_any_terminal(width: int) -> None:
     letter = letter_of(b"{}", b"0d6b8f2e-1111-2222-3333-444455556666", "long " * 50)
     rows, console = [letter_view.row(letter)] * 2, Console(width=width, file=io.StringIO())
 

@@ -65,7 +65,7 @@ def test_missing_topics_are_a_finding_until_they_are_made(bare_broker: str) -> N
     assert more.returncode == 0 and "TESSERA_PARTITIONS" in verdicts(more.stdout)["topics"]["advice"]
 
 
-def test_no_broker_is_one_line_soon() -> None:
+def test_an_unreachable_broker_is_one_line_within_seconds() -> None:
     began = time.monotonic()
     ended = tessera("doctor", "--kafka", **UNREACHABLE)
     assert time.monotonic() - began < ANSWER_WITHIN_S
@@ -85,7 +85,7 @@ def test_no_broker_is_one_line_soon() -> None:
         (("--marker-probe", "--keep", "."), b"exists"),
     ],
 )
-def test_bad_order_is_refused(words: tuple[str, ...], said: bytes) -> None:
+def test_doctor_refuses_invalid_options(words: tuple[str, ...], said: bytes) -> None:
     ended = tessera("doctor", *words, **UNREACHABLE)
     assert ended.returncode == 2 and said in ended.stderr and b"Traceback" not in ended.stderr
 
@@ -146,7 +146,7 @@ def one_topic(copies_kept: int = 3, leader: int = 1, plans: int = 1, **changed: 
         (topics, one_topic(plans=2), State.FAILED),
     ],
 )
-async def test_each_deviation_is_found(check: Any, kafka: Inspected, state: State) -> None:
+async def test_doctor_finds_each_deviation_of_brokers_and_topics(check: Any, kafka: Inspected, state: State) -> None:
     found, said, advice = await check(kafka)
     assert found == state and said and (advice or state == State.OK)
 
@@ -176,7 +176,7 @@ async def test_the_topic_of_settled_ids_is_told_by_what_the_window_needs(
         assert "--add-config cleanup.policy=[compact,delete],retention.ms=1296000000,segment.ms=86400000" in advice
 
 
-def test_probe_says_what_it_needs_where_there_is_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_marker_probe_without_maven_states_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     ended = tessera("doctor", "--marker-probe", **UNREACHABLE)
     assert ended.returncode == 2 and b"apt-get install openjdk-17-jre-headless maven" in ended.stderr
@@ -213,7 +213,7 @@ class Settled:
         (129_600, 3_600_000, State.WARNING, "transactional.id.expiration.ms to 604800000 or more"),
     ],
 )
-async def test_offsets_and_ids_must_outlive_what_they_are_about(
+async def test_doctor_compares_offset_and_transactional_id_retention_with_what_they_protect(
     minutes: int, ids_ms: int, state: State, said: str
 ) -> None:
     cluster = Settled(offsets_retention_minutes=str(minutes), transactional_id_expiration_ms=str(ids_ms))

@@ -34,7 +34,7 @@ def test_a_document_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert oct(page.stat().st_mode)[-3:] == "644"
 
 
-def test_asking_leaves_everything_as_it_is(tmp_path: Path) -> None:
+def test_checking_a_documents_path_changes_nothing(tmp_path: Path) -> None:
     page = tmp_path / "receipt.html"
     insist_writable(page)
     assert list(tmp_path.iterdir()) == []
@@ -44,7 +44,7 @@ def test_asking_leaves_everything_as_it_is(tmp_path: Path) -> None:
     assert page.read_text() == "first" and len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_pipe_and_a_link_stay_what_they_are(tmp_path: Path) -> None:
+def test_a_document_may_be_a_pipe_or_a_link(tmp_path: Path) -> None:
     # Given a pipe with a reader, and a link to a file
     pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
     os.mkfifo(pipe)
@@ -64,7 +64,7 @@ def test_a_pipe_and_a_link_stay_what_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "why"), [("no/file", "there is no folder"), (TOO_LONG, "File name too long")])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_cannot_be_written_is_said_before_the_work(tmp_path: Path, command: str, name: str, why: str) -> None:
+def test_an_unwritable_document_is_reported_before_the_work(tmp_path: Path, command: str, name: str, why: str) -> None:
     # Given a campaign that takes weeks, an experiment that takes a minute, a log that is no log
     arguments = (*COMMANDS[command], str(tmp_path / name))
     # When its document cannot be written

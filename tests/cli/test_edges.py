@@ -62,7 +62,7 @@ PRINTING = (
 
 
 @pytest.mark.parametrize("arguments", PRINTING)
-def test_a_reader_that_is_gone_is_141_and_no_finding(folder: Path, arguments: str) -> None:
+def test_a_closed_pipe_exits_with_141_and_not_as_a_discrepancy(folder: Path, arguments: str) -> None:
     """Exit code 1 is a discrepancy, and 2 says that somebody must act: neither is true of `| head`."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -73,7 +73,7 @@ def test_a_reader_that_is_gone_is_141_and_no_finding(folder: Path, arguments: st
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_a_reader_of_errors_that_is_gone_is_141_too() -> None:
+def test_a_closed_standard_error_pipe_exits_with_141_too() -> None:
     reading, writing = os.pipe()
     os.close(reading)
 
@@ -129,7 +129,7 @@ LOCALES = {
 
 
 @pytest.mark.parametrize("locale", LOCALES.values(), ids=LOCALES)
-def test_no_locale_is_a_traceback_and_json_is_utf8_in_all(folder: Path, locale: dict[str, str]) -> None:
+def test_no_locale_causes_a_traceback_and_json_is_always_utf_8(folder: Path, locale: dict[str, str]) -> None:
     log = str(folder / "log.jsonl")
 
     people = run(["explain", "cafe", "--from", log], locale)
@@ -146,7 +146,7 @@ def test_no_locale_is_a_traceback_and_json_is_utf8_in_all(folder: Path, locale: 
     "arguments",
     [[b"ask", b"caf\xe9"], [b"audit", b"/nowhere/\xff"], [b"\xff"], [b"demo", b"--engine=\xff"]],
 )
-def test_an_argument_that_is_no_text_is_said_to_be_none(arguments: list[bytes]) -> None:
+def test_an_argument_that_is_not_utf_8_is_reported(arguments: list[bytes]) -> None:
     done = run(arguments)
 
     assert done.returncode == 2
@@ -154,7 +154,7 @@ def test_an_argument_that_is_no_text_is_said_to_be_none(arguments: list[bytes]) 
     assert b"\\xff" in done.stderr or b"\\xe9" in done.stderr
 
 
-def test_a_setting_that_is_no_text_is_named() -> None:
+def test_a_setting_that_is_not_utf_8_is_named() -> None:
     done = run(["demo", "--limit", "1"], {"TESSERA_CURRENCY": os.fsdecode(b"\xff")})
 
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
@@ -193,9 +193,7 @@ main()
         (signal.SIGINT, ["prove"], 130),
     ],
 )
-def test_a_process_that_still_imports_can_be_told_to_stop(
-    told: signal.Signals, arguments: list[str], code: int
-) -> None:
+def test_a_process_that_still_imports_stops_on_sigterm(told: signal.Signals, arguments: list[str], code: int) -> None:
     program = TOLD_WHILE_IMPORTING.format(signal=int(told), arguments=arguments)
 
     done = subprocess.run(

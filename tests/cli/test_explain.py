@@ -53,7 +53,7 @@ def why_not(lines: list[bytes], query_id: str = "query-1") -> str:
     return str(error.value)
 
 
-def test_a_demo_explains_itself(tmp_path: Path) -> None:
+def test_explain_makes_the_receipt_of_a_demo(tmp_path: Path) -> None:
     # Given the log of a demo
     log, page = tmp_path / "log.jsonl", tmp_path / "receipt.html"
     log.write_bytes(tessera("demo", "--json", "--limit", "3").stdout)
@@ -72,7 +72,7 @@ def test_a_demo_explains_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("piped", [True, False])
-def test_eighty_columns_hold_a_receipt(piped: bool) -> None:
+def test_a_receipt_fits_eighty_columns(piped: bool) -> None:
     # Given a receipt with as many parties as there are bars, one with a name that is long
     name = "An Advertiser With A Long Name Ltd"
     names = [name, "烘焙工坊有限公司名字很长", "Crumb"]
@@ -94,7 +94,7 @@ def test_eighty_columns_hold_a_receipt(piped: bool) -> None:
     assert all(line.rstrip().removesuffix("…").strip() + " " in text for line in texts)
 
 
-def test_an_advertiser_gets_its_own(tmp_path: Path) -> None:
+def test_explain_with_an_advertiser_makes_its_receipt_alone(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_bytes(b"\n".join(log_of(1)))
 
@@ -106,7 +106,7 @@ def test_an_advertiser_gets_its_own(tmp_path: Path) -> None:
     assert "Brand01 moved" in people and "Brand00" not in people
 
 
-def test_an_overcharge_is_told_in_every_form_and_is_an_exit_code(tmp_path: Path) -> None:
+def test_an_overcharge_is_reported_in_every_format_and_by_the_exit_code(tmp_path: Path) -> None:
     # Given a log in which one bill was raised
     log, page = tmp_path / "log.jsonl", tmp_path / "receipt.html"
     scored = make_scored(1)
@@ -152,7 +152,7 @@ def test_other_queries_in_the_log_do_not_matter() -> None:
     assert auditor_receipt(sale).draw.key is not None
 
 
-def test_a_key_of_ours_verifies_a_draw_and_stays_secret() -> None:
+def test_our_own_key_verifies_a_draw_and_stays_secret() -> None:
     log = read_lines(log_of(1, reveal=False), "query-1", "log")
 
     ours, nobodys = (auditor_receipt(log.sale(secrets)).draw for secrets in ((b"old one", DRAW_KEY), ()))
@@ -161,7 +161,7 @@ def test_a_key_of_ours_verifies_a_draw_and_stays_secret() -> None:
     assert (nobodys.verification, nobodys.key) == ("key_unknown", None)
 
 
-def test_a_log_that_is_cut_short_is_said_to_be() -> None:
+def test_a_truncated_log_is_reported_as_truncated() -> None:
     lines = log_of(1)
 
     assert "has 1 of the 2 bills of query-1" in why_not(lines[:4])
@@ -171,7 +171,7 @@ def test_a_log_that_is_cut_short_is_said_to_be() -> None:
     assert "has no query 'query-1'" in why_not([])
 
 
-def test_types_of_a_later_version_are_named() -> None:
+def test_event_types_of_a_later_release_are_named() -> None:
     later = log_of(1)[1].replace(b"auction.candidates.scored.v1", b"auction.candidates.scored.v2")
 
     assert "line 1: BAD_HEADERS: the line has type 'auction.candidates.scored.v2'" in why_not([later])
@@ -218,7 +218,7 @@ async def test_kafka_and_lines_give_the_same_receipt() -> None:
     assert auditor_receipt(from_bus.sale((DRAW_KEY,))) == auditor_receipt(from_lines.sale((DRAW_KEY,)))
 
 
-def test_unreadable_lines_of_others_are_told_of_on_standard_error(tmp_path: Path) -> None:
+def test_unreadable_lines_of_other_queries_are_reported_on_standard_error(tmp_path: Path) -> None:
     lines = log_of(1, 2)
     log = tmp_path / "log.jsonl"
     log.write_bytes(b"\n".join([b"no line at all", *lines, lines[-2][:-40]]))

@@ -13,7 +13,7 @@ def rows(*options: str) -> dict[str, dict[str, float]]:
     return {row["property"]: row for row in map(json.loads, done.stdout.splitlines())}
 
 
-def test_it_measures_every_property_and_finds_no_violation(tmp_path: Path) -> None:
+def test_prove_measures_every_property_and_finds_no_violation(tmp_path: Path) -> None:
     page = tmp_path / "properties.md"
 
     done = tessera("prove", "--auctions", "60", "--seed", "3", "--markdown", str(page))
@@ -25,7 +25,7 @@ def test_it_measures_every_property_and_finds_no_violation(tmp_path: Path) -> No
     assert "`tessera prove --auctions 60 --seed 3 --first 0 --rule offset --markdown FILE`" in page.read_text()
 
 
-def test_machines_get_a_line_for_each_property() -> None:
+def test_prove_json_has_a_line_for_each_property() -> None:
     found = rows("--auctions", "60", "--seed", "3")
 
     assert list(found) == list(PROPERTIES)
@@ -34,7 +34,7 @@ def test_machines_get_a_line_for_each_property() -> None:
     assert all(row["worst_margin"] <= row["tolerance"] and not row["violations"] for row in found.values())
 
 
-def test_a_rule_that_is_not_billed_is_refuted_and_the_case_comes_again() -> None:
+def test_prove_refutes_a_rule_that_is_not_billed_and_repeats_the_case() -> None:
     done = tessera("prove", "--rule", "no_offset", "--auctions", "30")
     again = next(line for line in done.stdout.decode().splitlines() if line.startswith("no deficit is violated"))
     number = again.split()[-1]
@@ -49,5 +49,5 @@ def test_a_rule_that_is_not_billed_is_refuted_and_the_case_comes_again() -> None
     assert campaign["violations"] > 1
 
 
-def test_truthfulness_survives_without_the_offset() -> None:
+def test_the_no_offset_rule_is_strategyproof() -> None:
     assert rows("--rule", "no_offset", "--auctions", "20")["truthful"]["violations"] == 0

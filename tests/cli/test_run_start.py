@@ -108,9 +108,7 @@ def loading(tmp_path: Path) -> Iterator[WorkerProcess]:
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_that_is_told_to_stop_while_its_model_loads_ends_soon(
-    loading: WorkerProcess, told: signal.Signals
-) -> None:
+def test_a_process_stopped_while_its_model_loads_ends_soon(loading: WorkerProcess, told: signal.Signals) -> None:
     began = time.monotonic()
     loading.process.send_signal(told)
 

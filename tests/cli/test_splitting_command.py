@@ -26,7 +26,7 @@ def words_of(output: bytes) -> str:
     return " ".join(output.decode().split())
 
 
-def test_suspects_are_shown_with_what_to_do(split: Path) -> None:
+def test_suspected_pairs_are_shown_with_what_to_do(split: Path) -> None:
     done = tessera("splitting", str(split))
 
     words = words_of(done.stdout)
@@ -37,7 +37,7 @@ def test_suspects_are_shown_with_what_to_do(split: Path) -> None:
     assert not done.stderr
 
 
-def test_suspects_are_lines_for_machines(split: Path) -> None:
+def test_suspected_pairs_are_json_lines(split: Path) -> None:
     done = tessera("splitting", "--json", str(split))
 
     (row,) = [json.loads(line) for line in done.stdout.splitlines()]
@@ -55,14 +55,14 @@ def test_bare_values_from_a_pipe_are_read_too() -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_the_thresholds_are_the_users(split: Path) -> None:
+def test_the_thresholds_of_splitting_are_options(split: Path) -> None:
     nobody = words_of(tessera("splitting", "--min-auctions", "21", str(split)).stdout)
     assert nobody.endswith("met: 3; in 21 auctions or more: 0; of these suspected of bidding in parts: 0.")
     everybody = tessera("splitting", "--json", "--min-cosine", "-1", str(split))
     assert len(everybody.stdout.splitlines()) == 3
 
 
-def test_nobody_is_suspected_of_being_nobody() -> None:
+def test_splitting_prints_nothing_where_nobody_is_suspected() -> None:
     done = tessera("splitting", "--json", "-", given=to_line(make_scored(0)))
 
     assert (done.returncode, done.stdout) == (0, b"")
@@ -76,7 +76,7 @@ def test_nobody_is_suspected_of_being_nobody() -> None:
         (to_line(make_scored(0)) + b"\n{}\n", "line 2: BAD_SCHEMA"),
     ],
 )
-def test_it_says_what_is_wrong_with_its_input(given: bytes, says: str) -> None:
+def test_splitting_reports_what_is_wrong_with_its_input(given: bytes, says: str) -> None:
     done = tessera("splitting", "-", given=given)
 
     assert says in refused(done)

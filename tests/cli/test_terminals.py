@@ -52,7 +52,7 @@ def insist_harmless(shown: str) -> None:
 
 
 @pytest.mark.parametrize(("hostile", "shown"), HOSTILE.values(), ids=HOSTILE)
-def test_what_a_terminal_obeys_is_shown_and_not_sent(hostile: str, shown: str) -> None:
+def test_terminal_control_characters_are_shown_escaped(hostile: str, shown: str) -> None:
     assert shown in visible(hostile)
     table = Table("who", hostile, title=hostile, box=None)
     table.add_row(hostile, Text(f"says {hostile}"))
@@ -72,7 +72,7 @@ def test_text_of_any_script_stays_as_it_is() -> None:
     assert all(text.expandtabs(8) in console.file.getvalue() for text in texts)  # type: ignore[attr-defined]
 
 
-def test_markup_in_a_strangers_text_is_text() -> None:
+def test_markup_in_foreign_text_is_shown_as_text() -> None:
     console = Console(file=StringIO(), width=80, force_terminal=True)
     table = Table(box=None, show_header=False)
     table.add_row("[link=http://evil.example]Nest[/link] [/] :skull:")
@@ -90,11 +90,11 @@ def test_the_style_around_what_is_escaped_stays() -> None:
     assert console.file.getvalue() == "\x1b[31mbefore\x1b[0m\\x1b\x1b[31mafter\x1b[0m\n"  # type: ignore[attr-defined]
 
 
-def test_a_message_of_several_lines_forges_none_of_ours() -> None:
+def test_a_message_of_several_lines_cannot_forge_our_output() -> None:
     assert indented("no such id\ntessera: everything is right") == "no such id\n  tessera: everything is right"
 
 
-def test_a_refusals_words_stay_on_its_line() -> None:
+def test_a_refusals_message_stays_on_one_line() -> None:
     headers = (("dlq.reason", b"BAD_JSON"), ("dlq.message", b"x)\n\x1b[2Jall is well"))
     found = Terminal("q-1", dead_letter=Record("t", b"q-1", b"", headers))
     console = Console(file=StringIO(), width=200)
@@ -163,7 +163,7 @@ def _read(terminal: int) -> bytes:
     ],
     ids=["explain", "explain a broken log", "audit", "audit a broken log", "demo", "an id that is hostile itself"],
 )
-def test_no_command_gives_a_terminal_what_a_stranger_wrote_for_it(
+def test_no_command_sends_foreign_control_characters_to_a_terminal(
     log: Path, arguments: list[str], expected: int
 ) -> None:
     files = {"LOG": log, "BROKEN": log.parent / "broken.jsonl", "QUERIES": log.parent / "queries.jsonl"}
@@ -177,7 +177,7 @@ def test_no_command_gives_a_terminal_what_a_stranger_wrote_for_it(
     assert "\x1b]" not in shown and "\ntessera: all is well" not in shown
 
 
-def test_json_gives_a_program_what_is_there(log: Path) -> None:
+def test_json_output_keeps_control_characters_as_json_escapes(log: Path) -> None:
     done = tessera("explain", "hostile-1", "--from", str(log), "--json")
 
     assert json.loads(done.stdout)["question"]["text"] == QUESTION

@@ -9,7 +9,7 @@ PROGRAM = "from workers.cli.waiting import waiting\nimport time\nwith waiting('l
 LIMIT_S = 60
 
 
-def test_on_a_terminal_it_says_what_is_going_on() -> None:
+def test_on_a_terminal_progress_is_shown() -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stderr=theirs, env={**os.environ, "TERM": "xterm"}) as child:
         os.close(theirs)
@@ -19,7 +19,7 @@ def test_on_a_terminal_it_says_what_is_going_on() -> None:
     os.close(ours)
 
 
-def test_elsewhere_nothing_is_written() -> None:
+def test_without_a_terminal_no_progress_is_written() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, timeout=LIMIT_S, check=True)
 
     assert done.stdout == done.stderr == b""

@@ -216,7 +216,7 @@ async def test_each_record_has_one_result_in_the_order_of_the_input(rig: Rig) ->
         assert numbers(await take(100)) == list(range(100))
 
 
-async def test_no_more_than_so_many_are_worked_on_at_once(rig: Rig) -> None:
+async def test_no_more_records_than_the_limit_are_in_flight(rig: Rig) -> None:
     async with rig.reading() as take, rig.running():
         await rig.publish(range(60))
         await take(60)
@@ -256,7 +256,7 @@ async def test_an_error_that_is_not_the_records_fault_ends_the_run(rig: Rig) -> 
         assert numbers(await take(1)) == [99]
 
 
-async def test_what_is_finished_before_a_failure_is_published(rig: Rig) -> None:
+async def test_results_finished_before_a_failure_are_published(rig: Rig) -> None:
     rig.answerer.breaks_at = 3
     async with rig.reading() as take:
         async with rig.running() as run:
@@ -267,7 +267,7 @@ async def test_what_is_finished_before_a_failure_is_published(rig: Rig) -> None:
             run.result()
 
 
-async def test_the_observer_hears_of_what_was_committed_once(rig: Rig) -> None:
+async def test_the_observer_is_told_of_each_committed_result_once(rig: Rig) -> None:
     rig.answerer.refuses = lambda number: number == 2
     async with rig.reading() as take, rig.running():
         await rig.publish(range(6))
@@ -292,7 +292,7 @@ async def test_a_reader_sees_only_what_is_published_after_it_began(rig: Rig) -> 
         assert numbers(await take(1)) == [2]
 
 
-async def test_what_is_stored_is_all_from_the_first_record_to_the_last(rig: Rig) -> None:
+async def test_stored_returns_every_record_from_first_to_last(rig: Rig) -> None:
     # Given records that came before anybody read, on two topics, the stage's own written in transactions
     rig.answerer.refuses = lambda number: number == 4
     async with rig.reading() as take, rig.running():
@@ -313,7 +313,7 @@ async def test_what_is_stored_is_all_from_the_first_record_to_the_last(rig: Rig)
     assert by_broker == ({names[1]} if rig.kafka else set(names))  # as the topic says; memory stamps whatever it takes
 
 
-async def test_of_an_empty_topic_nothing_is_stored(rig: Rig) -> None:
+async def test_stored_returns_nothing_of_an_empty_topic(rig: Rig) -> None:
     assert [record async for record in rig.bus.stored([rig.answered.name])] == []
 
 
@@ -345,7 +345,7 @@ async def test_only_one_record_at_a_time_asks_an_engine_that_is_down(rig: Rig, m
         assert len(rig.answerer.heard) <= IN_FLIGHT  # those that had begun before the first failed
 
 
-async def test_a_value_that_only_a_newer_release_knows_stops_the_stage_and_nothing_is_lost(rig: Rig) -> None:
+async def test_a_value_of_a_newer_release_stops_the_stage_and_loses_nothing(rig: Rig) -> None:
     """However often a supervisor starts it again: the record is nobody's fault, and no worker died of it."""
     newer = b'{"query_id":"q","number":1,"kind":"newer"}'
     await rig.publish([0])
@@ -373,7 +373,7 @@ def hasty(rig: Rig) -> Rig:
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_what_is_finished_early_is_committed_and_never_repeated(hasty: Rig) -> None:
+async def test_records_finished_out_of_order_are_committed_and_never_repeated(hasty: Rig) -> None:
     # Given a first record that takes its time
     hasty.answerer.holds, hasty.answerer.released = 0, asyncio.Event()
     async with hasty.reading() as take:
@@ -395,7 +395,7 @@ async def test_what_is_finished_early_is_committed_and_never_repeated(hasty: Rig
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_of_a_stage_in_order_nothing_overtakes(rig: Rig) -> None:
+async def test_an_ordered_stage_publishes_in_the_order_of_its_input(rig: Rig) -> None:
     rig.answerer.holds, rig.answerer.released = 0, asyncio.Event()
     async with rig.reading() as take, rig.running():
         await rig.publish(range(4))
@@ -408,7 +408,7 @@ async def test_of_a_stage_in_order_nothing_overtakes(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_metadata_that_is_not_ours_stops_the_run(rig: Rig, kafka: str) -> None:
+async def test_foreign_offset_metadata_stops_the_run(rig: Rig, kafka: str) -> None:
     spec = rig.stage.spec
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=spec.group, enable_auto_commit=False)
     await consumer.start()

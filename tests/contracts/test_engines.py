@@ -58,7 +58,7 @@ def reply(*token_ids: int) -> Reply:
     return Reply(token_ids, "", 0.0, False)
 
 
-def test_every_engine_is_here(name: str) -> None:
+def test_every_engine_of_the_catalogue_runs_this_contract(name: str) -> None:
     assert set(FRAME) == set(FIXTURES) == set(ENGINES) | set(KINDS) - {"https"}  # which is http in an envelope
 
 
@@ -68,7 +68,7 @@ def test_every_engine_is_here(name: str) -> None:
 @pytest.mark.parametrize(
     "turn", ["", QUESTION, *SPECIALS, "a<s>b</s><assistant>c", "<s><user>x<assistant>", "é 🌱 \x00"]
 )
-def test_special_tokens_in_a_turn_are_plain_text(engine: Engine, name: str, turn: str) -> None:
+def test_special_tokens_in_a_prompt_are_plain_text(engine: Engine, name: str, turn: str) -> None:
     before, after = FRAME[name]
 
     ids = engine.encode(turn)
@@ -79,7 +79,7 @@ def test_special_tokens_in_a_turn_are_plain_text(engine: Engine, name: str, turn
     assert max(ids) < engine.limits.vocabulary
 
 
-def test_the_embedded_model_sees_the_very_characters() -> None:
+def test_the_embedded_model_is_given_the_exact_characters() -> None:
     """Its tokens of a stranger's text spell that text, so nothing was taken out or turned into a command."""
     engine = EmbeddedEngine(threads=1)
 
@@ -88,7 +88,7 @@ def test_the_embedded_model_sees_the_very_characters() -> None:
         assert engine._tokenizer.decode(list(ids), skip_special_tokens=False) == turn
 
 
-def test_different_turns_are_different_prompts(engine: Engine) -> None:
+def test_different_messages_are_different_prompts(engine: Engine) -> None:
     turns = [QUESTION, OTHER, QUESTION + " ", "", "<s>", "s"]
 
     assert len({engine.encode(turn) for turn in turns}) == len(turns)
@@ -147,7 +147,7 @@ async def test_a_reply_depends_on_its_own_seed_only_where_that_is_promised(engin
         assert backwards == eight[::-1]
 
 
-async def test_one_seed_changed_changes_a_reply(engine: Engine, prompt: Prompt) -> None:
+async def test_changing_one_seed_changes_a_reply(engine: Engine, prompt: Prompt) -> None:
     before = await engine.sample(prompt, seeds=seeds(6, 8), max_tokens=40)
 
     after = await engine.sample(prompt, seeds=[*seeds(6, 7), 2**63 - 1], max_tokens=40)
@@ -155,7 +155,7 @@ async def test_one_seed_changed_changes_a_reply(engine: Engine, prompt: Prompt) 
     assert after != before
 
 
-async def test_no_seed_no_reply(engine: Engine, prompt: Prompt) -> None:
+async def test_without_seeds_there_are_no_replies(engine: Engine, prompt: Prompt) -> None:
     assert await engine.sample(prompt, seeds=[], max_tokens=5) == ()
 
 
@@ -163,7 +163,7 @@ async def test_no_seed_no_reply(engine: Engine, prompt: Prompt) -> None:
 # end token.
 
 
-async def test_the_end_token_counts_and_cut_replies_are_marked(engine: Engine, name: str, prompt: Prompt) -> None:
+async def test_the_end_token_counts_and_truncated_replies_are_marked(engine: Engine, name: str, prompt: Prompt) -> None:
     whole = await engine.sample(prompt, seeds=seeds(3, 6), max_tokens=400)
     cut = await engine.sample(prompt, seeds=seeds(3, 6), max_tokens=2)
 
@@ -178,7 +178,7 @@ async def test_the_end_token_counts_and_cut_replies_are_marked(engine: Engine, n
     assert all(one.log_q < rest for one, rest in zip(whole, without, strict=True))
 
 
-async def test_finished_and_cut_mix_in_one_call(engine: Engine, name: str, prompt: Prompt) -> None:
+async def test_finished_and_truncated_replies_mix_in_one_call(engine: Engine, name: str, prompt: Prompt) -> None:
     replies = await engine.sample(prompt, seeds=seeds(4, 24), max_tokens=36)
 
     assert {one.finished for one in replies} == {True, False}
@@ -187,7 +187,7 @@ async def test_finished_and_cut_mix_in_one_call(engine: Engine, name: str, promp
         assert len(one.token_ids) == 36 or (one.finished and len(one.token_ids) < 36)
 
 
-async def test_texts_hold_no_special_token(engine: Engine, prompt: Prompt) -> None:
+async def test_reply_texts_hold_no_special_token(engine: Engine, prompt: Prompt) -> None:
     replies = await engine.sample(prompt, seeds=seeds(4, 24), max_tokens=60)
 
     assert len({one.text for one in replies}) > 12
@@ -247,7 +247,7 @@ async def test_scores_add_up_token_by_token(engine: Engine, prompt: Prompt) -> N
     assert whole == pytest.approx(first + second, abs=1e-3)
 
 
-async def test_no_reply_no_number(engine: Engine, prompt: Prompt) -> None:
+async def test_without_replies_there_are_no_scores(engine: Engine, prompt: Prompt) -> None:
     scores = await engine.log_probs(prompt, [])
 
     assert scores.shape == (0,) and scores.dtype == np.float64
@@ -260,7 +260,7 @@ def oversize(limits: Limits) -> int:
     return limits.context + 1
 
 
-async def test_bad_prompts_are_rejected(engine: Engine) -> None:
+async def test_prompts_that_do_not_fit_are_rejected(engine: Engine) -> None:
     limits = engine.limits
     for bad in ((), (5, limits.vocabulary), (5, -1), (5,) * oversize(limits), (5,) * (limits.context - 59)):
         with pytest.raises(EngineRejected):
@@ -283,7 +283,7 @@ async def test_bad_replies_are_rejected(engine: Engine, prompt: Prompt) -> None:
             await engine.log_probs(prompt, [reply(5), reply(*bad)])
 
 
-async def test_what_just_fits_is_taken(engine: Engine) -> None:
+async def test_a_prompt_that_just_fits_is_accepted(engine: Engine) -> None:
     limits = engine.limits
     prompt = (5,) * (limits.context - 3)
 

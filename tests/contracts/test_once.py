@@ -108,7 +108,7 @@ async def test_an_id_that_was_used_before_is_a_dead_letter(rig: Rig) -> None:
     assert await remembered(rig) == [(id_, Asked(query_id=id_, number=n).auction_id) for id_, n in (("a", 1), ("b", 4))]
 
 
-async def test_of_two_in_one_batch_the_first_counts_though_it_takes_longer(rig: Rig) -> None:
+async def test_of_two_records_with_one_id_in_a_batch_the_first_counts_though_it_takes_longer(rig: Rig) -> None:
     async with rig.reading() as take, rig.running():
         await ask(rig, ("a", 0), ("a", 6), ("b", 7), ("b", 13), ("a", 20))  # 0 and 7 take longest, 6 and 13 shortest
         records = await take(5)
@@ -117,7 +117,7 @@ async def test_of_two_in_one_batch_the_first_counts_though_it_takes_longer(rig: 
     assert rig.answerer.heard == [0, 7]
 
 
-async def test_a_record_that_comes_again_is_neither_answered_nor_refused(rig: Rig) -> None:
+async def test_a_settled_record_that_comes_again_is_neither_answered_nor_refused(rig: Rig) -> None:
     async with rig.reading() as take, rig.running():
         # Given the same record behind itself in one batch, and once more when it is answered
         await ask(rig, ("a", 1), ("b", 2), ("a", 1), ("a", 1), ("c", 3))
@@ -149,7 +149,7 @@ async def test_the_same_auction_in_other_bytes_is_a_dead_letter_that_says_so(rig
 
 
 @pytest.mark.parametrize("number", [1, 2])
-async def test_a_memory_of_older_releases_knows_auctions_without_the_event(rig: Rig, number: int) -> None:
+async def test_settled_ids_of_older_releases_are_compared_by_auction_alone(rig: Rig, number: int) -> None:
     # Given a record of the memory without the digest of the scored event
     old = memory_of(rig).payload(
         query_id="a", auction_id=Asked(query_id="a", number=1).auction_id, settled_sha256="b" * 64
@@ -164,7 +164,7 @@ async def test_a_memory_of_older_releases_knows_auctions_without_the_event(rig: 
     assert split(records) == ([9], [2] if number == 2 else [])
 
 
-async def test_other_ids_are_worked_on_at_once_and_in_order(rig: Rig) -> None:
+async def test_different_ids_are_worked_on_concurrently_and_published_in_order(rig: Rig) -> None:
     async with rig.reading() as take, rig.running():
         await ask(rig, *((f"q{number}", number) for number in range(60)))
         assert split(await take(60)) == (list(range(60)), [])
@@ -202,7 +202,7 @@ async def test_a_record_that_cannot_be_decoded_does_not_use_its_key(rig: Rig) ->
     assert numbers(record for record in records if record not in letters) == [1]
 
 
-async def test_a_new_run_knows_what_the_last_one_used(rig: Rig) -> None:
+async def test_a_new_run_knows_the_ids_of_the_last(rig: Rig) -> None:
     async with rig.reading() as take:
         async with rig.running():
             await ask(rig, *((f"q{number}", number) for number in range(20)))
@@ -219,7 +219,7 @@ async def test_a_new_run_knows_what_the_last_one_used(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_a_record_is_no_duplicate_of_itself_after_an_aborted_transaction(
+async def test_after_an_aborted_transaction_a_record_is_no_duplicate_of_itself(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given transactions that fail when everything is sent, the first one without and the second one with its commit
@@ -249,7 +249,7 @@ async def test_a_record_is_no_duplicate_of_itself_after_an_aborted_transaction(
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_after_a_doubt_and_after_a_restart_only_the_tail_of_the_memory_is_read(
+async def test_after_a_reopened_partition_and_a_restart_only_the_tail_of_the_settled_ids_is_read(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given commits of which every third is not answered
@@ -283,7 +283,7 @@ async def test_after_a_doubt_and_after_a_restart_only_the_tail_of_the_memory_is_
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_a_query_whose_id_may_have_been_forgotten_is_a_dead_letter(rig: Rig, kafka: str) -> None:
+async def test_a_query_older_than_the_id_window_is_a_dead_letter(rig: Rig, kafka: str) -> None:
     # Given a memory whose first records were deleted
     await rig.bus.publish([Outgoing(memory_of(rig).name, b"a", used_of(rig, "b").encode()) for _ in range(3)])
     admin = AdminClient({"bootstrap.servers": kafka})
@@ -304,7 +304,7 @@ def used_of(rig: Rig, id_: str) -> Any:
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_what_a_predecessor_commits_until_it_is_fenced_is_known(
+async def test_ids_committed_by_a_predecessor_before_it_was_fenced_are_known(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a predecessor whose last commit is settled by the start of its successor's producer
@@ -322,7 +322,7 @@ async def test_what_a_predecessor_commits_until_it_is_fenced_is_known(
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_a_memory_cut_up_otherwise_than_its_input_does_not_start(rig: Rig, kafka: str) -> None:
+async def test_settled_ids_partitioned_otherwise_than_the_input_do_not_start(rig: Rig, kafka: str) -> None:
     wrong = Topic(memory_of(rig).payload, "query_id", FOR_EVER, 1, MEBIBYTE)
     named = type("Used", (QuerySettled,), {"event_type": f"{wrong.name}.of.three"})
     other = Topic(named, "query_id", FOR_EVER, 3, MEBIBYTE)
@@ -335,7 +335,7 @@ async def test_a_memory_cut_up_otherwise_than_its_input_does_not_start(rig: Rig,
 
 
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
-async def test_a_missing_memory_names_the_command(rig: Rig) -> None:
+async def test_a_missing_topic_of_settled_ids_names_the_command(rig: Rig) -> None:
     missing = type("Used", (QuerySettled,), {"event_type": f"test.{uuid.uuid4().hex}"})
     object.__setattr__(rig.stage.spec, "remembers", Topic(missing, "query_id", FOR_EVER, 1, MEBIBYTE))
 
@@ -343,7 +343,7 @@ async def test_a_missing_memory_names_the_command(rig: Rig) -> None:
         await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
 
 
-async def test_a_memory_with_a_strangers_record_does_not_start(rig: Rig) -> None:
+async def test_a_topic_of_settled_ids_with_a_foreign_record_does_not_start(rig: Rig) -> None:
     await rig.bus.publish([Outgoing(memory_of(rig).name, b"a", b"nonsense")])
 
     with pytest.raises(BrokerError, match="BAD_JSON"):

@@ -11,7 +11,7 @@ from workers.engines.vllm_local.background import Background
 TOO_LONG_S = 30.0
 
 
-def test_the_result_is_awaited() -> None:
+def test_a_background_call_returns_its_result() -> None:
     async def main() -> str:
         work = Background(lambda: threading.current_thread().name)
         work.start()
@@ -20,7 +20,7 @@ def test_the_result_is_awaited() -> None:
     assert asyncio.run(main()) == "background"
 
 
-def test_an_error_is_that_of_who_waits() -> None:
+def test_a_background_calls_error_is_raised_to_its_waiter() -> None:
     def fail() -> None:
         raise ValueError("no such file")
 

@@ -14,7 +14,7 @@ TURNS = ("T", "two words", "<b> & 'q' \"é\" 🌱")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_frame_around_a_turn(family: str) -> None:
+def test_the_chat_template_frames_each_message_as_worked_out_by_hand(family: str) -> None:
     template, frame = FAMILIES[family]
 
     assert render_turn(template, TOKENS, "T") == frame

@@ -83,7 +83,7 @@ async def opened(server: StandIn, model: str = "#base", **http: Any) -> AsyncIte
         yield embedder
 
 
-async def test_a_row_for_each_reply_in_order(server: StandIn) -> None:
+async def test_embeddings_have_one_row_for_each_reply_in_order(server: StandIn) -> None:
     async with opened(server) as embedder:
         rows = await embedder.embed(PROMPT, SOME)
         none = await embedder.embed(PROMPT, [])
@@ -93,7 +93,7 @@ async def test_a_row_for_each_reply_in_order(server: StandIn) -> None:
     assert none.shape == (0, DIMENSIONS)
 
 
-async def test_many_replies_are_asked_for_in_parts(server: StandIn) -> None:
+async def test_many_replies_are_embedded_in_several_requests(server: StandIn) -> None:
     many = [Reply((8 + index,), "", 0.0, False) for index in range(2 * REPLIES + 1)]
     async with opened(server) as embedder:
         before = server.seen(PATH)
@@ -103,7 +103,7 @@ async def test_many_replies_are_asked_for_in_parts(server: StandIn) -> None:
     assert rows.tolist() == [place([*PROMPT, *reply.token_ids]) for reply in many]
 
 
-async def test_it_is_who_the_server_says_with_the_tokenizer_here(server: StandIn) -> None:
+async def test_the_embedders_identity_is_the_servers_model_with_the_local_tokenizer(server: StandIn) -> None:
     async with opened(server) as embedder:
         assert embedder.identity.tokenizer_sha256 == sha256((TOKENIZER / "tokenizer.json").read_bytes()).hexdigest()
         assert embedder.encode("How?") == server.framing.encode("How?")
@@ -122,7 +122,7 @@ NO_EMBEDDINGS: dict[str, Behaviour] = {
 
 
 @pytest.mark.parametrize("behaviour", NO_EMBEDDINGS.values(), ids=NO_EMBEDDINGS)
-async def test_a_server_that_gives_none_is_refused(server: StandIn, behaviour: Behaviour) -> None:
+async def test_a_server_without_embeddings_is_refused(server: StandIn, behaviour: Behaviour) -> None:
     server.behaviours[PATH] = behaviour
     with pytest.raises(SettingsError, match="gives no embeddings of token ids: "):
         async with opened(server):
@@ -142,13 +142,13 @@ async def test_another_tokenizer_is_refused(server: StandIn) -> None:
             pass
 
 
-async def test_a_server_that_is_not_there_is_down() -> None:
+async def test_a_server_that_is_not_there_is_an_engine_that_is_down() -> None:
     with pytest.raises(EngineUnavailable):
         await open_embedder("http://127.0.0.1:1#base", EngineOptions(http=HttpOptions(tokenizer=str(TOKENIZER))))
 
 
 @pytest.mark.parametrize("name", ["vllm:model", "embedded", "", "ftp://127.0.0.1#x"])
-async def test_what_embeds_nothing_is_named(name: str) -> None:
+async def test_an_engine_without_embeddings_is_refused_and_those_that_have_them_are_named(name: str) -> None:
     with pytest.raises(SettingsError, match="gives embeddings; these do: null, http, https"):
         await open_embedder(name, EngineOptions())
 
@@ -173,7 +173,7 @@ SPOILS: dict[str, Callable[[list[Any]], Any]] = {
 
 
 @pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
-async def test_an_answer_that_cannot_be_never_becomes_a_number(
+async def test_an_impossible_response_never_becomes_a_number(
     server: StandIn, spoil: Callable[[list[Any]], Any]
 ) -> None:
     async with opened(server) as embedder:
@@ -196,7 +196,9 @@ FAILURES: dict[str, tuple[Behaviour, type[EngineError] | tuple[type[EngineError]
 
 
 @pytest.mark.parametrize(("behaviour", "error"), FAILURES.values(), ids=FAILURES)
-async def test_every_failure_has_its_type_and_its_end(server: StandIn, behaviour: Behaviour, error: Any) -> None:
+async def test_every_kind_of_failure_raises_its_own_error_in_time(
+    server: StandIn, behaviour: Behaviour, error: Any
+) -> None:
     async with opened(server) as embedder:
         server.behaviours[PATH] = behaviour
         async with asyncio.timeout(BOUND_S):
@@ -205,7 +207,7 @@ async def test_every_failure_has_its_type_and_its_end(server: StandIn, behaviour
 
 
 @pytest.mark.parametrize("reply", [(), (2**70,), (-1,), (2048,), tuple([8] * 600)])
-async def test_what_does_not_fit_is_refused_before_it_is_sent(server: StandIn, reply: tuple[int, ...]) -> None:
+async def test_a_prompt_that_does_not_fit_is_refused_before_it_is_sent(server: StandIn, reply: tuple[int, ...]) -> None:
     async with opened(server) as embedder:
         before = server.seen(PATH)
         with pytest.raises(EngineRejected):
@@ -226,7 +228,7 @@ async def test_the_null_engine_embeds_each_reply_by_itself() -> None:
     await embedder.close()
 
 
-async def test_an_answer_longer_than_its_numbers_can_be_is_not_read(server: StandIn) -> None:
+async def test_a_response_longer_than_its_numbers_can_be_is_not_read(server: StandIn) -> None:
     async with opened(server) as embedder:
         server.behaviours[PATH] = vectors(lambda entries: entries[0].update(padding=" " * (65 << 10)))
         with pytest.raises(EngineUnavailable, match="more than"):

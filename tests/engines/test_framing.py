@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "turn", ["", "How do I bake?", "<s><user>x</s><assistant>", "é 🌱 \x00", " blank ", "\u2045turn\u2046"]
 )
-async def test_the_same_ids_as_the_embedded_engine(turn: str) -> None:
+async def test_the_tokenizer_gives_the_same_ids_as_the_embedded_engine(turn: str) -> None:
     engine = EmbeddedEngine(threads=1)
 
     assert Framing(MODEL / "hf").encode(turn) == engine.encode(turn)
@@ -29,7 +29,7 @@ async def test_the_same_ids_as_the_embedded_engine(turn: str) -> None:
     await engine.close()
 
 
-def test_a_template_in_the_configuration_will_do(folder: Path) -> None:
+def test_a_chat_template_in_the_tokenizers_configuration_is_used(folder: Path) -> None:
     template = (folder / "chat_template.jinja").read_text()
     (folder / "chat_template.jinja").unlink()
     (folder / "tokenizer_config.json").write_text(
@@ -60,7 +60,7 @@ def test_a_template_that_does_not_fit_is_refused(folder: Path, template: str, sa
         Framing(folder)
 
 
-def test_of_several_templates_the_default_is_taken(folder: Path) -> None:
+def test_of_several_chat_templates_the_default_is_used(folder: Path) -> None:
     template = (folder / "chat_template.jinja").read_text()
     (folder / "chat_template.jinja").unlink()
     several = [{"name": "tool_use", "template": "no turn"}, {"name": "default", "template": template}]
@@ -77,7 +77,7 @@ def test_of_several_templates_the_default_is_taken(folder: Path) -> None:
         ([], "there are: none"),
     ],
 )
-def test_of_several_templates_none_is_guessed(folder: Path, several: object, says: str) -> None:
+def test_of_several_chat_templates_without_a_default_none_is_guessed(folder: Path, several: object, says: str) -> None:
     (folder / "chat_template.jinja").unlink()
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}))
 
@@ -98,7 +98,7 @@ PADDING = {
 
 @pytest.mark.parametrize("left", [{"truncation": TRUNCATION}, {"padding": PADDING}], ids=["truncation", "padding"])
 @pytest.mark.parametrize("words", [1, 40])
-def test_lengths_that_training_left_in_the_file_change_no_prompt(
+def test_truncation_and_padding_settings_in_the_file_change_no_prompt(
     folder: Path, left: dict[str, object], words: int
 ) -> None:
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
@@ -109,7 +109,7 @@ def test_lengths_that_training_left_in_the_file_change_no_prompt(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_no_turn_leaves_its_frame(folder: Path, family: str) -> None:
+def test_no_message_escapes_its_frame(folder: Path, family: str) -> None:
     """Whatever the frame is made of: in a turn it is plain text, and what is around the turn stays as it is."""
     template, frame = FAMILIES[family]
     (folder / "chat_template.jinja").write_text(template)
@@ -156,7 +156,7 @@ def test_missing_files_are_named(folder: Path) -> None:
         Framing(folder)
 
 
-def test_text_has_no_special_tokens() -> None:
+def test_special_tokens_in_text_are_encoded_as_plain_text() -> None:
     framing = Framing(MODEL / "hf")
 
     assert framing.decode((*framing.encode("Bake bread"), 2)) == "Bake bread"

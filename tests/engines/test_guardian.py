@@ -75,7 +75,7 @@ def _parent(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_outlives_a_parent_that_is_killed(
+def test_no_child_process_outlives_a_killed_parent(
     started: tuple["subprocess.Popen[bytes]", list[psutil.Process], str], sent: signal.Signals
 ) -> None:
     parent, below, blocked = started
@@ -87,7 +87,7 @@ def test_nothing_outlives_a_parent_that_is_killed(
     assert psutil.wait_procs(below, timeout=ENDS_WITHIN_S)[1] == []
 
 
-def test_nothing_outlives_a_parent_that_dies_the_moment_it_has_started_it(tmp_path: Path) -> None:
+def test_no_child_process_outlives_a_parent_that_dies_right_after_starting_it(tmp_path: Path) -> None:
     """By then the parent of what is left is another: only what it was born with tells whose it is."""
     with _parent(tmp_path, "dies") as parent:
         assert parent.stdout is not None
@@ -123,7 +123,7 @@ async def test_a_start_that_is_cancelled_is_ended_and_waited_for() -> None:
     assert not psutil.pid_exists(begun[0])
 
 
-async def test_an_error_of_the_start_is_its_error() -> None:
+async def test_an_error_while_starting_is_raised_as_it_is() -> None:
     def start() -> None:
         raise ValueError("no such model")
 
@@ -131,7 +131,7 @@ async def test_an_error_of_the_start_is_its_error() -> None:
         await start_guarded(start)
 
 
-def test_a_process_of_somebody_else_is_left_alone() -> None:
+def test_processes_of_others_are_left_alone() -> None:
     other = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({SLEEPS_S})"])
     guard = Guard()
     guard.end()

@@ -44,7 +44,7 @@ async def until_nothing_runs() -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_silence_ends_every_request_and_every_later_one() -> None:
+async def test_a_silent_engine_core_fails_every_current_and_later_request() -> None:
     heart, began = beating(Core().answer, SHORT_S), time.monotonic()
 
     outcomes = await asyncio.gather(*(request(heart) for _ in range(3)), return_exceptions=True)
@@ -57,7 +57,7 @@ async def test_silence_ends_every_request_and_every_later_one() -> None:
     assert heart.stopped
 
 
-async def test_nothing_is_asked_before_it_begins() -> None:
+async def test_no_heartbeat_is_sent_before_the_first_request() -> None:
     """The first requests compile, for as long as they like."""
     core = Core()
 
@@ -66,7 +66,7 @@ async def test_nothing_is_asked_before_it_begins() -> None:
     assert core.asked == 0
 
 
-async def test_short_deadlines_do_not_hide_it() -> None:
+async def test_short_deadlines_do_not_hide_a_silent_engine_core() -> None:
     """Each request is given up long before the silence is long enough."""
     heart = beating(Core().answer, SHORT_S)
 
@@ -79,7 +79,7 @@ async def test_short_deadlines_do_not_hide_it() -> None:
         await request(heart, takes_s=0)
 
 
-async def test_a_core_that_answers_now_and_then_is_left_alone() -> None:
+async def test_an_engine_core_that_answers_slowly_is_not_given_up() -> None:
     core = Core()
     heart = beating(core.answer, SHORT_S)
     working = asyncio.create_task(request(heart, takes_s=4 * SHORT_S))
@@ -112,7 +112,7 @@ async def test_a_blocked_event_loop_is_not_taken_for_a_silent_core() -> None:
     assert not heart.stopped
 
 
-async def test_what_goes_wrong_in_asking_is_told() -> None:
+async def test_an_error_of_the_heartbeat_itself_ends_the_request() -> None:
     async def fails() -> None:
         raise RuntimeError("no such method")
 
@@ -129,7 +129,7 @@ async def test_a_request_has_its_own_time_limit() -> None:
 
 
 @pytest.mark.parametrize("takes_s", [0.0, LONG_S])
-async def test_closing_leaves_no_task(takes_s: float) -> None:
+async def test_closing_the_heartbeat_leaves_no_task(takes_s: float) -> None:
     """Neither between two questions nor while one is out."""
     core = Core()
     heart = beating(core.answer, LONG_S if takes_s == 0 else SHORT_S)
@@ -145,7 +145,7 @@ async def test_closing_leaves_no_task(takes_s: float) -> None:
     await until_nothing_runs()
 
 
-def test_a_core_may_be_silent_for_longer_where_requests_may_take_longer() -> None:
+def test_the_allowed_silence_grows_with_the_request_timeout() -> None:
     assert silence_s(60.0) == SILENT_S == 30.0
     assert silence_s(600.0) == 300.0
     assert silence_s(5.0) == SILENT_S

@@ -125,7 +125,7 @@ CHANGES = pytest.mark.parametrize(
 
 @REASONS
 @CHANGES
-async def test_another_model_behind_the_address_is_gone_before_its_numbers_are_used(
+async def test_a_changed_model_behind_the_address_is_found_before_its_numbers_are_used(
     server: StandIn, engine: HttpEngine, reason: Reason, change: Callable[[StandIn], None], says: str
 ) -> None:
     reason(server, engine)
@@ -139,7 +139,9 @@ async def test_another_model_behind_the_address_is_gone_before_its_numbers_are_u
             await ask
 
 
-async def test_a_comparison_that_had_begun_clears_nothing_that_came_later(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_drift_check_begun_earlier_does_not_clear_a_later_suspicion(
+    server: StandIn, engine: HttpEngine
+) -> None:
     """Another model is put there while one is compared, which has seen the old version."""
 
     async def put_meanwhile(_: Request, __: Connection) -> bytes:
@@ -155,7 +157,7 @@ async def test_a_comparison_that_had_begun_clears_nothing_that_came_later(server
 
 
 @REASONS
-async def test_the_same_model_goes_on(server: StandIn, engine: HttpEngine, reason: Reason) -> None:
+async def test_an_unchanged_model_passes_the_drift_check(server: StandIn, engine: HttpEngine, reason: Reason) -> None:
     before = server.seen("/version")
     reason(server, engine)
     server.adapters["base"] = 0.01  # as much as 16-bit arithmetic moves a token's log-probability
@@ -167,7 +169,7 @@ async def test_the_same_model_goes_on(server: StandIn, engine: HttpEngine, reaso
     assert server.seen("/version") == before + 1
 
 
-async def test_a_probe_that_succeeds_asks_who_answers(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_successful_probe_triggers_a_drift_check(server: StandIn, engine: HttpEngine) -> None:
     """The usual way: a server is down for a while, and what comes back is another model."""
     server.behaviours[COMPLETIONS] = closed_unanswered
     with pytest.raises(EngineUnavailable):
@@ -181,7 +183,7 @@ async def test_a_probe_that_succeeds_asks_who_answers(server: StandIn, engine: H
     assert {type(one) for one in outcomes} == {EngineGone}
 
 
-async def test_an_adapter_is_looked_at_by_those_who_ask_it(server: StandIn, engine: HttpEngine) -> None:
+async def test_an_adapter_is_checked_for_drift_by_its_own_callers(server: StandIn, engine: HttpEngine) -> None:
     server.adapters["adverts"] = 0.6
     after_a_quiet_time(server, engine)
 
@@ -190,7 +192,7 @@ async def test_an_adapter_is_looked_at_by_those_who_ask_it(server: StandIn, engi
         await engine.adapter("adverts").log_probs(PROMPT, [REPLY])
 
 
-async def test_an_advertisers_own_model_is_not_billed_under_its_old_identity(
+async def test_a_drifted_advertiser_model_is_not_billed_under_its_old_identity(
     server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.rewards.breaker.FIRST_PAUSE_S", 0.0)
@@ -206,7 +208,7 @@ async def test_an_advertisers_own_model_is_not_billed_under_its_old_identity(
 # How it looks
 
 
-async def test_many_wait_for_one_look(server: StandIn, engine: HttpEngine) -> None:
+async def test_concurrent_calls_share_one_drift_check(server: StandIn, engine: HttpEngine) -> None:
     before = server.seen("/version"), server.seen(COMPLETIONS)
     after_some_minutes(server, engine)
 
@@ -218,7 +220,9 @@ async def test_many_wait_for_one_look(server: StandIn, engine: HttpEngine) -> No
     assert server.most <= 4 + 1  # it does not queue behind those that wait for it
 
 
-async def test_who_gives_up_waiting_leaves_the_look_to_the_others(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_cancelled_caller_leaves_the_shared_drift_check_to_the_others(
+    server: StandIn, engine: HttpEngine
+) -> None:
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Request, _: Connection) -> bytes:
@@ -243,7 +247,7 @@ async def test_who_gives_up_waiting_leaves_the_look_to_the_others(server: StandI
     assert server.seen("/version") == before + 1
 
 
-async def test_a_server_that_does_not_say_who_it_is_is_waited_for(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_server_that_does_not_report_its_model_is_waited_for(server: StandIn, engine: HttpEngine) -> None:
     after_some_minutes(server, engine)
     server.behaviours["/version"] = closed_unanswered
     with pytest.raises(EngineUnavailable):
@@ -264,7 +268,7 @@ async def test_a_server_that_does_not_say_who_it_is_is_waited_for(server: StandI
     assert await scored(engine) < 0
 
 
-async def test_closing_ends_a_look_that_is_under_way(server: StandIn, engine: HttpEngine) -> None:
+async def test_closing_ends_a_drift_check_that_is_under_way(server: StandIn, engine: HttpEngine) -> None:
     asked = asyncio.Event()
 
     async def never(_: Request, connection: Connection) -> None:
@@ -283,7 +287,7 @@ async def test_closing_ends_a_look_that_is_under_way(server: StandIn, engine: Ht
 
 
 @pytest.mark.parametrize("name", ["x" * 20_000, "\x1b[31m\n\ud800"])
-async def test_a_strangers_text_is_shown_bounded_and_without_control_characters(
+async def test_a_servers_text_is_shown_bounded_and_without_control_characters(
     server: StandIn, engine: HttpEngine, name: str
 ) -> None:
     after_some_minutes(server, engine)

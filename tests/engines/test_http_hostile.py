@@ -119,7 +119,7 @@ SPOILS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-async def test_a_sound_server_gives_the_sums(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_sound_server_gives_the_summed_log_probabilities(server: StandIn, engine: HttpEngine) -> None:
     scores = await engine.log_probs(PROMPT, [REPLY, MARKED, REPLY])
 
     expected = [sum(server.log_p("base", one) for one in reply.token_ids) for reply in (REPLY, MARKED, REPLY)]
@@ -130,7 +130,7 @@ async def test_a_sound_server_gives_the_sums(server: StandIn, engine: HttpEngine
 
 
 @pytest.mark.parametrize("what", SPOILS)
-async def test_an_answer_that_cannot_be_is_the_servers_fault(server: StandIn, engine: HttpEngine, what: str) -> None:
+async def test_an_impossible_response_is_the_servers_fault(server: StandIn, engine: HttpEngine, what: str) -> None:
     server.behaviours[COMPLETIONS] = spoilt(server, SPOILS[what])
 
     with pytest.raises(EngineUnavailable):
@@ -138,7 +138,9 @@ async def test_an_answer_that_cannot_be_is_the_servers_fault(server: StandIn, en
 
 
 @pytest.mark.parametrize("what", SPOILS)
-async def test_unless_only_this_input_has_it(server: StandIn, engine: HttpEngine, what: str) -> None:
+async def test_an_impossible_response_to_one_input_alone_is_that_inputs_fault(
+    server: StandIn, engine: HttpEngine, what: str
+) -> None:
     server.behaviours[COMPLETIONS] = spoilt(server, SPOILS[what], marked_only=True)
 
     with pytest.raises(EngineRejected, match="fails on this input"):
@@ -166,7 +168,7 @@ async def test_unless_only_this_input_has_it(server: StandIn, engine: HttpEngine
     ],
     ids=lambda data: data.partition(b"\r\n\r\n")[2][:20],
 )
-async def test_garbage_is_no_answer(server: StandIn, engine: HttpEngine, data: bytes) -> None:
+async def test_a_garbage_response_is_no_answer(server: StandIn, engine: HttpEngine, data: bytes) -> None:
     server.behaviours[COMPLETIONS] = always(data)
 
     with pytest.raises(EngineUnavailable):
@@ -210,7 +212,9 @@ def drawing_wrongly(server: StandIn, change: dict[str, Any], wrong: Callable[[Re
 
 
 @DRAWN
-async def test_a_drawn_reply_is_whole_or_none(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+async def test_a_server_that_never_draws_a_complete_reply_is_down(
+    server: StandIn, engine: HttpEngine, change: dict[str, Any]
+) -> None:
     """A server that draws for nobody is down, though it scores: an older vLLM, or a proxy that strips token_ids."""
     server.behaviours[COMPLETIONS] = drawing_wrongly(server, change, lambda request: True)
 
@@ -219,7 +223,9 @@ async def test_a_drawn_reply_is_whole_or_none(server: StandIn, engine: HttpEngin
 
 
 @DRAWN
-async def test_unless_it_draws_for_other_inputs(server: StandIn, engine: HttpEngine, change: dict[str, Any]) -> None:
+async def test_an_input_that_cannot_be_drawn_for_is_rejected_where_others_can(
+    server: StandIn, engine: HttpEngine, change: dict[str, Any]
+) -> None:
     server.behaviours[COMPLETIONS] = drawing_wrongly(server, change, lambda request: MARK in request.body["prompt"])
 
     with pytest.raises(EngineRejected, match="fails on this input"):
@@ -243,14 +249,14 @@ async def test_a_failed_scoring_is_judged_by_a_scoring(server: StandIn, engine: 
 # Statuses
 
 
-async def test_500_for_all_is_a_server_that_is_down(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_500_for_every_input_is_a_server_that_is_down(server: StandIn, engine: HttpEngine) -> None:
     server.behaviours[COMPLETIONS] = always(refusal(500, "EngineCore encountered an issue"))
 
     with pytest.raises(EngineUnavailable, match="EngineCore encountered an issue"):
         await scored(engine)
 
 
-async def test_500_for_one_input_is_that_inputs_fault(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_500_for_one_input_is_that_inputs_fault(server: StandIn, engine: HttpEngine) -> None:
     async def behave(request: Request, _: Connection) -> bytes:
         return refusal(500, "overflow") if MARK in request.body["prompt"] else server.completed(request.body)
 
@@ -298,9 +304,7 @@ async def test_a_server_that_refuses_everybody_is_waited_for(server: StandIn, en
     assert await scored(engine) < 0
 
 
-async def test_a_server_that_takes_less_since_it_was_started_again_is_another(
-    server: StandIn, engine: HttpEngine
-) -> None:
+async def test_a_server_restarted_with_a_smaller_limit_is_another_server(server: StandIn, engine: HttpEngine) -> None:
     """What it refuses was within the limits that it named at the start."""
     server.cards[0]["max_model_len"] = 64
     server.behaviours[COMPLETIONS] = refusing(server, 400, lambda request: len(request.body["prompt"]) > 64)
@@ -372,13 +376,13 @@ async def closed_unanswered(_: Request, __: Connection) -> None:
         closed_unanswered,
     ],
 )
-async def test_what_passes_is_repeated(server: StandIn, engine: HttpEngine, once: Behaviour) -> None:
+async def test_transient_failures_are_retried(server: StandIn, engine: HttpEngine, once: Behaviour) -> None:
     server.behaviours[COMPLETIONS] = in_turn(server, once)
 
     assert await scored(engine) < 0
 
 
-async def test_the_servers_wish_to_wait_is_kept(server: StandIn) -> None:
+async def test_a_retry_after_header_is_honoured(server: StandIn) -> None:
     http = HttpOptions(tokenizer=str(TOKENIZER))
     clock = asyncio.get_running_loop().time
     async with standing_in(server) as url:
@@ -420,7 +424,7 @@ async def drop_by_drop(_: Request, connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("silence", [half_open, headers_then_nothing, drop_by_drop])
-async def test_silence_ends_with_the_time_of_the_request(
+async def test_a_silent_server_ends_with_the_requests_timeout(
     server: StandIn, hurried: HttpEngine, silence: Behaviour
 ) -> None:
     server.behaviours[COMPLETIONS] = silence
@@ -432,7 +436,7 @@ async def test_silence_ends_with_the_time_of_the_request(
 
 
 @pytest.mark.parametrize("broken", [closed_midway, closed_unanswered])
-async def test_connections_that_break_are_a_server_that_is_down(
+async def test_broken_connections_are_a_server_that_is_down(
     server: StandIn, engine: HttpEngine, broken: Behaviour
 ) -> None:
     server.behaviours[COMPLETIONS] = broken
@@ -441,7 +445,7 @@ async def test_connections_that_break_are_a_server_that_is_down(
         await scored(engine)
 
 
-async def test_what_is_not_http_is_shown_bounded(server: StandIn, engine: HttpEngine) -> None:
+async def test_a_response_that_is_not_http_is_shown_bounded(server: StandIn, engine: HttpEngine) -> None:
     server.behaviours[COMPLETIONS] = always(b"\x1b[2J" * 5_000 + b"\r\n\r\n")
 
     with pytest.raises(EngineUnavailable) as caught:
@@ -449,7 +453,7 @@ async def test_what_is_not_http_is_shown_bounded(server: StandIn, engine: HttpEn
     assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
 
 
-async def test_an_answer_without_end_is_read_as_far_as_a_small_request_needs(
+async def test_an_endless_response_is_read_only_up_to_the_bound_of_its_request(
     server: StandIn, engine: HttpEngine
 ) -> None:
     sent = 0
@@ -469,7 +473,7 @@ async def test_an_answer_without_end_is_read_as_far_as_a_small_request_needs(
     assert sent < 32 << 20  # in three attempts, with what waits in the sockets
 
 
-async def test_a_large_document_does_not_hold_the_loop() -> None:
+async def test_a_large_response_does_not_block_the_event_loop() -> None:
     rows = [{str(one): {"logprob": -1.5, "rank": 3, "decoded_token": "abc"}} for one in range(150_000)]
     content = json.dumps({"prompt_logprobs": rows}).encode()
     clock = asyncio.get_running_loop().time
@@ -571,7 +575,7 @@ async def given_up(requests: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*requests, return_exceptions=True)
 
 
-async def test_requests_that_are_given_up_soon_are_no_silence() -> None:
+async def test_requests_cancelled_soon_do_not_count_as_silence() -> None:
     guarded = Guarded()
     for _ in range(2 * FAILURES):
         request = guarded.sent()
@@ -582,7 +586,7 @@ async def test_requests_that_are_given_up_soon_are_no_silence() -> None:
     assert not await guarded.is_open()
 
 
-async def test_requests_that_are_given_up_while_others_are_answered_are_no_silence() -> None:
+async def test_requests_cancelled_while_others_are_answered_do_not_count_as_silence() -> None:
     guarded = Guarded()
     for _ in range(2 * FAILURES):
         request = guarded.sent()
@@ -595,7 +599,7 @@ async def test_requests_that_are_given_up_while_others_are_answered_are_no_silen
     assert not await guarded.is_open()
 
 
-async def test_requests_that_are_given_up_together_are_one_silence() -> None:
+async def test_requests_cancelled_together_count_as_one_silence() -> None:
     guarded = Guarded()
     for silence in range(FAILURES):
         requests = [guarded.sent() for _ in range(64)]
@@ -607,7 +611,7 @@ async def test_requests_that_are_given_up_together_are_one_silence() -> None:
     assert await guarded.is_open()
 
 
-async def test_an_open_breaker_asks_nothing_until_a_probe_succeeds(
+async def test_an_open_circuit_breaker_sends_nothing_until_a_probe_succeeds(
     server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a server that broke every connection until the breaker opened
@@ -639,7 +643,7 @@ async def test_an_open_breaker_asks_nothing_until_a_probe_succeeds(
     assert len(await asyncio.wait_for(call, BOUND_S)) == 8
 
 
-async def test_those_that_wait_for_a_probe_that_fails_ask_nothing(server: StandIn, engine: HttpEngine) -> None:
+async def test_callers_waiting_for_a_failed_probe_send_nothing(server: StandIn, engine: HttpEngine) -> None:
     server.behaviours[COMPLETIONS] = closed_unanswered
     with pytest.raises(EngineUnavailable):
         await scored(engine)
@@ -652,7 +656,7 @@ async def test_those_that_wait_for_a_probe_that_fails_ask_nothing(server: StandI
     assert server.seen(COMPLETIONS) == before + 1
 
 
-async def test_the_breaker_opens_lets_one_through_and_closes() -> None:
+async def test_the_circuit_breaker_opens_lets_one_request_through_and_closes() -> None:
     now_s = 0.0
     breaker = Breaker(lambda: now_s)
 
@@ -708,7 +712,7 @@ async def test_no_more_requests_than_allowed_are_in_flight(server: StandIn, engi
     assert server.connections <= 12  # kept alive, one opened while others were busy at most
 
 
-async def test_waiting_for_a_free_place_is_not_the_servers_time(server: StandIn, hurried: HttpEngine) -> None:
+async def test_waiting_for_a_free_slot_does_not_count_as_the_servers_time(server: StandIn, hurried: HttpEngine) -> None:
     async def slow(request: Request, _: Connection) -> bytes:
         await asyncio.sleep(SHORT_S / 2)
         return await server.answered(request)

@@ -140,7 +140,7 @@ async def test_a_version_that_is_no_line_of_a_message_is_refused(server: StandIn
 # Who it is
 
 
-async def test_the_identity_is_what_the_server_says(server: StandIn) -> None:
+async def test_the_engines_identity_is_what_the_server_reports(server: StandIn) -> None:
     async with standing_in(server) as url:
         engine = await opened(f"{url}#base")
 
@@ -182,7 +182,7 @@ async def test_an_adapter_may_be_the_engine(server: StandIn) -> None:
         await engine.close()
 
 
-async def test_the_key_is_sent_and_only_then(server: StandIn) -> None:
+async def test_the_api_key_is_sent_only_where_one_is_set(server: StandIn) -> None:
     async with standing_in(server) as url:
         for key in ("s3cret", ""):
             engine = await opened(f"{url}#base", api_key=key)
@@ -232,7 +232,7 @@ async def test_a_server_that_is_not_vllm_is_refused(server: StandIn) -> None:
         (COMPLETIONS, {"choices": []}),
     ],
 )
-async def test_answers_that_are_none_are_refused(server: StandIn, path: str, document: Any) -> None:
+async def test_malformed_responses_are_refused(server: StandIn, path: str, document: Any) -> None:
     server.behaviours[path] = always(answer(200, document))
 
     assert await refused(server)
@@ -311,7 +311,7 @@ async def test_a_configuration_that_cannot_be_the_tokenizers_is_refused(
     assert "config.json" in await refused(server, tokenizer=str(folder_with(tmp_path, config)))
 
 
-async def test_another_tokenizer_is_found_out(server: StandIn, tmp_path: Path) -> None:
+async def test_another_tokenizer_is_detected(server: StandIn, tmp_path: Path) -> None:
     """One merge fewer: on most texts it is the same."""
     folder = tmp_path / "tokenizer"
     shutil.copytree(TOKENIZER, folder)
@@ -329,7 +329,7 @@ async def test_another_tokenizer_is_found_out(server: StandIn, tmp_path: Path) -
     )
 
 
-async def test_special_tokens_with_other_ids_are_found_out(server: StandIn) -> None:
+async def test_special_tokens_with_other_ids_are_detected(server: StandIn) -> None:
     async def behave(request: Request, _: Connection) -> bytes:
         text = request.body["prompt"]
         special = text in server.framing.frame
@@ -359,7 +359,7 @@ async def test_a_server_without_token_ids_cannot_be_the_proposal(server: StandIn
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.97, 1.03])
-async def test_log_probabilities_of_another_distribution_are_found_out(server: StandIn, factor: float) -> None:
+async def test_log_probabilities_of_another_distribution_are_detected(server: StandIn, factor: float) -> None:
     def change(choice: dict[str, Any]) -> None:
         logs = choice["logprobs"]
         logs["token_logprobs"] = [factor * one for one in logs["token_logprobs"]]
@@ -369,7 +369,7 @@ async def test_log_probabilities_of_another_distribution_are_found_out(server: S
     assert "--logprobs-mode processed_logprobs" in await refused(server)
 
 
-async def test_logits_are_no_log_probabilities(server: StandIn) -> None:
+async def test_logits_in_place_of_log_probabilities_are_detected(server: StandIn) -> None:
     def change(choice: dict[str, Any]) -> None:
         choice["logprobs"]["token_logprobs"] = [12.5] * len(choice["token_ids"])
 
@@ -418,7 +418,7 @@ async def test_a_server_that_mixes_up_adapters_is_refused(server: StandIn) -> No
 # A server that is not there
 
 
-async def test_nobody_listens() -> None:
+async def test_a_server_that_nobody_listens_for_is_down() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -440,7 +440,7 @@ async def half_open(_: Request, connection: Connection) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/version", "/v1/models", "/tokenize", COMPLETIONS])
-async def test_a_server_that_is_not_ready_is_no_setting_that_is_wrong(
+async def test_a_server_that_is_not_ready_is_down_and_not_misconfigured(
     server: StandIn, path: str, behaviour: Behaviour, timeout_s: float, error: type[EngineError]
 ) -> None:
     server.behaviours[path] = behaviour
@@ -466,14 +466,14 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_certificate_nobody_vouches_for_is_refused(server: StandIn, certificate: Path) -> None:
+async def test_an_untrusted_certificate_is_refused(server: StandIn, certificate: Path) -> None:
     async with standing_in(server, tls(certificate)) as url:
         with pytest.raises(SettingsError, match="certificate cannot be trusted"):
             await opened(f"{url}#base")
     assert not server.requests
 
 
-async def test_an_authority_of_the_machines_own_is_trusted(
+async def test_a_certificate_authority_of_this_machine_is_trusted(
     server: StandIn, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

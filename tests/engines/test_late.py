@@ -34,7 +34,7 @@ class Door:
         return result
 
 
-async def test_all_who_wait_share_one_attempt() -> None:
+async def test_concurrent_callers_share_one_attempt_to_open() -> None:
     door = Door(Model())
     late = Late(door)
     waiting = [asyncio.ensure_future(late.opened()) for _ in range(5)]
@@ -47,7 +47,7 @@ async def test_all_who_wait_share_one_attempt() -> None:
     assert len(set(models)) == 1 and late.model is models[0] and door.tried == 1
 
 
-async def test_a_failure_is_told_to_each_and_the_next_tries_again() -> None:
+async def test_a_failed_attempt_is_raised_to_each_caller_and_the_next_call_tries_again() -> None:
     door = Door(EngineUnavailable("down"), Model())
     door.go_on.set()
     late = Late(door)
@@ -58,7 +58,7 @@ async def test_a_failure_is_told_to_each_and_the_next_tries_again() -> None:
     assert door.tried == 2
 
 
-async def test_who_gives_up_does_not_end_the_attempt() -> None:
+async def test_a_cancelled_caller_does_not_end_the_shared_attempt() -> None:
     door = Door(Model())
     late = Late(door)
     impatient = asyncio.ensure_future(late.opened())
@@ -72,7 +72,7 @@ async def test_who_gives_up_does_not_end_the_attempt() -> None:
     assert door.tried == 1
 
 
-async def test_at_work_another_model_than_expected_is_as_good_as_none() -> None:
+async def test_a_model_that_returns_as_another_one_counts_as_unavailable() -> None:
     door = Door(SettingsError("another tokenizer"), SettingsError("another tokenizer"))
     door.go_on.set()
     late = Late(door)
@@ -84,7 +84,7 @@ async def test_at_work_another_model_than_expected_is_as_good_as_none() -> None:
 
 
 @pytest.mark.parametrize("when", ["never asked", "on its way", "open", "failed"])
-async def test_closing_leaves_nothing_behind(when: str) -> None:
+async def test_closing_a_lazy_engine_leaves_nothing_open(when: str) -> None:
     model = Model()
     door = Door(EngineUnavailable("down") if when == "failed" else model)
     late = Late(door)
@@ -102,7 +102,7 @@ async def test_closing_leaves_nothing_behind(when: str) -> None:
         await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def test_what_is_open_already_is_not_opened() -> None:
+async def test_an_engine_that_is_open_is_not_opened_again() -> None:
     model = Model()
     late = Late.of(model)
 

@@ -12,7 +12,7 @@ from workers.engines.nats import ROUNDING, total
 from workers.errors import EngineGone, EngineRejected, NotANumber
 
 
-def test_the_sum_is_exact_and_rounding_above_0_is_cut() -> None:
+def test_log_probabilities_are_summed_exactly_and_clipped_at_0() -> None:
     assert total([-1e16, -1.0, -1e-9]) == math.fsum([-1e16, -1.0, -1e-9])
     assert total([ROUNDING, ROUNDING / 2]) == 0.0
     assert total([]) == 0.0
@@ -20,13 +20,13 @@ def test_the_sum_is_exact_and_rounding_above_0_is_cut() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, 2 * ROUNDING, 3.0])
 @pytest.mark.parametrize("others", [[], [-5.0], [-math.inf]])
-def test_a_broken_model_has_no_score(wrong: float, others: list[float]) -> None:
+def test_a_nan_log_probability_is_an_error(wrong: float, others: list[float]) -> None:
     for values in ([wrong, *others], [*others, wrong]):
         with pytest.raises(NotANumber, match="fetch them again"):
             total(values)
 
 
-def test_a_reply_that_the_model_holds_for_impossible_has_none_either() -> None:
+def test_a_reply_of_probability_0_is_an_error() -> None:
     with pytest.raises(EngineRejected, match="probability 0"):
         total([-1.0, -math.inf])
 

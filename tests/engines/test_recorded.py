@@ -38,7 +38,7 @@ def test_the_engine_names_these_files(engine: EmbeddedEngine) -> None:
     assert engine.identity.tokenizer_sha256 == RECORDED["model_sha256"]["hf/tokenizer.json"]
 
 
-def test_the_record_is_worth_a_test() -> None:
+def test_the_recorded_scores_cover_enough_replies() -> None:
     records = RECORDED["records"]
 
     assert RECORDED["tolerance_nats"] == TOLERANCE_NATS

@@ -61,7 +61,7 @@ async def test_a_late_engine_is_asked_again_with_the_same_seeds(failures: int, p
     assert (late.calls, pauses) == (failures + 1, list(PAUSES_S[:failures]))
 
 
-async def test_after_some_attempts_it_is_enough(pauses: list[float]) -> None:
+async def test_retries_end_after_a_fixed_number_of_attempts(pauses: list[float]) -> None:
     late = Late(ALL, EngineTimeout("no answer within 2 s"))
 
     with pytest.raises(RetriesExhausted, match=f"in {ALL} attempts; the last: no answer within 2 s"):
@@ -70,7 +70,7 @@ async def test_after_some_attempts_it_is_enough(pauses: list[float]) -> None:
 
 
 @pytest.mark.parametrize("error", [EngineUnavailable("down"), EngineRejected("too long"), ValueError("bug")])
-async def test_other_errors_pass_at_once(error: Exception) -> None:
+async def test_errors_other_than_a_timeout_are_not_retried(error: Exception) -> None:
     late = Late(1, error)
 
     with pytest.raises(type(error)):

@@ -10,7 +10,7 @@ from workers.engines.vllm_local.tensors import read_header
 @pytest.mark.parametrize(
     "header", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"a": {"dtype": "F32", "shape": [Infinity]}}', b'{"a": 1}']
 )
-def test_what_is_no_header_is_refused(tmp_path: Path, header: bytes) -> None:
+def test_a_malformed_safetensors_header_is_refused(tmp_path: Path, header: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
 

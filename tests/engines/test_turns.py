@@ -55,7 +55,7 @@ def at_once() -> Iterator[None]:
         yield
 
 
-async def test_an_auctions_bids_come_before_a_younger_auctions_reference() -> None:
+async def test_scoring_an_older_auctions_bids_precedes_scoring_a_younger_auctions_reference() -> None:
     """All of its calls have one place, so have those that are repeated."""
     queued = Queued()
     engine = Retrying(queued)
@@ -71,7 +71,7 @@ async def test_an_auctions_bids_come_before_a_younger_auctions_reference() -> No
     ]
 
 
-async def test_an_older_query_is_drawn_for_first_and_behind_all_scoring() -> None:
+async def test_candidates_of_older_queries_are_drawn_first_and_after_all_scoring() -> None:
     queued = Queued()
     generation = Generation(queued, POLICY, Clock())
     young, old = (
@@ -84,7 +84,7 @@ async def test_an_older_query_is_drawn_for_first_and_behind_all_scoring() -> Non
     assert min(queued.drawn) > queued.turns.scoring().priority
 
 
-async def test_a_producers_clock_decides_nobodys_turn() -> None:
+async def test_a_producers_clock_does_not_change_the_priority() -> None:
     """A query said to be of 1970 would be served first for ever; it has the turn of when the broker took it."""
     queued = Queued()
     engine = Retrying(queued)
@@ -100,7 +100,7 @@ async def test_a_producers_clock_decides_nobodys_turn() -> None:
     assert generated.data.submitted_at == long_ago  # it stays on record
 
 
-async def test_where_the_broker_stamps_nothing_the_workers_clock_stands_in() -> None:
+async def test_without_a_broker_timestamp_the_workers_clock_gives_the_priority() -> None:
     queued, clock = Queued(), Clock(SUBMITTED_AT + YOUNGER)
     query = replace(make_query(1), time=datetime(1970, 1, 1, tzinfo=UTC))
 
@@ -110,7 +110,7 @@ async def test_where_the_broker_stamps_nothing_the_workers_clock_stands_in() -> 
     assert generated.data.received_at == clock.moment
 
 
-async def test_an_event_from_before_received_at_has_the_turn_of_when_the_broker_took_it() -> None:
+async def test_an_older_event_without_received_at_has_the_priority_of_its_broker_timestamp() -> None:
     queued = Queued()
     engine, recorded_at = Retrying(queued), SUBMITTED_AT + YOUNGER
     event = replace(make_generated(engine=drawn_by(engine), received_at=None), recorded_at=recorded_at)
@@ -125,7 +125,7 @@ def turns_of(turns: Turns, received_at: datetime, within: Context) -> tuple[int,
     return within.run(lambda: (turns.scoring().priority, turns.drawing().priority))
 
 
-def test_no_date_puts_drawing_before_scoring() -> None:
+def test_drawing_never_precedes_scoring_whatever_the_dates() -> None:
     turns, first, last = Turns(8), datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
     ancient, distant = (turns_of(turns, at, copy_context()) for at in (first, last))
@@ -133,14 +133,14 @@ def test_no_date_puts_drawing_before_scoring() -> None:
     assert 0 <= ancient[0] < distant[0] < ancient[1] < distant[1] < 2**63
 
 
-async def test_calls_for_no_auction_are_served_in_their_order() -> None:
+async def test_calls_outside_auctions_are_served_in_order() -> None:
     turns = Turns(8)
 
     assert [turns.scoring().priority for _ in range(3)] == [0, 1, 2]
     assert turns.drawing().priority < turns.drawing().priority
 
 
-async def test_scoring_has_places_that_drawing_does_not_take() -> None:
+async def test_drawing_leaves_slots_free_for_scoring() -> None:
     turns = Turns(3)
     drawing, scoring = turns.drawing(), turns.scoring()
 

@@ -8,12 +8,14 @@ from workers.errors import MissingProgram
 
 
 @pytest.mark.skipif(bundled.vllm_is_installed(), reason="vLLM is installed here")
-async def test_the_install_line_is_said() -> None:
+async def test_without_vllm_the_error_gives_the_install_command() -> None:
     with pytest.raises(MissingProgram, match=r"infra/bootstrap\.py vllm"):
         await open_engine(bundled.VLLM, bundled.OPTIONS)
 
 
-def test_its_tests_are_skipped_at_home_and_fail_where_everything_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_vllm_its_tests_are_skipped_by_default_and_fail_where_everything_is_tested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(bundled, "vllm_is_installed", lambda: False)
     for variable, ends in (("", pytest.skip.Exception), ("true", pytest.fail.Exception)):
         monkeypatch.setenv("CI", variable)

@@ -118,7 +118,7 @@ def test_with_2000_candidates_the_drawn_reply_has_the_optimal_law(proposal: Prop
     assert distance < 0.005
 
 
-def test_a_wrong_allocation_would_be_seen() -> None:
+def test_a_wrong_allocation_is_detected_by_the_same_test() -> None:
     """Rewards at the wrong scale move the law by far more than the bound above allows."""
     market = make_market(1)
     target, log_q = np.exp(market.log_target), market.log_proposal("context_aware")
@@ -192,7 +192,7 @@ def test_the_welfare_lost_is_the_difference_of_welfares() -> None:
     assert lost > 0
 
 
-def test_a_slope_is_found_and_heavy_points_count_more() -> None:
+def test_a_weighted_slope_is_fitted() -> None:
     sizes = np.array([10.0, 100.0, 1_000.0])
 
     assert fit_slope(sizes, 3 / sizes, 0.01 / sizes).exponent == pytest.approx(-1.0)
@@ -200,7 +200,7 @@ def test_a_slope_is_found_and_heavy_points_count_more() -> None:
     assert bent.exponent == pytest.approx(-1.0, abs=1e-3)
 
 
-def test_the_same_seed_gives_the_same_figure_and_progress_is_told() -> None:
+def test_the_same_seed_gives_the_same_figure_and_progress_is_reported() -> None:
     steps: list[None] = []
 
     first = run(4, lambda: steps.append(None), auctions=BLOCKS, sizes=(1, 200, 500))
@@ -210,6 +210,6 @@ def test_the_same_seed_gives_the_same_figure_and_progress_is_told() -> None:
     assert len(steps) == BLOCKS * 3 * len(PROPOSALS)
 
 
-def test_auctions_come_in_whole_blocks() -> None:
+def test_auctions_are_simulated_in_whole_blocks() -> None:
     with pytest.raises(ValueError, match="multiple"):
         next(measure_law(make_market(0), "reference", 2, BLOCKS + 1, np.random.default_rng(0)))

@@ -34,7 +34,7 @@ def test_the_processed_log_probability_is_exact_at_any_temperature(seed: int, te
 
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, OTHER_THAN_1, st.sampled_from(["raw", "divided"]))
-def test_raw_and_divided_log_probabilities_are_caught(seed: int, temperature: float, logged: Logged) -> None:
+def test_raw_and_divided_log_probabilities_shift_the_limit_law(seed: int, temperature: float, logged: Logged) -> None:
     """The property that fails when an engine reports raw log-probabilities in place of processed ones."""
     assert measure(make_market(seed), Decoding(temperature), logged).error > MARGIN
 
@@ -54,7 +54,7 @@ def test_truncation_is_biased_whatever_is_logged(seed: int, decoding: Decoding, 
     assert logged == "processed" or row.error_on_support > 1e-4
 
 
-def test_the_three_are_one_at_temperature_1_without_truncation() -> None:
+def test_the_three_ways_of_logging_agree_at_temperature_1_without_truncation() -> None:
     market = make_market(1)
 
     laws = [logged_density(market, Decoding(), logged) for logged in LOGGED]
@@ -82,7 +82,7 @@ def test_a_constant_in_what_is_logged_changes_nothing() -> None:
     assert limit_law_error(log_q, log_q + 3.0, market.log_target) < ROUNDING
 
 
-def test_the_limit_is_where_the_law_of_many_candidates_goes() -> None:
+def test_the_law_of_many_candidates_tends_to_the_limit_law() -> None:
     """With raw log-probabilities at temperature .8, M = 20,000 candidates are near the wrong limit, not near π*."""
     market, decoding = make_market(1), Decoding(0.8)
     log_q = market.context_aware.decoded(decoding).log_probs(market.replies)
@@ -95,7 +95,7 @@ def test_the_limit_is_where_the_law_of_many_candidates_goes() -> None:
 
 
 @pytest.mark.parametrize(("logged", "passes"), [("processed", True), ("raw", False), ("divided", False)])
-def test_what_a_sampler_reports_is_judged_over_the_replies_it_gave(logged: Logged, passes: bool) -> None:
+def test_a_samplers_log_probabilities_are_compared_over_the_replies_it_drew(logged: Logged, passes: bool) -> None:
     # Given samples at temperature .8 and one of the three numbers the sampler reported with each
     market, decoding = make_market(1), Decoding(0.8)
     draws = sample(market.context_aware, decoding, 50_000, MAX_TOKENS, np.random.default_rng(8))
@@ -111,7 +111,7 @@ def test_what_a_sampler_reports_is_judged_over_the_replies_it_gave(logged: Logge
     assert (limit_law_error(log_sampled, reported, target) < MARGIN) is passes
 
 
-def test_laws_over_different_replies_are_refused() -> None:
+def test_distributions_over_different_replies_are_refused() -> None:
     with pytest.raises(ValueError, match="same replies"):
         limit_law(np.zeros(2), np.zeros(3), np.zeros(3))
 

@@ -34,14 +34,14 @@ def model(seed: int) -> Bigram:
     return Bigram.from_logits(np.random.default_rng(seed).normal(0.0, 1.0, (VOCABULARY, VOCABULARY)))
 
 
-def test_the_list_by_hand() -> None:
+def test_the_enumerated_replies_of_a_tiny_model_worked_out_by_hand() -> None:
     replies = list_replies(3, 2).tolist()
 
     # Then: the empty reply, two words that end, and four that are cut after two tokens
     assert replies == [[0, 0], [1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]
 
 
-def test_log_probabilities_by_hand() -> None:
+def test_the_log_probabilities_of_a_tiny_model_worked_out_by_hand() -> None:
     found = np.exp(by_hand().log_probs(list_replies(3, 2)))
 
     # Then: a finished reply counts its end token, once; a cut one has none
@@ -87,14 +87,14 @@ def test_probabilities_sum_to_1_under_every_decoding(seed: int, temperature: flo
         (Decoding(temperature=0.5, top_p=0.6), [1, 0, 0]),  # and what the temperature has made of it: 25/38 > 0.6
     ],
 )
-def test_decodings_by_hand(decoding: Decoding, row: list[float]) -> None:
+def test_the_decodings_of_a_tiny_model_worked_out_by_hand(decoding: Decoding, row: list[float]) -> None:
     decoded = Bigram(np.log(np.array([[0.5, 0.3, 0.2]] * 3))).decoded(decoding)
 
     assert np.exp(decoded.log_next[0]).tolist() == pytest.approx(row)
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.1}, {"top_k": -1}])
-def test_a_decoding_that_is_none_is_refused(wrong: dict[str, float]) -> None:
+def test_an_invalid_decoding_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="needs temperature > 0"):
         Decoding(**wrong)  # type: ignore[arg-type]  # top_k as a float is part of the mapping's type only
 
@@ -117,7 +117,7 @@ def test_a_sample_carries_the_listed_log_probabilities(seed: int, decoding: Deco
 
 
 @pytest.mark.parametrize("decoding", DECODINGS)
-def test_frequencies_follow_the_list(decoding: Decoding) -> None:
+def test_sampled_frequencies_follow_the_enumerated_probabilities(decoding: Decoding) -> None:
     """Pearson's χ² over the replies that are expected at least five times, the rest as one class."""
     original, count = make_market(1).reference, 200_000
     replies = list_replies(VOCABULARY, MAX_TOKENS)
@@ -150,7 +150,7 @@ def test_the_chi_square_notices_a_wrong_temperature() -> None:
     assert statistic > frequent.sum() + 6 * (2 * frequent.sum()) ** 0.5
 
 
-def test_nothing_comes_after_the_end() -> None:
+def test_no_token_follows_the_end_token() -> None:
     draws = sample(by_hand(), Decoding(), 2_000, 3, np.random.default_rng(5))
 
     ended = np.cumsum(draws.replies == END, axis=1) > 0

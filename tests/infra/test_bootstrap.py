@@ -35,7 +35,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("fails", FAILURES, indirect=True)
-def test_at_home_the_other_levels_go_on_without_vllm(
+def test_by_default_the_other_levels_run_without_vllm(
     fails: str | int, ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
@@ -48,7 +48,7 @@ def test_at_home_the_other_levels_go_on_without_vllm(
 
 
 @pytest.mark.parametrize("fails", FAILURES, indirect=True)
-def test_where_everything_is_tested_missing_vllm_fails_after_the_other_levels(
+def test_in_ci_a_missing_vllm_fails_after_the_other_levels_have_run(
     fails: str | int, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")

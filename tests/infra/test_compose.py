@@ -42,11 +42,11 @@ def host_paths() -> Iterator[str]:
                 yield source
 
 
-def test_it_follows_the_compose_schema() -> None:
+def test_the_compose_file_follows_the_compose_schema() -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(COMPOSE)
 
 
-def test_the_schema_would_find_a_misspelt_key() -> None:
+def test_the_compose_schema_finds_a_misspelt_key() -> None:
     broken = {**COMPOSE, "services": {"kafka": {**SERVICES["kafka"], "port": ["9092:9092"]}}}
 
     with pytest.raises(jsonschema.ValidationError, match="port"):

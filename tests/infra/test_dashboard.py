@@ -40,7 +40,7 @@ def queries(variables: dict[str, str]) -> Iterator[tuple[str, str]]:
 # As a file
 
 
-def test_regeneration_changes_nothing(tmp_path: Path) -> None:
+def test_regenerating_the_dashboard_changes_nothing(tmp_path: Path) -> None:
     if find_spec("grafana_foundation_sdk") is None:
         reason = "grafana-foundation-sdk is not installed: pip install -e '.[dev]'"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
@@ -59,7 +59,7 @@ def test_ids_are_unique() -> None:
     assert len(set(uids)) == len(uids) and BOARD["uid"] == "tessera-auction"
 
 
-def test_no_two_panels_lie_on_each_other_or_leave_the_grid() -> None:
+def test_no_panels_overlap_or_leave_the_grid() -> None:
     places = [panel["gridPos"] for panel in BOARD["panels"]]
 
     assert all(place["x"] + place["w"] <= 24 for place in places)

@@ -36,7 +36,7 @@ def test_the_images_are_built_from_files_that_the_builder_gets() -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_an_image_runs_as_nobody_in_particular_and_gets_signals_itself(image: str) -> None:
+def test_an_image_runs_as_an_unprivileged_user_and_gets_signals_itself(image: str) -> None:
     lines = IMAGES[image].splitlines()
 
     assert "USER 10001:10001" in lines and 'ENTRYPOINT ["tessera"]' in lines

@@ -45,7 +45,7 @@ def test_a_level_whose_tests_cannot_be_collected_has_failed(project: Path) -> No
     assert Marked("fast", "not nothing").run().failed == 1
 
 
-def test_a_failed_level_hides_nothing_of_the_next(
+def test_a_failed_level_does_not_stop_the_next(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bad, good = Check("bad", ("python", "-c", "raise SystemExit(3)")), Check("good", ("python", "-c", ""))

@@ -19,7 +19,7 @@ ALERTS = {
 
 @pytest.mark.prometheus
 @pytest.mark.parametrize("arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")])
-def test_promtool_accepts(arguments: tuple[str, ...]) -> None:
+def test_promtool_accepts_the_rules_and_the_configuration(arguments: tuple[str, ...]) -> None:
     require("promtool")
 
     done = subprocess.run(["promtool", *arguments], cwd=PROMETHEUS, capture_output=True, text=True, timeout=120)

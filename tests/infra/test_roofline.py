@@ -11,7 +11,7 @@ TOY = Model("toy", parameters=500.0, layers=1, kv_heads=1, head_size=1)  # 1,000
 SMALL = Auction(candidates=4, advertisers=1, prompt=10, reply=10)
 
 
-def test_bytes_of_weights_and_of_keys_and_values() -> None:
+def test_the_bytes_of_weights_and_of_the_kv_cache_worked_out_by_hand() -> None:
     assert TOY.weight_bytes == 1_000 and TOY.kv_bytes_per_token == 4
     assert MODEL.kv_bytes_per_token == 2 * 32 * 8 * 128 * 2
 
@@ -36,7 +36,7 @@ def test_an_auction_is_two_prompts_all_replies_at_once_and_the_scores() -> None:
     assert auction_s(GPU, TOY, SMALL, 1) == pytest.approx(prompts + replies + scores)
 
 
-def test_what_fits_beside_the_weights() -> None:
+def test_the_kv_cache_that_fits_beside_the_weights_worked_out_by_hand() -> None:
     assert most_replies(GPU, TOY, SMALL) == int((9_000 - 1_000) / (4 * 20))
 
 
@@ -53,5 +53,5 @@ def test_the_table_of_the_document_is_current() -> None:
     assert table() in document, "run: python3 infra/roofline.py, and put its table into infra/engines.md"
 
 
-def test_what_does_not_fit_has_no_figures() -> None:
+def test_a_model_that_does_not_fit_has_no_figures() -> None:
     assert "| H100 SXM | 1111 | 64 | – | – | – | – |" in table()

@@ -40,9 +40,7 @@ def states(kafka: str) -> dict[str, State]:
     return {verdict.check: verdict.state for verdict in verdicts}
 
 
-def test_added_partitions_of_the_query_topic_are_worked_on_without_a_word(
-    kafka_of_its_own: str, tmp_path: Path
-) -> None:
+def test_added_partitions_of_the_query_topic_are_worked_on(kafka_of_its_own: str, tmp_path: Path) -> None:
     # Given a query topic that has grown, and queries in the new partitions too
     kafka = kafka_of_its_own
     grow(kafka, QUERIES.name, 4)
@@ -65,7 +63,7 @@ def test_added_partitions_of_the_query_topic_are_worked_on_without_a_word(
     assert other.returncode == 2 and b"Ask for theirs: --partitions 2" in other.stderr
 
 
-def test_added_partitions_of_a_topic_whose_ids_are_remembered_are_refused(kafka_of_its_own: str) -> None:
+def test_added_partitions_of_a_deduplicated_topic_are_refused(kafka_of_its_own: str) -> None:
     kafka = kafka_of_its_own
     grow(kafka, SCORED.name, 3)
     refused = tessera("topics", "create", "--partitions", "2", kafka=kafka)

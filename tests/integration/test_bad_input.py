@@ -98,7 +98,7 @@ def process(topics: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_one_dead_letter_and_the_worker_goes_on(process: WorkerProcess, topics: str, case: Bad) -> None:
+def test_a_bad_record_is_one_dead_letter_and_the_worker_goes_on(process: WorkerProcess, topics: str, case: Bad) -> None:
     # Given a bad record, and a good query behind it
     good_id = f"good-{uuid.uuid4()}"
     good = json.dumps({**GOOD, "query_id": good_id}).encode()

@@ -21,7 +21,7 @@ LIVES = MOST_DEATHS + OF_OTHERS + 1
 DEADLY = "tests.integration.deadly_worker"
 
 
-def test_a_few_deaths_and_no_more(topics: str, tmp_path: Path) -> None:
+def test_a_record_that_crashes_its_worker_is_dead_lettered_after_a_few_crashes(topics: str, tmp_path: Path) -> None:
     # Given good queries, and among them one that kills, all of them stored before the worker starts
     with Reader(topics) as reader:
         events = [make_query(query_id=f"crash-loop-{number}") for number in range(GOOD)]

@@ -56,7 +56,7 @@ def test_settling_the_scored_events_again_gives_the_same_bytes(run: tuple[Reader
     assert recomputed == sorted(message.value() for message in of(run[0].messages, SETTLED.name, CHARGED.name))
 
 
-def test_the_command_printed_what_is_on_the_topics(run: tuple[Reader, list[dict[str, object]]]) -> None:
+def test_the_demo_prints_the_events_that_are_on_the_topics(run: tuple[Reader, list[dict[str, object]]]) -> None:
     printed = counts_of_types(run[1])
     seen = counts(of(run[0].messages, SCORED.name, SETTLED.name, CHARGED.name))
     assert printed.pop(COMMITMENTS.name) >= 2  # of before the demo; the reader began later

@@ -118,7 +118,7 @@ def test_a_refused_record_is_listed_and_shown(
     assert file.read_bytes() == piped == value
 
 
-def test_what_does_not_match_is_not_listed(process: WorkerProcess, topics: str) -> None:
+def test_dead_letters_that_do_not_match_the_filter_are_not_listed(process: WorkerProcess, topics: str) -> None:
     query_id = new_id()
     put_letter(topics, query_id, query(query_id))
 
@@ -170,7 +170,7 @@ def interrupted(kafka: str, place: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.CompletedProcess(command, process.returncode, output, said + errors)
 
 
-def test_nothing_is_published_until_one_says_yes(process: WorkerProcess, topics: str) -> None:
+def test_a_redrive_publishes_nothing_until_it_is_confirmed(process: WorkerProcess, topics: str) -> None:
     query_id = new_id()
     place = put_letter(topics, query_id, query(query_id))
     with Reader(topics, WATCHED) as reader:
@@ -211,7 +211,7 @@ def test_an_expired_query_expires_again(process: WorkerProcess, topics: str, hea
     assert any(query_id in row and "once" in row for row in dlq("list", kafka=topics).splitlines())
 
 
-def test_what_can_never_succeed_is_refused(process: WorkerProcess, topics: str) -> None:
+def test_a_redrive_that_can_never_succeed_is_refused(process: WorkerProcess, topics: str) -> None:
     query_id = new_id()
     bad = refuse(topics, query_id, b"How?")
     good = put_letter(topics, query_id, query(query_id))
@@ -225,7 +225,7 @@ def test_what_can_never_succeed_is_refused(process: WorkerProcess, topics: str) 
     assert len(keyed(messages, query_id, QUERIES.name)) == 1  # the good one is not sent along with what was refused
 
 
-def test_all_leaves_out_what_cannot_succeed(process: WorkerProcess, topics: str) -> None:
+def test_redrive_all_leaves_out_dead_letters_that_cannot_succeed(process: WorkerProcess, topics: str) -> None:
     query_id = new_id()
     good = put_letter(topics, query_id, query(query_id))
     late = put_letter(topics, query_id, query(query_id, deadline=PASSED))
@@ -245,7 +245,7 @@ def test_all_leaves_out_what_cannot_succeed(process: WorkerProcess, topics: str)
     assert [forced[place] for place in (good, late, stranger)] == [done, done, out]
 
 
-def test_a_letter_that_is_not_there_is_said_not_to_be(topics: str) -> None:
+def test_a_missing_dead_letter_is_reported_as_missing(topics: str) -> None:
     # Given letters of which Kafka has dropped the first
     record = Record(SCORED.name, b"q", b"{}")
     letter = dead_letter(record, "settlement", Reason.BAD_SCHEMA, "by hand")

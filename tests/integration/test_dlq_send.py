@@ -60,7 +60,7 @@ def settled(messages: list[Message]) -> list[str]:
     return [json.loads(message.value())["query_id"] for message in of(messages, SETTLED.name)]
 
 
-def test_one_record_goes_and_what_was_finished_early_stays(topics: str, log: Path) -> None:
+def test_a_record_dead_lettered_by_hand_keeps_the_offsets_finished_out_of_order(topics: str, log: Path) -> None:
     # Given six records, of which nobody works; the fourth was finished early
     until_no_transaction(topics, [QUERIES.name])
     run = uuid.uuid4().hex[:8]

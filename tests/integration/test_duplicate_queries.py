@@ -39,7 +39,7 @@ def refusals_counted(worker: WorkerProcess) -> int:
     return int(float(found))
 
 
-def test_killed_between_the_first_and_the_second_use(topics: str, tmp_path: Path) -> None:
+def test_settlement_killed_between_two_uses_of_an_id_settles_it_once(topics: str, tmp_path: Path) -> None:
     run = uuid.uuid4().hex[:8]
     ids = [f"twice-{run}-{number}" for number in range(IDS)]
     # every other id twice in a row, in one transaction most likely; the others' second use comes at the end

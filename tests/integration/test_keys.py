@@ -46,7 +46,7 @@ def test_settlement_commits_before_it_draws(topics: str, tmp_path: Path) -> None
     assert listed[settled["draw"]["epoch"]]["committed_at"] < str(now())
 
 
-def test_another_secret_does_not_start(topics: str) -> None:
+def test_settlement_with_another_draw_secret_does_not_start(topics: str) -> None:
     rows("keys", "commit", "--days", "1", kafka=topics)
 
     done = tessera("run", "settlement", kafka=topics, draw_key="another secret of thirty-two characters!")
@@ -55,14 +55,14 @@ def test_another_secret_does_not_start(topics: str) -> None:
     assert b"committed to another key" in done.stderr and b"another secret" not in done.stderr
 
 
-def test_commit_is_for_the_days_asked_for_and_changes_nothing_twice(topics: str) -> None:
+def test_keys_commit_commits_the_days_asked_for_and_is_idempotent(topics: str) -> None:
     first = rows("keys", "commit", "--days", "3", kafka=topics)
 
     assert rows("keys", "commit", "--days", "3", kafka=topics) == first
     assert {epoch_of(now() + timedelta(days=day)) for day in range(3)} <= {row["epoch"] for row in first}
 
 
-def test_today_is_not_revealed_and_an_unknown_day_neither(topics: str) -> None:
+def test_keys_reveal_refuses_today_and_unknown_days(topics: str) -> None:
     rows("keys", "commit", "--days", "1", kafka=topics)
 
     for epoch, says in ((epoch_of(now()), b"is not over"), ("1999-12-31", b"is not committed to")):
@@ -70,7 +70,7 @@ def test_today_is_not_revealed_and_an_unknown_day_neither(topics: str) -> None:
         assert done.returncode == 2 and says in done.stderr
 
 
-async def test_a_day_that_is_over_is_revealed_once(topics: str) -> None:
+async def test_keys_reveal_reveals_a_past_day_once(topics: str) -> None:
     # Given a day long ago that was committed to
     key = epoch_key(SECRET, "2020-02-29")
     bus = KafkaBus(Settings.read(bootstrap_servers=topics), Monitor(stages=(), currency="USD", engine="none"))

@@ -27,7 +27,7 @@ def query(query_id: str) -> bytes:
 
 
 @pytest.mark.parametrize("victim", STAGES)
-def test_killed_and_started_again(topics: str, tmp_path: Path, victim: str) -> None:
+def test_workers_killed_and_restarted_lose_and_double_nothing(topics: str, tmp_path: Path, victim: str) -> None:
     run, output = uuid.uuid4().hex[:8], STAGES[victim]
     ids = [f"{victim}-{run}-{number}" for number in range(QUERIES)]
     workers = {stage: WorkerProcess([stage], topics, tmp_path / f"{stage}.log") for stage in STAGES}

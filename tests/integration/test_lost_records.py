@@ -95,7 +95,9 @@ def doctor_of_stamps(kafka: str) -> Verdict:
     return next(verdict for verdict in verdicts if verdict.check == "stamps")
 
 
-def test_a_producers_old_stamp_deletes_its_query_until_the_broker_stamps(kafka_of_its_own: str, tmp_path: Path) -> None:
+def test_with_producer_timestamps_an_old_query_is_deleted_by_retention_and_with_broker_timestamps_not(
+    kafka_of_its_own: str, tmp_path: Path
+) -> None:
     # Given a query topic of an earlier release, which keeps its producers' stamps
     kafka, partition = kafka_of_its_own, 1  # that holds nothing yet: a newer record would keep its whole segment
     alter(kafka, QUERIES.name, {"message.timestamp.type": "CreateTime"})
@@ -131,7 +133,7 @@ def test_a_producers_old_stamp_deletes_its_query_until_the_broker_stamps(kafka_o
     assert end - begin == 1
 
 
-def test_a_stage_stops_and_says_what_is_gone(kafka_of_its_own: str, tmp_path: Path) -> None:
+def test_a_stage_stops_where_retention_deleted_records_and_says_which(kafka_of_its_own: str, tmp_path: Path) -> None:
     # Given queries of which the first are deleted before any worker came
     kafka, settings = kafka_of_its_own, {"instance": "one"}
     records = [make_query(number).to_record() for number in range(QUERIES_STORED)]

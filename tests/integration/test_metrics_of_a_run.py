@@ -24,7 +24,7 @@ def keys_of(messages: Iterable[Message], topic: str) -> set[str]:
     return {(message.key() or b"").decode() for message in of(messages, topic)}
 
 
-def test_revenue_in_promql_is_the_sum_of_the_bills(topics: str, tmp_path: Path) -> None:
+def test_the_revenue_metric_in_promql_is_the_sum_of_the_bills(topics: str, tmp_path: Path) -> None:
     # Given a worker that is scraped
     stages = ["generation", "scoring", "settlement", "incentives"]
     with worker(stages, topics, tmp_path / "log", incentive_sample=1) as process:

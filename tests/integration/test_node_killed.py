@@ -63,7 +63,7 @@ async def leader(bootstrap_servers: str) -> int:
     return partitions[0].leader
 
 
-async def test_pipeline_survives_the_death_of_a_node(cluster: DevelopmentCluster, tmp_path: Path) -> None:
+async def test_the_pipeline_survives_the_death_of_a_node(cluster: DevelopmentCluster, tmp_path: Path) -> None:
     kafka, run = cluster.bootstrap_servers, uuid.uuid4().hex[:8]
     batches = [[f"{run}-{number}" for number in range(at, at + BATCH)] for at in (0, BATCH, 2 * BATCH)]
     victim = await leader(kafka)
@@ -96,6 +96,6 @@ async def test_pipeline_survives_the_death_of_a_node(cluster: DevelopmentCluster
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 6])
-def test_number_of_nodes_has_limits(nodes: int, tmp_path: Path) -> None:
+def test_the_number_of_nodes_has_limits(nodes: int, tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="3 to 5 nodes"):
         DevelopmentCluster(tmp_path, nodes)

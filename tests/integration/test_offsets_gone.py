@@ -54,7 +54,9 @@ def charges(messages: list[Message]) -> list[bytes | None]:
     return sorted(message.value() or b"" for message in of(messages, CHARGED.name))
 
 
-def test_whatever_is_chosen_no_auction_is_settled_or_billed_again(kafka_of_its_own: str, tmp_path: Path) -> None:
+def test_whichever_start_offset_is_chosen_no_auction_is_settled_or_billed_twice(
+    kafka_of_its_own: str, tmp_path: Path
+) -> None:
     kafka, settings = kafka_of_its_own, {"partitions": 2}
     with Reader(kafka) as reader:
         # Given 40 settled auctions

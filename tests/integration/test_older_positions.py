@@ -140,7 +140,7 @@ async def die_and_open(node: DevelopmentBroker, group: Group) -> None:
 
 
 @pytest.mark.slow
-async def test_no_position_is_older_than_what_was_committed_where_plain_answers_are(node: DevelopmentBroker) -> None:
+async def test_no_position_read_behind_the_barrier_is_older_than_what_was_committed(node: DevelopmentBroker) -> None:
     group = Group(node.bootstrap_servers)
     await group.fill()
 
@@ -164,7 +164,7 @@ async def opened(kafka: str) -> tuple[Clients, TopicPartition, TransactionalWrit
     return clients, TopicPartition(topic, 0), writer
 
 
-async def test_barrier_leaves_the_position_as_it_is(kafka: str) -> None:
+async def test_the_barrier_leaves_the_committed_position_unchanged(kafka: str) -> None:
     clients, at, writer = await opened(kafka)
     await writer.begin()
     await writer.commit(at, 8, "", GROUP)
@@ -179,7 +179,7 @@ async def test_barrier_leaves_the_position_as_it_is(kafka: str) -> None:
     await writer.discard()
 
 
-async def test_owner_that_dies_within_the_barrier_is_fenced_and_leaves_nothing(kafka: str) -> None:
+async def test_an_owner_that_dies_within_the_barrier_is_fenced_and_leaves_nothing(kafka: str) -> None:
     clients, at, dead = await opened(kafka)
     await dead.begin()
     await dead._producer.send_offsets_to_transaction({at: OffsetAndMetadata(0, BARRIER)}, GROUP)
@@ -196,7 +196,7 @@ async def test_owner_that_dies_within_the_barrier_is_fenced_and_leaves_nothing(k
 @pytest.mark.parametrize(
     "known", [Completion(8), Completion(7, frozenset({9, 10}))], ids=["a later offset", "more beyond it"]
 )
-async def test_position_below_what_was_committed_is_refused(kafka: str, known: Completion) -> None:
+async def test_a_position_below_what_was_committed_is_refused(kafka: str, known: Completion) -> None:
     clients, at, writer = await opened(kafka)
 
     with pytest.raises(StalePosition, match=f"offset 7 is committed.*itself committed offset {known.base}"):
@@ -210,7 +210,7 @@ async def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return await rig_with(request, monkeypatch, Answerer())
 
 
-async def test_partition_waits_while_its_position_is_too_old_says_so_and_goes_on(
+async def test_a_partition_with_a_stale_position_waits_says_so_and_goes_on(
     rig: Rig, kafka: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clients, spec, told = Clients(Settings.read(bootstrap_servers=kafka)), rig.stage.spec, list[str]()

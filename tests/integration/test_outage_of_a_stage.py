@@ -39,7 +39,7 @@ def latency_s(settlement: WorkerProcess) -> float:
 
 
 @pytest.mark.kafka
-def test_a_backlog_that_outlived_every_stages_own_time_is_held(topics: str, tmp_path: Path) -> None:
+def test_a_backlog_older_than_every_stages_own_deadline_is_still_worked_on(topics: str, tmp_path: Path) -> None:
     run = uuid.uuid4().hex[:8]
     open_, stated, old = (f"{name}-{run}" for name in ("open", "stated", "of-1970"))
     later = timestamp(datetime.now(UTC) + timedelta(minutes=10))
@@ -72,7 +72,7 @@ def test_a_backlog_that_outlived_every_stages_own_time_is_held(topics: str, tmp_
     assert sum_s < 600 * len(replies)
 
 
-async def test_a_bus_that_stamps_records_tells_settlement_who_was_late() -> None:
+async def test_with_broker_timestamps_settlement_finds_late_auctions() -> None:
     """No worker's clock is asked: the deadline and the broker's time of the scored event are both in the log."""
     late = make_scored(1, deadline=SUBMITTED_AT, deadline_stated=True)
     in_time = make_scored(2, deadline_stated=True)

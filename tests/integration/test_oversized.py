@@ -36,7 +36,9 @@ def takes_at_most(kafka: str, topic: str, size: int, usual: int) -> Iterator[Non
         set_to(usual)
 
 
-def test_what_leads_to_more_than_a_topic_takes_is_too_large_and_the_rest_settled(topics: str, tmp_path: Path) -> None:
+def test_a_query_whose_result_exceeds_the_topics_limit_is_too_large_and_the_rest_settle(
+    topics: str, tmp_path: Path
+) -> None:
     # Given a worker, and a topic of candidates that has become too small for those of long texts: four replies of 32
     # tokens take 2 to 3.3 kB without the text, whatever is drawn for them, and with the text of 3.5 kB always too much
     run = uuid.uuid4().hex[:8]

@@ -48,7 +48,7 @@ def letters_of(kafka: str) -> list[Letter]:
     return asyncio.run(read())
 
 
-def test_every_kind_is_its_letter_and_ten_queries_behind_each_get_their_answers(
+def test_every_poisoned_batch_becomes_a_dead_letter_and_the_queries_behind_it_settle(
     process: WorkerProcess, topics: str
 ) -> None:
     # Given every kind of poisoned batch in one partition, behind each a sound query, and ten at the end
@@ -111,7 +111,9 @@ def test_every_kind_is_its_letter_and_ten_queries_behind_each_get_their_answers(
 
 
 @pytest.mark.parametrize("topic", [GENERATED, SCORED], ids=lambda topic: topic.name)
-def test_a_bomb_on_a_topic_of_the_stages_is_a_letter_too(process: WorkerProcess, topics: str, topic: Topic) -> None:
+def test_a_decompression_bomb_on_a_stages_topic_is_a_dead_letter(
+    process: WorkerProcess, topics: str, topic: Topic
+) -> None:
     with Reader(topics) as reader:
         produce_batches(topics, [zstd_bomb(20 * MEBIBYTE), zstd_bomb(40 * MEBIBYTE)], topic.name)
         letters = of(reader.until(lambda messages: len(of(messages, topic.dead_letters)) == 2), topic.dead_letters)

@@ -59,12 +59,12 @@ def console_producer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
-def test_the_tables_are_current(path: Path) -> None:
+def test_the_readmes_generated_tables_are_current(path: Path) -> None:
     assert path.read_text() == generated(path), "run: python3 infra/readme.py"
 
 
 @pytest.mark.kafka
-def test_a_query_from_the_console_producer_is_answered(stages: str, console_producer: list[str]) -> None:
+def test_the_readmes_console_producer_query_is_answered(stages: str, console_producer: list[str]) -> None:
     # Given the README's two lines: what is echoed, and the tool's arguments
     echoed, tool = block("console-producer").split(" |\n")
     value = re.fullmatch(r"echo '(.*)'", echoed)
@@ -79,7 +79,7 @@ def test_a_query_from_the_console_producer_is_answered(stages: str, console_prod
 
 
 @pytest.mark.kafka
-def test_the_python_producer_and_the_python_consumer(stages: str) -> None:
+def test_the_readmes_python_producer_and_consumer_work(stages: str) -> None:
     with Reader(stages) as reader:
         query_id = run_python(block("confluent-producer"), stages).strip()
         reader.until(lambda messages: any(message.key() == query_id.encode() for message in of(messages, SETTLED.name)))
@@ -92,7 +92,7 @@ def test_the_python_producer_and_the_python_consumer(stages: str) -> None:
     assert line in printed
 
 
-def test_the_proof_of_a_demo(tmp_path: Path) -> None:
+def test_the_readmes_proof_commands_work(tmp_path: Path) -> None:
     """The three lines one after the other, as a user pastes them."""
     tessera = f"{sys.executable} -m workers"
     script = "set -e\n" + re.sub(r"^tessera ", f"{tessera} ", block("proof"), flags=re.MULTILINE)

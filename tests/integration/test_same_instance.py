@@ -25,7 +25,7 @@ def ended(twins: list[WorkerProcess]) -> list[WorkerProcess]:
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("later", [False, True])
-def test_the_same_instance_twice_ends_one_of_them_with_2_and_the_other_goes_on(
+def test_of_two_processes_with_the_same_instance_one_exits_with_2_and_the_other_goes_on(
     later: bool, topics: str, tmp_path: Path
 ) -> None:
     twins = [twin(topics, tmp_path / "first.log")]

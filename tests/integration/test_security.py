@@ -181,14 +181,14 @@ def test_the_pipeline_works_with_a_principal_for_each_stage(
     assert f"{AUCTIONS} auctions: everything is right" in audited.stdout.decode()
 
 
-def test_the_registrar_commits_and_nobody_else_grants(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
+def test_the_key_committer_commits_and_nobody_else_grants(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
     assert kafka.command("auction.registrar", "keys", "commit", "--days", "3").returncode == 0
     assert kafka.command("auction.registrar", "keys", "reveal").returncode == 0
     assert kafka.command(ADMIN, "principals", "create", "auction.gateway").returncode == 0
     assert "does not let user auction.operator" in says(kafka.command("auction.operator", "principals", "create"))
 
 
-def test_the_verifier_and_the_operator_look_at_everything(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
+def test_the_verifier_and_the_operator_may_read_everything(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
     verified = kafka.command("auction.verifier", "verify", "--complete", "--expect-aborts", "--json")
     shown = kafka.command("auction.operator", "offsets", "show", "--json")
     examined = kafka.command("auction.operator", "doctor", "--kafka", "--json")
@@ -268,7 +268,7 @@ def test_a_principal_without_rights_does_not_start(kafka: SecuredKafka, tmp_path
         ({"security_protocol": "PLAINTEXT", "sasl_username": ""}, "TESSERA_ALLOW_PLAINTEXT=true"),
     ],
 )
-def test_who_may_not_in_is_told_why_in_seconds(
+def test_a_rejected_login_is_reported_within_seconds(
     given: dict[str, object], says_so: str, kafka: SecuredKafka, start_s: float
 ) -> None:
     for command in (("topics", "describe"), ("run", "generation")):
@@ -293,7 +293,7 @@ def test_a_client_without_tls_is_told_that_the_port_may_want_it(kafka: SecuredKa
     assert "speaks another TESSERA_SECURITY_PROTOCOL than PLAINTEXT" in line
 
 
-def test_tls_to_a_port_without_it_is_told_the_same(session_broker: DevelopmentBroker, kafka: SecuredKafka) -> None:
+def test_tls_to_a_plaintext_port_names_the_setting(session_broker: DevelopmentBroker, kafka: SecuredKafka) -> None:
     settings = kafka.settings("auction.auditor")
 
     line = says(tessera("topics", "describe", kafka=session_broker.bootstrap_servers, **settings))

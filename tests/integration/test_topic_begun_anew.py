@@ -44,7 +44,7 @@ async def asked(kafka: str, name: str) -> Event[Any]:
     return from_record(record, QUERIES)
 
 
-async def test_no_id_comes_again(kafka: str) -> None:
+async def test_a_topic_begun_anew_gives_new_ids_for_the_same_query(kafka: str) -> None:
     admin, name = AdminClient({"bootstrap.servers": kafka}), f"test.anew.{uuid.uuid4().hex}"
     made(admin, name)
     first = await asked(kafka, name)

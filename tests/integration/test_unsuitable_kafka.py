@@ -40,12 +40,10 @@ def test_an_output_topic_that_takes_no_large_events_is_named_with_the_command(st
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("command", [("run", "generation"), ("doctor", "--kafka")])
-def test_a_listener_that_sends_clients_where_nobody_answers_is_named(
-    strict: StrictBroker, command: tuple[str, ...]
-) -> None:
+def test_an_advertised_listener_that_nobody_answers_is_named(strict: StrictBroker, command: tuple[str, ...]) -> None:
     said = refusal(strict.lost_servers, command)
     assert strict.lost_servers in said and strict.nobodys_address in said and "advertised.listeners" in said
 
 
-def test_an_address_that_is_none_is_a_setting_to_change() -> None:
+def test_an_invalid_broker_address_names_the_setting() -> None:
     assert refusal("host:1/path").startswith("tessera: TESSERA_BOOTSTRAP_SERVERS: 'host:1/path' is no address")

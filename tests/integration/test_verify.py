@@ -99,7 +99,9 @@ def verdict(done: "subprocess.CompletedProcess[bytes]") -> tuple[dict[int, dict[
     return {row["invariant"]: row for row in rows}, summary
 
 
-def test_a_run_with_poison_and_an_abort(own_broker: DevelopmentBroker, tmp_path: Path) -> None:
+def test_verify_finds_nothing_after_poison_and_an_aborted_transaction(
+    own_broker: DevelopmentBroker, tmp_path: Path
+) -> None:
     # Given a run with poison, an aborted record, a witness and a broker that dies
     seen, own_kafka, half = tmp_path / "witness.jsonl", own_broker.bootstrap_servers, len(queries()) // 2
     with witness(own_kafka, seen), worker(PATH, own_kafka, tmp_path / "log"), Reader(own_kafka) as reader:

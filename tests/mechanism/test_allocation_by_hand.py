@@ -21,7 +21,7 @@ def charged(allocation: Allocation, tau: float) -> tuple[int, ...]:
     return whole_micros(offset(Numbers(none, none, none, tau), allocation, 0))
 
 
-def test_one_advertiser_two_candidates() -> None:
+def test_allocation_and_charge_of_one_advertiser_and_two_candidates_worked_out_by_hand() -> None:
     # Given two candidates drawn from the reference model itself: w = log_ref - log_q = (0, 0)
     log_q = log_ref = np.array([-1.0, -4.0])
     # and an advertiser to whom the first is worth τ·ln 3 micros, the second nothing
@@ -40,7 +40,7 @@ def test_one_advertiser_two_candidates() -> None:
     assert allocation.effective_sample_size == pytest.approx(1.6, abs=1e-12)
 
 
-def test_a_context_aware_proposal_is_weighted_back() -> None:
+def test_the_importance_weight_takes_back_what_the_context_aware_proposal_added() -> None:
     # Given candidates the proposal likes 4 times more, 2 times more and as much as the reference: w = -(ln 4, ln 2, 0)
     log_q = np.array([log(0.4), log(0.2), log(0.1)])
     log_ref = np.array([log(0.1), log(0.1), log(0.1)])
@@ -57,7 +57,7 @@ def test_a_context_aware_proposal_is_weighted_back() -> None:
     assert charged(allocation, TAU) == (386,)
 
 
-def test_two_opposed_advertisers_leave_the_reply_alone_and_both_pay() -> None:
+def test_two_opposed_advertisers_leave_the_distribution_as_it_is_and_both_pay() -> None:
     # Given one that wants the first reply and one that wants the second, each for τ·ln 2
     rewards = numbers([TAU * log(2), 0.0], [0.0, TAU * log(2)])
 
@@ -71,7 +71,7 @@ def test_two_opposed_advertisers_leave_the_reply_alone_and_both_pay() -> None:
     assert charged(allocation, TAU) == (59, 59)
 
 
-def test_two_aligned_advertisers_each_pay_less_than_one_alone() -> None:
+def test_two_aligned_advertisers_each_pay_less_than_one_alone_would() -> None:
     # Given the same wish, τ·ln 2 for the first reply, once and twice
     wish = [TAU * log(2), 0.0]
 
@@ -84,7 +84,7 @@ def test_two_aligned_advertisers_each_pay_less_than_one_alone() -> None:
     assert charged(both, TAU) == (44, 44)
 
 
-def test_a_bid_that_decides_everything_pays_for_the_odds_it_changed() -> None:
+def test_a_bid_that_decides_everything_pays_tau_times_the_log_of_the_odds_it_changed() -> None:
     # Given four equal candidates and a bid of a thousand million nats for the third: π = (0, 0, 1, 0), π₋ = 1/4 each
     rewards = numbers([0.0, 0.0, 1e9 * TAU, 0.0])
 
@@ -94,7 +94,7 @@ def test_a_bid_that_decides_everything_pays_for_the_odds_it_changed() -> None:
     assert charged(allocation, TAU) == (1386,)  # τ·ln 4 = 1386.29, however large the bid
 
 
-def test_what_the_reference_model_cannot_say_is_never_the_reply() -> None:
+def test_a_candidate_impossible_under_the_reference_model_is_never_the_reply() -> None:
     # Given a second candidate with π_ref = 0 for which the advertiser would pay anything
     rewards = numbers([0.0, 1e12, TAU * log(3)])
 
@@ -115,7 +115,7 @@ def test_an_indifferent_advertiser_pays_exactly_nothing(constant: float) -> None
     assert charged(allocation, TAU)[0] == 0 < charged(allocation, TAU)[1]
 
 
-def test_one_candidate_costs_nothing() -> None:
+def test_with_one_candidate_nobody_pays() -> None:
     allocation = allocate(np.array([-3.0]), np.array([-8.0]), numbers([1e9], [-1e9]), TAU)
 
     assert allocation.pi.tolist() == [1.0]
@@ -123,7 +123,7 @@ def test_one_candidate_costs_nothing() -> None:
     assert allocation.effective_sample_size == 1.0
 
 
-def test_identical_candidates_cost_nothing() -> None:
+def test_with_identical_candidates_nobody_pays() -> None:
     rewards = numbers([123.456] * 7, [-9.87e9] * 7)
 
     allocation = allocate(np.full(7, -3.3), np.full(7, -2.2), rewards, TAU)
@@ -132,7 +132,7 @@ def test_identical_candidates_cost_nothing() -> None:
     assert allocation.influence.tolist() == [0.0, 0.0]
 
 
-def test_nobody_takes_part() -> None:
+def test_without_advertisers_the_allocation_is_the_softmax_of_the_importance_weights() -> None:
     # Given w = (ln 2, 0) and no advertiser
     allocation = allocate(np.array([-1.0, -1.0]), np.array([-1.0 + log(2), -1.0]), np.zeros((0, 2)), TAU)
 
@@ -151,7 +151,7 @@ def test_charges_are_rounded_once_half_to_even() -> None:
     assert all(type(charge) is int for charge in charged(allocation, 4))
 
 
-def test_the_bound_is_the_smaller_of_spread_and_curvature_rounded_up() -> None:
+def test_the_charge_bound_is_the_smaller_of_both_terms_rounded_up() -> None:
     assert charge_bound(0, 1_000, 1_000) == 125  # Δ²/8τ = 10⁶/8000
     assert charge_bound(-500, 500, 1_000) == 125  # only the spread counts
     assert charge_bound(0, 1_001, 1_000) == 126  # 125.25 rounded up

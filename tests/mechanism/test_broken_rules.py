@@ -123,12 +123,12 @@ def test_a_broken_rule_is_caught_by_the_property_named_for_it(case: str) -> None
     assert [finding for finding in broken if finding.violated], broken
 
 
-def test_the_product_breaks_nothing_on_these_auctions() -> None:
+def test_the_billed_rule_breaks_no_property_on_the_auctions_that_broken_rules_fail() -> None:
     for number in range(12):
         assert violations(auction(number), as_billed, np.random.default_rng(number)) == set()
 
 
-def test_rounding_up_breaks_what_counts_fractions_and_nothing_else() -> None:
+def test_rounding_up_breaks_only_the_properties_that_count_fractions_of_a_micro() -> None:
     """It moves no price: the theorems before rounding stand, and with them the bound and truthfulness to a micro.
 
     "degenerate" because a price of 0 may carry float dust of 1e-13 micros, which becomes a whole one.
@@ -138,7 +138,7 @@ def test_rounding_up_breaks_what_counts_fractions_and_nothing_else() -> None:
     assert set.union(*found) == {"rounding", "participation", "almost IR", "degenerate"}
 
 
-def test_a_wrong_density_leaves_truthfulness_alone() -> None:
+def test_a_wrong_proposal_density_leaves_the_rule_strategyproof() -> None:
     """w is the same whatever anybody reports: a wrong one ruins the law of the reply, and no property of money."""
     found = [violations(auction(number), raw_log_probs, np.random.default_rng(number)) for number in range(12)]
 
@@ -146,7 +146,7 @@ def test_a_wrong_density_leaves_truthfulness_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["no_offset", "outcome"])
-def test_the_rules_for_experiments_are_truthful(name: str) -> None:
+def test_the_payment_rules_for_experiments_are_strategyproof_in_expectation(name: str) -> None:
     for number in range(4):
         rng = np.random.default_rng(number)
         assert not PROPERTIES["truthful"].check(auction(number), in_expectation(name), rng).violated
@@ -159,5 +159,5 @@ def not_a_number(numbers: Numbers) -> Priced:
 
 
 @pytest.mark.parametrize("name", sorted(set(PROPERTIES) - {"distribution", "absence", "missing reward"}))
-def test_nan_is_no_way_past_a_property_of_prices(name: str) -> None:
+def test_a_price_that_is_nan_violates_the_property(name: str) -> None:
     assert PROPERTIES[name].check(auction(0), not_a_number, np.random.default_rng(0)).violated

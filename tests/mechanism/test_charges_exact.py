@@ -36,7 +36,7 @@ def assert_charged_exactly(auction: Numbers, tolerance: float = 1e-6) -> None:
 
 @settings(max_examples=120, deadline=None)
 @given(auctions(tau_exponents=(-1.0, 7.0), nats_exponents=(-4.0, 2.0)))
-def test_charges_are_right_to_the_micro(auction: Numbers) -> None:
+def test_charges_equal_decimal_arithmetic_to_the_micro(auction: Numbers) -> None:
     assert_charged_exactly(auction)
 
 
@@ -52,7 +52,9 @@ def test_charges_of_enormous_bids_are_right_to_the_precision_of_the_rewards(auct
 
 @pytest.mark.parametrize(("candidates", "advertisers"), [(256, 3), (40, 64), (1, 64), (256, 0), (2, 1)])
 @pytest.mark.parametrize("size", [0.0, 1_000.0, 1e6])
-def test_charges_at_the_limits_of_an_event(candidates: int, advertisers: int, size: float) -> None:
+def test_charges_are_exact_at_the_largest_numbers_an_event_can_hold(
+    candidates: int, advertisers: int, size: float
+) -> None:
     rng = np.random.default_rng(candidates + advertisers)
     log_q = -rng.exponential(50.0, candidates)
     rewards = rng.uniform(-size, size, (advertisers, candidates))
@@ -62,7 +64,7 @@ def test_charges_at_the_limits_of_an_event(candidates: int, advertisers: int, si
 
 @pytest.mark.parametrize("constant", [1e9, 1e13, 2e14])
 @pytest.mark.parametrize("tau", [1.0, 1_000.0, 1e6])
-def test_a_constant_on_every_candidate_costs_no_digits(constant: float, tau: float) -> None:
+def test_a_constant_on_every_candidate_loses_no_precision(constant: float, tau: float) -> None:
     """Whole micros on top of a constant any event can hold: no digit is lost in the rewards, so none may be in π."""
     rng = np.random.default_rng(7)
     swing = np.round(rng.uniform(-3.0 * tau, 3.0 * tau, (2, 12)))
@@ -75,7 +77,7 @@ def test_a_constant_on_every_candidate_costs_no_digits(constant: float, tau: flo
 
 @settings(max_examples=60, deadline=None)
 @given(auctions())
-def test_the_papers_formula_and_the_divergence_are_one(auction: Numbers) -> None:
+def test_the_papers_formula_for_the_charge_equals_tau_times_the_divergence(auction: Numbers) -> None:
     """p = π·r − τ·lse(S) + τ·lse(S − r/τ) = τ·KL(π ‖ π₋), both in decimals: the product may use either."""
     exact = exactly(auction)
     with localcontext(DIGITS):

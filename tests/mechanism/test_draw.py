@@ -32,7 +32,7 @@ LARGEST = ALL - 1
         ([0.0, -800.0], (2**62, 0)),  # not even a float: π is 0
     ],
 )
-def test_weights_by_hand(log_pi: list[float], weights: tuple[int, ...]) -> None:
+def test_draw_weights_of_simple_probabilities_worked_out_by_hand(log_pi: list[float], weights: tuple[int, ...]) -> None:
     found = integer_weights(np.exp(np.array(log_pi)))
 
     assert found == weights
@@ -71,12 +71,12 @@ def test_weights_are_the_floor_of_the_probability(scores: list[float]) -> None:
         ([3, 4, 5], ALL * 7 // 12 + 1, 2),
     ],
 )
-def test_picks_at_the_thresholds(weights: list[int], u: int, index: int) -> None:
+def test_a_pick_changes_exactly_at_the_thresholds(weights: list[int], u: int, index: int) -> None:
     assert pick(weights, u) == index
 
 
 @given(st.lists(st.integers(0, 2**62), min_size=1, max_size=30).filter(any), st.integers(0, LARGEST))
-def test_a_pick_is_the_first_whose_share_is_passed(weights: list[int], u: int) -> None:
+def test_the_pick_is_the_first_candidate_whose_cumulative_weight_exceeds_u(weights: list[int], u: int) -> None:
     index = pick(weights, u)
 
     point = Fraction(u, ALL) * sum(weights)
@@ -84,7 +84,7 @@ def test_a_pick_is_the_first_whose_share_is_passed(weights: list[int], u: int) -
 
 
 @pytest.mark.parametrize("weights", [[], [0], [0, 0, 0]])
-def test_nothing_to_pick_from(weights: list[int]) -> None:
+def test_a_pick_without_a_positive_weight_is_an_error(weights: list[int]) -> None:
     with pytest.raises(ValueError, match="positive weight"):
         pick(weights, 0)
 
@@ -116,13 +116,13 @@ def test_u_of_a_fixed_input_never_changes() -> None:
         (KEY, "auction", SCORED[:-1] + ("0" if SCORED[-1] != "0" else "1")),
     ],
 )
-def test_any_other_input_gives_an_unrelated_u(other: tuple[bytes, str, str]) -> None:
+def test_changing_any_input_gives_an_unrelated_u(other: tuple[bytes, str, str]) -> None:
     different = (uniform(KEY, "auction", SCORED) ^ uniform(*other)).bit_count()
 
     assert 30 <= different <= 98  # 64 expected; 6 standard deviations of 5.66
 
 
-def test_choices_follow_the_distribution() -> None:
+def test_drawn_candidates_follow_the_allocation() -> None:
     pi = np.array([0.45, 0.3, 0.15, 0.08, 0.02])
     draws = 4_000
 
@@ -133,7 +133,7 @@ def test_choices_follow_the_distribution() -> None:
     assert chi_square < 23.5  # 4 degrees of freedom: 1 in 10 000, and the ids are fixed
 
 
-def test_a_choice_says_what_fixed_it() -> None:
+def test_a_choice_holds_the_weights_and_the_u_that_fixed_it() -> None:
     log_pi = np.log([0.5, 0.3, 0.2])
 
     choice = choose(np.exp(log_pi), KEY, "auction", SCORED)

@@ -53,7 +53,7 @@ def members_of(gated: Gated) -> tuple[int, ...]:
 # By hand
 
 
-def test_one_advertiser_is_in_if_joining_brings_the_fee_and_pays_charge_and_fee() -> None:
+def test_one_advertiser_is_admitted_when_its_divergence_covers_the_fee_and_pays_charge_and_fee() -> None:
     # Given the auction of π = (3/4, 1/4) against (1/2, 1/2), which costs τ·KL(π ‖ π₋) = 130.81 micros
     auction = two_equal_candidates([TAU * log(3), 0.0])
     # and in which joining brings τ·KL(π₋ ‖ π) = τ·(1/2·ln(2/3) + 1/2·ln 2) = τ/2·ln(4/3) = 143.84 micros
@@ -68,7 +68,7 @@ def test_one_advertiser_is_in_if_joining_brings_the_fee_and_pays_charge_and_fee(
     assert dear.allocation.pi == pytest.approx([1 / 2, 1 / 2], abs=1e-15)
 
 
-def test_of_two_opposed_advertisers_the_first_is_in_and_pays_what_the_second_would_have_had() -> None:
+def test_of_two_opposed_advertisers_the_first_is_admitted_and_pays_the_seconds_loss() -> None:
     # Given wishes of ± τ·ln 3 / 2 around their mean: each alone has F = τ·ln((√3 + 1/√3)/2) − fee = 143.84 − 40
     auction = two_equal_candidates([TAU * log(3), 0.0], [0.0, TAU * log(3)])
 
@@ -82,7 +82,7 @@ def test_of_two_opposed_advertisers_the_first_is_in_and_pays_what_the_second_wou
     assert charge_bound(0, 1_099, 1_000) + 40 < gated.charges[0] < gated_charge_bound(0, 1_099, 40)
 
 
-def test_an_indifferent_advertiser_and_nobody_at_all() -> None:
+def test_an_indifferent_advertiser_is_not_admitted_and_an_empty_auction_admits_nobody() -> None:
     assert solve(two_equal_candidates([5.0, 5.0]), 1e-6).admitted.tolist() == [False]
 
     nobody = solve(two_equal_candidates(), 1.0)
@@ -97,7 +97,7 @@ def test_a_fee_is_finite_and_not_negative(fee: float) -> None:
         solve(two_equal_candidates([1.0, 0.0]), fee)
 
 
-def test_what_is_no_auction_is_refused_as_without_a_gate() -> None:
+def test_the_gate_refuses_invalid_auctions_as_allocate_does() -> None:
     with pytest.raises(InvalidAuction, match="rewards"):
         gate(np.zeros(2), np.zeros(2), np.zeros((1, 3)), TAU, 1.0)
 
@@ -107,7 +107,7 @@ def test_what_is_no_auction_is_refused_as_without_a_gate() -> None:
 
 @MODERATE
 @given(auctions(advertisers=(0, 5)))
-def test_without_a_fee_it_is_the_plain_mechanism(auction: Numbers) -> None:
+def test_a_fee_of_0_is_the_plain_mechanism(auction: Numbers) -> None:
     gated = solve(auction, 0.0)
 
     assert gated.admitted.all() and gated.exact
@@ -117,7 +117,7 @@ def test_without_a_fee_it_is_the_plain_mechanism(auction: Numbers) -> None:
 
 @MODERATE
 @given(auctions(advertisers=(0, 5)), FEES)
-def test_it_is_the_clarke_pivot_of_the_best_of_all_sets(auction: Numbers, fee_in_tau: float) -> None:
+def test_the_gated_charge_is_the_clarke_pivot_of_the_best_of_all_sets(auction: Numbers, fee_in_tau: float) -> None:
     fee = fee_in_tau * auction.tau
     values = textbook(auction, fee)
     tolerance = 1e-10 * (len(auction.rewards) * scale_micros(auction) + 700 * auction.tau)
@@ -138,7 +138,9 @@ def test_it_is_the_clarke_pivot_of_the_best_of_all_sets(auction: Numbers, fee_in
 
 @MODERATE
 @given(auctions(candidates=(2, 24), advertisers=(1, 1)), FEES)
-def test_one_advertiser_is_in_exactly_if_joining_brings_the_fee(auction: Numbers, fee_in_tau: float) -> None:
+def test_one_advertiser_is_admitted_exactly_when_its_divergence_covers_the_fee(
+    auction: Numbers, fee_in_tau: float
+) -> None:
     fee = fee_in_tau * auction.tau
     (brings,) = what_joining_brings(auction)
 
@@ -152,7 +154,9 @@ def test_one_advertiser_is_in_exactly_if_joining_brings_the_fee(auction: Numbers
 
 @MODERATE
 @given(auctions(advertisers=(1, 4)), FEES, st.integers(-(10**6), 10**6))
-def test_a_constant_on_top_changes_nothing(auction: Numbers, fee_in_tau: float, constant: int) -> None:
+def test_a_constant_on_top_of_rewards_changes_nobodys_admission_or_charge(
+    auction: Numbers, fee_in_tau: float, constant: int
+) -> None:
     fee = fee_in_tau * auction.tau
     shifted = replace(auction, rewards=auction.rewards + float(constant))
     values = sorted(textbook(auction, fee).values())
@@ -180,13 +184,13 @@ def the_bounds_hold(auction: Numbers, gated: Gated, fee: float) -> None:
 
 @MODERATE
 @given(auctions(advertisers=(1, 6)), FEES)
-def test_the_bounds_on_a_charge(auction: Numbers, fee_in_tau: float) -> None:
+def test_a_gated_charge_lies_between_its_bounds(auction: Numbers, fee_in_tau: float) -> None:
     fee = fee_in_tau * auction.tau
 
     the_bounds_hold(auction, solve(auction, fee), fee)
 
 
-def test_the_bound_in_whole_micros() -> None:
+def test_the_gated_charge_bound_is_the_spread_plus_the_fee_in_whole_micros() -> None:
     assert gated_charge_bound(-300, 700, 25) == 1_025
     assert type(gated_charge_bound(-300, 700, 25)) is int
 
@@ -205,7 +209,9 @@ def test_taking_part_is_never_worse_than_the_advert_free_reply(auction: Numbers,
 
 @MODERATE
 @given(auctions(candidates=(2, 8), advertisers=(1, 4)), FEES, st.integers(0, 2**32 - 1))
-def test_no_lie_pays(auction: Numbers, fee_in_tau: float, seed: int) -> None:
+def test_no_misreport_gains_behind_the_gate_when_absence_is_worth_the_advert_free_reply(
+    auction: Numbers, fee_in_tau: float, seed: int
+) -> None:
     fee = fee_in_tau * auction.tau
 
     gain = largest_gain(exact_gate, auction, fee, np.random.default_rng(seed))
@@ -258,7 +264,7 @@ def test_greedy_search_seldom_misses_the_best_set() -> None:
 
 
 @pytest.mark.parametrize("half", [MOST_EXACT // 2, MOST_EXACT // 2 + 1])
-def test_of_two_equal_camps_one_is_in(half: int) -> None:
+def test_of_two_equal_opposed_groups_exactly_one_is_admitted(half: int) -> None:
     # Given as many that wish the first reply as the second: either camp alone is the best set
     first, second = [TAU * log(3), 0.0], [0.0, TAU * log(3)]
     auction = two_equal_candidates(*[first] * half, *[second] * half)

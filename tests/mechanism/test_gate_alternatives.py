@@ -40,7 +40,7 @@ ALONE = auction([1_000.0, 400.0, -300.0, -900.0])
         (drop_above, 200.0, 200.0),
     ],
 )
-def test_floors_and_caps_on_the_charge_reward_lies(rule: Rule, limit: float, gain: float) -> None:
+def test_a_least_or_largest_charge_makes_a_misreport_pay(rule: Rule, limit: float, gain: float) -> None:
     assert largest_gain(rule, ALONE, limit, np.random.default_rng(SEED)) > gain
     # while the fee gate at the same limit does not
     assert largest_gain(exact_gate, ALONE, limit, np.random.default_rng(SEED)) <= TRUTHFUL
@@ -51,7 +51,7 @@ RIVALS = auction([600.0, -400.0, 2_600.0], [200.0, 900.0, -3_000.0])
 
 
 @pytest.mark.parametrize("absent_gets_the_reply", [False, True])
-def test_gates_that_look_at_one_advertiser_each_reward_lies(absent_gets_the_reply: bool) -> None:
+def test_gates_that_decide_each_advertiser_separately_make_a_misreport_pay(absent_gets_the_reply: bool) -> None:
     rng = np.random.default_rng(SEED)
 
     gain = largest_gain(naive_gate, RIVALS, 100.0, rng, absent_gets_the_reply=absent_gets_the_reply)
@@ -59,25 +59,25 @@ def test_gates_that_look_at_one_advertiser_each_reward_lies(absent_gets_the_repl
     assert gain > 1_000.0
 
 
-def test_the_gate_of_sets_does_not() -> None:
+def test_the_gate_that_chooses_a_set_makes_no_misreport_pay() -> None:
     assert largest_gain(exact_gate, RIVALS, 100.0, np.random.default_rng(SEED)) <= TRUTHFUL
 
 
-def test_with_one_advertiser_the_naive_gate_is_the_gate() -> None:
+def test_with_one_advertiser_the_separate_gate_equals_the_gate_of_sets() -> None:
     for fee in (50.0, 150.0, 240.0, 245.0, 300.0):
         (naive, charged, _), (exact, charges, _) = naive_gate(ALONE, fee), exact_gate(ALONE, fee)
         assert naive.tolist() == exact.tolist() == [fee <= 242.2]
         assert charged == pytest.approx(charges, abs=1e-9)
 
 
-def test_who_is_left_out_and_values_the_reply_all_the_same_can_gain_by_a_lie() -> None:
+def test_an_excluded_advertiser_that_values_the_others_reply_can_gain_by_a_misreport() -> None:
     """The limit of the theorem: absence is worth the advert-free reply to it, not the reply that the others bought."""
     rng = np.random.default_rng(SEED)
 
     assert largest_gain(exact_gate, RIVALS, 100.0, rng, absent_gets_the_reply=True) > 100.0
 
 
-def test_who_is_in_would_sometimes_rather_ride_free() -> None:
+def test_an_admitted_advertiser_sometimes_prefers_to_be_a_free_rider() -> None:
     # Given two advertisers with the same wish
     wish = [1_000.0, 0.0, -1_000.0]
     both, fee = auction(wish, wish), 250.0

@@ -26,7 +26,7 @@ def split(auction: Numbers, k: int) -> Numbers:
 
 
 @pytest.mark.parametrize(("k", "charge"), [(1, 0.9330), (2, 0.3231), (5, 0.1041), (20, 0.0236), (100, 0.0046)])
-def test_splitting_lowers_the_charge_and_leaves_the_reply(k: int, charge: float) -> None:
+def test_false_name_bids_lower_the_charge_and_leave_the_allocation(k: int, charge: float) -> None:
     parts = split(WHOLE, k)
 
     assert parts.solve().pi == pytest.approx(WHOLE.solve().pi, abs=1e-14)
@@ -34,7 +34,7 @@ def test_splitting_lowers_the_charge_and_leaves_the_reply(k: int, charge: float)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 20, 100])
-def test_grouping_restores_the_charge_to_the_micro(k: int) -> None:
+def test_a_link_group_restores_the_charge_of_the_unsplit_bid_to_the_micro(k: int) -> None:
     parts = split(WHOLE, k)
 
     grouped = group(parts.rewards, ["one party"] * k)
@@ -55,7 +55,7 @@ def test_parties_stand_in_the_order_of_their_first_members() -> None:
 
 
 @given(auctions())
-def test_where_nobody_is_linked_every_bid_stays_as_it_is(auction: Numbers) -> None:
+def test_without_link_groups_the_rewards_stay_as_they_are(auction: Numbers) -> None:
     rows = len(auction.rewards)
 
     grouped = group(auction.rewards, range(rows))
@@ -64,7 +64,7 @@ def test_where_nobody_is_linked_every_bid_stays_as_it_is(auction: Numbers) -> No
     assert grouped.members == tuple((row,) for row in range(rows))
 
 
-def test_nobody_makes_no_group() -> None:
+def test_no_advertisers_make_no_parties() -> None:
     grouped = group(np.zeros((0, 3)), [])
 
     assert (grouped.rewards.shape, grouped.members) == ((0, 3), ())
@@ -78,7 +78,7 @@ def test_each_row_has_one_label(shape: tuple[int, ...], labels: list[str]) -> No
 
 @settings(max_examples=80, deadline=None)
 @given(auctions(advertisers=(1, 4)), st.integers(1, 6))
-def test_a_split_bid_in_a_group_is_the_whole_bid_for_everybody(auction: Numbers, k: int) -> None:
+def test_a_split_bid_in_one_link_group_settles_as_the_whole_bid_for_everybody(auction: Numbers, k: int) -> None:
     others = len(auction.rewards) - 1
     parts = split(auction, k)
 
@@ -91,11 +91,11 @@ def test_a_split_bid_in_a_group_is_the_whole_bid_for_everybody(auction: Numbers,
 
 @settings(max_examples=80, deadline=None)
 @given(auctions(candidates=(2, 24), advertisers=(1, 4)), st.integers(2, 6))
-def test_splitting_never_costs_more(auction: Numbers, k: int) -> None:
+def test_false_name_bids_never_cost_more_than_one_bid(auction: Numbers, k: int) -> None:
     assert as_billed(split(auction, k)).prices[:k].sum() <= as_billed(auction).prices[0] + 1e-10 * scale_micros(auction)
 
 
-def test_groups_of_one_change_nothing() -> None:
+def test_link_groups_of_one_member_change_nothing() -> None:
     rewards = np.random.default_rng(1).normal(size=(3, 4))
 
     assert group(rewards, ["x", "y", "z"]).rewards.tolist() == rewards.tolist()

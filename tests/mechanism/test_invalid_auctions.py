@@ -24,32 +24,32 @@ def spoilt(name: str, place: tuple[int, ...], value: float) -> dict[str, object]
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 @pytest.mark.parametrize(("name", "place"), [("log_q", (1,)), ("rewards", (0, 0)), ("rewards", (1, 2))])
-def test_only_finite_numbers(name: str, place: tuple[int, ...], value: float) -> None:
+def test_numbers_that_are_not_finite_are_refused(name: str, place: tuple[int, ...], value: float) -> None:
     with pytest.raises(InvalidAuction, match="finite"):
         allocate(**spoilt(name, place, value))
 
 
 @pytest.mark.parametrize("value", [NAN, INF])
 @pytest.mark.parametrize("place", [0, 2])
-def test_the_reference_model_has_no_nan_and_no_infinity_but_minus(value: float, place: int) -> None:
+def test_log_ref_may_be_minus_infinity_but_not_nan_or_plus_infinity(value: float, place: int) -> None:
     with pytest.raises(InvalidAuction, match="log_ref"):
         allocate(**spoilt("log_ref", (place,), value))
 
 
-def test_minus_infinity_for_some_is_an_auction_and_for_all_is_none() -> None:
+def test_log_ref_may_be_minus_infinity_for_some_candidates_but_not_for_all() -> None:
     assert allocate(**spoilt("log_ref", (0,), -INF)).pi[0] == 0.0
 
     with pytest.raises(InvalidAuction, match="no candidate"):
         allocate(**{**GOOD, "log_ref": np.full(3, -INF)})
 
 
-def test_nan_beside_minus_infinity_is_seen() -> None:
+def test_nan_beside_minus_infinity_is_refused() -> None:
     with pytest.raises(InvalidAuction, match="log_ref"):
         allocate(**{**GOOD, "log_ref": np.array([-INF, NAN, -1.0])})
 
 
 @pytest.mark.parametrize("tau", [0.0, -1.0, NAN, INF, -INF])
-def test_tau_is_positive_and_finite(tau: float) -> None:
+def test_a_tau_that_is_not_positive_and_finite_is_refused(tau: float) -> None:
     with pytest.raises(InvalidAuction, match="tau"):
         allocate(**{**GOOD, "tau": tau})
 
@@ -68,7 +68,7 @@ def test_tau_is_positive_and_finite(tau: float) -> None:
         {"rewards": np.zeros((1, 2, 3))},
     ],
 )
-def test_shapes_must_fit(changes: dict[str, np.ndarray]) -> None:
+def test_arrays_whose_shapes_do_not_fit_are_refused(changes: dict[str, np.ndarray]) -> None:
     with pytest.raises(InvalidAuction, match=r"must"):
         allocate(**{**GOOD, **changes})
 

@@ -45,12 +45,12 @@ def total_variation(found: Floats) -> float:
     return float(np.abs(found - TARGET).sum()) / 2
 
 
-def test_every_outcome_is_counted_once() -> None:
+def test_the_enumeration_counts_every_outcome_once() -> None:
     assert sum(probability for _, probability in samples(12)) == pytest.approx(1.0, abs=1e-12)
     assert law(np.log(SAMPLED), 1) == pytest.approx(SAMPLED, abs=1e-12)  # one candidate: nothing to choose from
 
 
-def test_the_processed_density_leads_to_the_target() -> None:
+def test_with_the_processed_log_probabilities_the_reply_follows_the_target_law() -> None:
     errors = [total_variation(law(np.log(SAMPLED), candidates)) for candidates in (1, 4, 16, 64)]
 
     assert errors == sorted(errors, reverse=True)
@@ -65,7 +65,7 @@ def test_the_processed_density_leads_to_the_target() -> None:
         (np.log(SAMPLED), True),  # duplicates dropped: then many draws do not help
     ],
 )
-def test_a_wrong_weight_leads_elsewhere(log_q: Floats, unique: bool) -> None:
+def test_with_a_wrong_importance_weight_the_reply_follows_another_law(log_q: Floats, unique: bool) -> None:
     right, wrong = law(np.log(SAMPLED), 64), law(log_q, 64, unique=unique)
 
     assert total_variation(wrong) > 2.5 * total_variation(right)

@@ -26,20 +26,20 @@ def assert_holds(name: str, auction: Numbers, seed: int) -> None:
 @pytest.mark.parametrize("name", PROPERTIES)
 @MODERATE
 @given(auctions(), SEEDS)
-def test_holds_for_auctions_as_in_practice(name: str, auction: Numbers, seed: int) -> None:
+def test_every_property_holds_for_auctions_of_practical_size(name: str, auction: Numbers, seed: int) -> None:
     assert_holds(name, auction, seed)
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
 @settings(max_examples=25, deadline=None)
 @given(auctions(candidates=(1, 256), advertisers=(0, 64), tau_exponents=(-1.0, 8.0), nats_exponents=(-4.0, 6.0)), SEEDS)
-def test_holds_at_every_shape_and_scale(name: str, auction: Numbers, seed: int) -> None:
+def test_every_property_holds_at_every_shape_and_scale(name: str, auction: Numbers, seed: int) -> None:
     assert_holds(name, auction, seed)
 
 
 @settings(max_examples=25, deadline=None)
 @given(auctions(candidates=(2, 5), advertisers=(1, 3), nats_exponents=(-1.0, 0.7)))
-def test_no_small_step_away_from_the_truth_pays(auction: Numbers) -> None:
+def test_no_small_deviation_from_the_true_rewards_pays(auction: Numbers) -> None:
     """Honesty is a stationary point: lies of ± a thousandth of a nat on one candidate gain nothing to first order."""
     truth, step = auction.rewards[0], 1e-3 * auction.tau
 
@@ -55,7 +55,7 @@ def test_no_small_step_away_from_the_truth_pays(auction: Numbers) -> None:
 
 @MODERATE
 @given(auctions(advertisers=(1, 5)), st.integers(1, 10**6))
-def test_the_bound_reserved_in_advance_is_never_exceeded(auction: Numbers, tau: int) -> None:
+def test_no_charge_exceeds_the_bound_computed_before_rewards_are_known(auction: Numbers, tau: int) -> None:
     numbers = Numbers(auction.log_q, auction.log_ref, auction.rewards, float(tau))
 
     for charge, reward in zip(as_billed(numbers).charges, auction.rewards, strict=True):
@@ -65,7 +65,7 @@ def test_the_bound_reserved_in_advance_is_never_exceeded(auction: Numbers, tau: 
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(0, 10**15), st.integers(1, 10**12))
-def test_the_bound_is_rounded_up_by_less_than_one(least: int, spread: int, tau: int) -> None:
+def test_the_charge_bound_is_rounded_up_by_less_than_one_micro(least: int, spread: int, tau: int) -> None:
     bound = charge_bound(least, least + spread, tau)
 
     assert bound == spread or 0 <= bound * 8 * tau - spread * spread < 8 * tau
@@ -80,7 +80,7 @@ def test_the_outcome_rule_charges_the_offset_on_average(auction: Numbers) -> Non
     assert average == pytest.approx(as_billed(auction).prices, abs=row_tolerance(auction))
 
 
-def test_tolerances_are_the_guides_where_bids_are_ordinary_and_say_what_float64_keeps_elsewhere() -> None:
+def test_tolerances_are_1e_12_for_ordinary_bids_and_the_float64_error_bound_elsewhere() -> None:
     log, rewards = np.full(20, -20.0), np.array([[0.0, *[1.0] * 19], [0.0] * 20])
 
     def shares(nats: float) -> tuple[float, float]:
@@ -92,7 +92,7 @@ def test_tolerances_are_the_guides_where_bids_are_ordinary_and_say_what_float64_
     assert shares(1e6)[1] == pytest.approx(121 * 3.2e-9, rel=0.05)
 
 
-def test_an_auction_of_a_campaign_depends_on_its_number_and_the_seed_alone() -> None:
+def test_a_random_auction_depends_on_its_number_and_the_seed_alone() -> None:
     numbers = range(40, 60)
     together = tally(numbers, run(numbers, 7, as_billed))
     alone = [tally([number], run([number], 7, as_billed)) for number in numbers]
@@ -105,7 +105,7 @@ def test_an_auction_of_a_campaign_depends_on_its_number_and_the_seed_alone() -> 
 
 
 @pytest.mark.slow
-def test_200_000_auctions_break_nothing() -> None:
+def test_200_000_random_auctions_violate_no_property() -> None:
     numbers = range(200_000)
 
     rows = tally(numbers, run(numbers, 1, as_billed))

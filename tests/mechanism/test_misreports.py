@@ -32,7 +32,7 @@ def free(numbers: Numbers) -> Priced:
 
 @settings(max_examples=60, deadline=None)
 @given(auctions(candidates=(1, 40), advertisers=(1, 6)), st.integers(0, 2**32 - 1))
-def test_the_batch_is_the_rule_report_by_report(auction: Numbers, seed: int) -> None:
+def test_pricing_reports_in_one_batch_equals_the_rule_report_by_report(auction: Numbers, seed: int) -> None:
     rng = np.random.default_rng(seed)
     advertiser = int(rng.integers(len(auction.rewards)))
     reports = auction.rewards[advertiser] + auction.tau * rng.normal(size=(5, len(auction.log_q)))
@@ -48,7 +48,7 @@ def test_the_batch_is_the_rule_report_by_report(auction: Numbers, seed: int) -> 
         assert charge == round(price)
 
 
-def test_a_cap_is_worth_lying_for_and_the_gain_is_what_the_rule_pays() -> None:
+def test_under_a_charge_cap_the_search_finds_a_misreport_and_its_gain_is_what_the_rule_pays() -> None:
     # Given an advertiser that the first of two candidates is worth 4τ to: honest p = τ·KL, far above the cap of 100
     numbers = Numbers(np.zeros(2), np.zeros(2), np.array([[4.0 * TAU, 0.0]]), TAU)
     # Then honest: π = e⁴/(e⁴ + 1) = .98201, utility = 3928.06 − 100 = 3828.06
@@ -62,7 +62,7 @@ def test_a_cap_is_worth_lying_for_and_the_gain_is_what_the_rule_pays() -> None:
 
 
 @pytest.mark.parametrize("kind", ["random", "scaled", "one_hot", "ascent"])
-def test_exaggeration_comes_in_several_kinds(kind: str) -> None:
+def test_where_nobody_pays_each_kind_of_exaggeration_is_best_in_some_auction(kind: str) -> None:
     """Where nobody pays, exaggeration pays; which way of exaggerating is best depends on the auction."""
     best = set()
     for number in range(100):
@@ -84,7 +84,7 @@ Surcharge = Callable[[Floats, Floats, Floats], float]
         ("swapped", lambda report, truth, rival: float(np.abs(report - rival).max() / TAU)),  # 0: the rival's own
     ],
 )
-def test_each_kind_of_lie_is_found_where_only_it_is_best(kind: str, surcharge: Surcharge) -> None:
+def test_each_kind_of_misreport_is_found_where_only_it_is_best(kind: str, surcharge: Surcharge) -> None:
     # Given a rule whose allocation is fixed and whose price grows with how the report looks
     rng = np.random.default_rng(3)
     numbers = Numbers(np.zeros(5), np.zeros(5), rng.normal(0.0, TAU, (2, 5)), TAU)
@@ -100,7 +100,7 @@ def test_each_kind_of_lie_is_found_where_only_it_is_best(kind: str, surcharge: S
     assert find_misreport(numbers, 0, curious, rng).kind == kind
 
 
-def test_ascent_climbs_where_no_listed_lie_goes() -> None:
+def test_gradient_ascent_finds_a_gain_that_no_listed_misreport_has() -> None:
     """A price that vanishes for reports near one point no list knows: only slopes lead there."""
     target = np.array([300.0, -200.0, 100.0, 50.0])
     numbers = Numbers(np.zeros(4), np.zeros(4), np.array([[100.0, 0.0, 0.0, 0.0]]), TAU)
@@ -133,7 +133,7 @@ def test_a_search_stays_within_its_budget() -> None:
     assert 60 <= calls <= 100 + 4  # the honest auction, and three lies priced once more
 
 
-def test_the_same_generator_finds_the_same_lie() -> None:
+def test_the_same_random_generator_finds_the_same_misreport() -> None:
     numbers = Numbers(np.zeros(5), np.zeros(5), np.random.default_rng(1).normal(0.0, TAU, (3, 5)), TAU)
 
     first, second = (find_misreport(numbers, 1, capped, np.random.default_rng(5)) for _ in range(2))

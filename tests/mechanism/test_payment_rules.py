@@ -24,7 +24,7 @@ ALONE = Numbers(np.full(2, -1.0), np.full(2, -1.0), np.array([[TAU * log(3), 0.0
 INDIFFERENT = replace(ALONE, rewards=np.array([[TAU * log(3), 0.0], [500.0, 500.0]]))
 
 
-def test_offset_by_hand() -> None:
+def test_the_offset_rules_price_worked_out_by_hand() -> None:
     # p = τ·(3/4·ln((3/4)/(1/2)) + 1/4·ln((1/4)/(1/2))) = τ·(3/4·ln 1.5 − 1/4·ln 2) = 304.10 − 173.29 = 130.81
     assert offset(ALONE, ALONE.solve(), 0) == pytest.approx([130.812035941137], abs=1e-9)
     # whichever reply is drawn
@@ -33,7 +33,7 @@ def test_offset_by_hand() -> None:
     assert offset(INDIFFERENT, INDIFFERENT.solve(), 0) == pytest.approx([130.812035941137, 0.0], abs=1e-9)
 
 
-def test_no_offset_by_hand() -> None:
+def test_the_no_offset_rules_price_worked_out_by_hand() -> None:
     # π·r = 3/4·τ·ln 3 = 823.96; τ·log Σ exp(S) = τ·ln 4 = 1386.29; p = −562.34: the advertiser is paid
     assert no_offset(ALONE, ALONE.solve(), 0) == pytest.approx([-562.335144618808], abs=1e-9)
     # What the offset adds is τ·log Σ exp(S − r/τ) = τ·ln 2 = 693.15, and −562.34 + 693.15 = 130.81
@@ -48,7 +48,7 @@ def test_without_the_offset_an_indifferent_rival_moves_the_price() -> None:
     assert prices == pytest.approx([-1062.335144618808, -1386.294361119891], abs=1e-9)
 
 
-def test_outcome_by_hand() -> None:
+def test_the_outcome_rules_price_worked_out_by_hand() -> None:
     # The first reply became more likely: τ·ln((3/4)/(1/2)) = τ·ln 1.5 = 405.47 is due for it
     assert outcome(ALONE, ALONE.solve(), 0) == pytest.approx([405.465108108164], abs=1e-9)
     # the second less: τ·ln((1/4)/(1/2)) = −τ·ln 2, the advertiser is paid 693.15 for it
@@ -59,7 +59,7 @@ def test_outcome_by_hand() -> None:
     assert outcome(INDIFFERENT, INDIFFERENT.solve(), 1) == pytest.approx([-693.147180559945, 0.0], abs=1e-9)
 
 
-def test_impossible_candidates_have_no_part_in_a_price() -> None:
+def test_candidates_impossible_under_the_reference_model_do_not_enter_a_price() -> None:
     # Given a third candidate that the reference model cannot say, and a fortune for it
     numbers = Numbers(np.full(3, -1.0), np.array([-1.0, -1.0, -np.inf]), np.array([[TAU * log(3), 0.0, 1e9]]), TAU)
 
@@ -73,7 +73,7 @@ def test_money_is_rounded_half_to_even_below_zero_too() -> None:
     assert all(type(charge) is int for charge in whole_micros(np.array([0.5, 1e14])))
 
 
-def test_what_may_be_configured_is_what_may_be_billed() -> None:
+def test_exactly_the_billable_rules_may_be_configured() -> None:
     assert set(get_args(PaymentRule)) == {rule.name for rule in RULES.values() if rule.billable}
     assert {name: rule.name for name, rule in RULES.items()} == {name: name for name in RULES}
 

@@ -35,7 +35,7 @@ def wish(rng: np.random.Generator, candidates: int = 20) -> Floats:
 
 @pytest.mark.parametrize("candidates", [4, 20])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_independent_advertisers_are_not(seed: int, candidates: int) -> None:
+def test_independent_advertisers_are_not_suspected_of_split_bids(seed: int, candidates: int) -> None:
     watch = watched(lambda rng: {f"a{i:02}": wish(rng, candidates) for i in range(64)}, seed)
 
     assert len(watch) == 64 * 63 // 2
@@ -44,7 +44,7 @@ def test_independent_advertisers_are_not(seed: int, candidates: int) -> None:
 
 @pytest.mark.parametrize("candidates", [4, 20])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_those_who_all_dislike_garbled_replies_are_not(seed: int, candidates: int) -> None:
+def test_advertisers_that_only_share_a_dislike_of_garbled_replies_are_not_suspected(seed: int, candidates: int) -> None:
     def bids(rng: np.random.Generator) -> Bids:
         garbled = wish(rng, candidates)  # half of everybody's variance
         return {f"a{i:02}": garbled + wish(rng, candidates) for i in range(32)}
@@ -55,7 +55,7 @@ def test_those_who_all_dislike_garbled_replies_are_not(seed: int, candidates: in
     assert np.mean([pair.cosine for pair in watch.suspects(min_cosine=-1.0)]) > 0.5  # so near are they all the same
 
 
-def test_opposed_advertisers_are_not() -> None:
+def test_opposed_advertisers_are_not_suspected() -> None:
     def bids(rng: np.random.Generator) -> Bids:
         x = wish(rng)
         return {"for": x, "against": -x}
@@ -63,7 +63,7 @@ def test_opposed_advertisers_are_not() -> None:
     assert watched(bids, 0).suspects() == ()
 
 
-def test_neither_are_copies_with_too_little_in_common_to_tell() -> None:
+def test_copies_with_too_few_shared_auctions_are_not_suspected() -> None:
     def bids(rng: np.random.Generator) -> Bids:
         x = wish(rng)
         return {"one": x, "two": 2 * x}
@@ -83,7 +83,7 @@ def test_an_indifferent_advertiser_shares_nothing_with_anybody() -> None:
 
 @pytest.mark.parametrize("k", [2, 3, 5])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_equal_parts_are(seed: int, k: int) -> None:
+def test_equal_parts_of_one_bid_are_suspected(seed: int, k: int) -> None:
     def bids(rng: np.random.Generator) -> Bids:
         x = wish(rng)
         return {**{f"part-{i}": x / k for i in range(k)}, "honest": wish(rng), "sincere": wish(rng)}
@@ -96,7 +96,7 @@ def test_equal_parts_are(seed: int, k: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_scaled_copies_with_noise_are(seed: int) -> None:
+def test_scaled_copies_with_noise_are_suspected(seed: int) -> None:
     def bids(rng: np.random.Generator) -> Bids:
         x = wish(rng)
         noise = 0.05 * 2 * TAU
@@ -115,7 +115,7 @@ def test_scaled_copies_with_noise_are(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_parts_divided_anew_in_each_auction_are(seed: int) -> None:
+def test_parts_of_one_bid_divided_anew_in_each_auction_are_suspected(seed: int) -> None:
     sums = np.zeros(3)
 
     def bids(rng: np.random.Generator) -> Bids:
@@ -129,7 +129,7 @@ def test_parts_divided_anew_in_each_auction_are(seed: int) -> None:
     assert sums[0] / np.sqrt(sums[1] * sums[2]) < 0.9  # the cosine of all auctions as one long vector does not see it
 
 
-def test_it_does_not_matter_how_large_the_other_auctions_are() -> None:
+def test_auctions_with_little_at_stake_do_not_hide_the_parts_of_one_bid() -> None:
     # Given a pair that splits where much is at stake, and reports noise where a thousandth is
     numbers = np.random.default_rng(0)
     watch = SplittingWatch()
@@ -154,7 +154,7 @@ def settled(rng: np.random.Generator, k: int) -> Iterator[tuple[Bids, Floats, Fl
         yield bids, allocation.log_pi, TAU * np.array([allocation.influence[:k].sum(), whole.influence[0]])
 
 
-def test_the_loss_is_what_a_group_would_have_paid_more() -> None:
+def test_the_loss_of_a_pair_is_what_it_would_have_paid_more_as_one_link_group() -> None:
     watch, paid = SplittingWatch(), np.zeros(2)
     for bids, log_pi, charges in settled(np.random.default_rng(0), 2):
         watch.add(bids, log_pi, TAU)
@@ -167,7 +167,7 @@ def test_the_loss_is_what_a_group_would_have_paid_more() -> None:
     assert pair.lost_micros > 0.3 * as_one
 
 
-def test_the_greatest_loss_comes_first() -> None:
+def test_suspected_pairs_are_sorted_by_greatest_loss() -> None:
     watch = SplittingWatch()
     for bids, log_pi, _ in settled(np.random.default_rng(0), 3):
         watch.add(bids, log_pi, TAU)
@@ -178,13 +178,13 @@ def test_the_greatest_loss_comes_first() -> None:
     assert {pair.ids[1][:4] for pair in watch.suspects(min_cosine=-1.0)[:3]} == {"part"}
 
 
-def test_without_an_allocation_no_loss_is_known() -> None:
+def test_without_an_allocation_the_loss_of_a_pair_is_0() -> None:
     watch = watched(lambda rng: {"one": (x := wish(rng)), "two": x}, 0)
 
     assert [pair.lost_micros for pair in watch.suspects()] == [0.0]
 
 
-def test_what_the_reference_model_cannot_say_loses_nothing() -> None:
+def test_a_candidate_impossible_under_the_reference_model_adds_no_loss() -> None:
     # Given four candidates, of which only the second is possible: no bid changes the reply
     watch, x = SplittingWatch(), np.array([3.0, 1.0, 2.0, 0.0])
     watch.add({"one": x, "two": x}, np.array([-np.inf, 0.0, -np.inf, -np.inf]), 1.0)
@@ -195,7 +195,7 @@ def test_what_the_reference_model_cannot_say_loses_nothing() -> None:
 # Bounds and bad input
 
 
-def test_it_keeps_so_many_pairs_and_counts_the_others() -> None:
+def test_the_split_bid_watch_keeps_a_limited_number_of_pairs_and_counts_the_evicted() -> None:
     # Given room for eight pairs, one pair of every auction, and passers-by that come once
     rng, watch = np.random.default_rng(0), SplittingWatch(most_pairs=8)
     for auction in range(MIN_AUCTIONS):
@@ -210,7 +210,7 @@ def test_it_keeps_so_many_pairs_and_counts_the_others() -> None:
     assert watch.evicted + len(watch) == 1 + 2 * MIN_AUCTIONS
 
 
-def test_of_equals_the_longest_unseen_goes() -> None:
+def test_of_pairs_with_equally_many_auctions_the_longest_unseen_is_evicted() -> None:
     watch = SplittingWatch(most_pairs=4)
     for name in "abcde":
         watch.add({f"{name}1": np.arange(4.0), f"{name}2": np.arange(4.0)})
@@ -219,7 +219,7 @@ def test_of_equals_the_longest_unseen_goes() -> None:
     assert watch.evicted == 2
 
 
-def test_the_order_of_ids_does_not_matter() -> None:
+def test_the_order_of_advertisers_in_an_auction_does_not_change_a_suspected_pair() -> None:
     rng = np.random.default_rng(0)
     there, back = SplittingWatch(), SplittingWatch()
     for _ in range(MIN_AUCTIONS):

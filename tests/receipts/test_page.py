@@ -38,7 +38,7 @@ def embedded(html: str) -> str:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_strangers_text_stays_text(text: str) -> None:
+def test_text_in_a_receipt_is_escaped(text: str) -> None:
     for receipt in receipts_of(hostile_sale(text)):
         html = page(receipt, [])
 
@@ -89,7 +89,7 @@ def test_the_page_says_whether_the_draw_is_verified(public: bool | None) -> None
     assert (f"<code>{receipt.draw.key}</code>" in html) == (public is True)
 
 
-def test_what_does_not_fit_stands_above_everything_and_stays_text() -> None:
+def test_problems_stand_at_the_top_of_the_page_escaped() -> None:
     receipt = auditor_receipt(make_sale(1))
 
     html = page(receipt, ["<b>Brand00</b> is billed 9", "the bills sum to 9"])
@@ -102,7 +102,9 @@ def test_what_does_not_fit_stands_above_everything_and_stays_text() -> None:
 
 
 @pytest.mark.parametrize("proposal", ["reference", "context_aware"])
-def test_the_page_says_what_the_model_knew_when_it_wrote(proposal: Literal["reference", "context_aware"]) -> None:
+def test_the_page_states_which_prompt_the_candidates_were_drawn_from(
+    proposal: Literal["reference", "context_aware"],
+) -> None:
     sampling = make_scored(1).data.sampling.model_copy(update={"proposal": proposal})
     auditors, advertisers, *_ = (page(receipt, []) for receipt in receipts_of(make_sale(1, sampling=sampling)))
 
@@ -112,7 +114,7 @@ def test_the_page_says_what_the_model_knew_when_it_wrote(proposal: Literal["refe
     assert "independently of the amounts bid; the model may have been told" in advertisers
 
 
-def test_a_round_trip_keeps_the_kind() -> None:
+def test_a_receipt_keeps_its_kind_in_a_round_trip() -> None:
     for receipt in receipts_of(make_sale(1)):
         kind = json.loads(embedded(page(receipt, [])))["kind"]
         assert kind == ("auditor" if isinstance(receipt, AuditorReceipt) else "advertiser")

@@ -81,7 +81,7 @@ async def numbers(shown: Opened, selector: str) -> list[float]:
     return [float(value) for value in values]
 
 
-async def test_it_opens_without_a_request_or_a_complaint_and_recomputes_the_charges(
+async def test_the_page_opens_without_requests_or_errors_and_recomputes_the_charges(
     chromium: Browser, tmp_path: Path
 ) -> None:
     sale = make_sale(1, advertisers=linked(["a", None, "a"]))
@@ -98,7 +98,7 @@ async def test_it_opens_without_a_request_or_a_complaint_and_recomputes_the_char
             assert found == [[str(charge), "recomputed good"] for charge in charges]
 
 
-async def test_a_charge_that_does_not_follow_is_called_so(chromium: Browser, tmp_path: Path) -> None:
+async def test_the_page_flags_a_charge_that_does_not_recompute(chromium: Browser, tmp_path: Path) -> None:
     receipt = advertiser_receipt(make_sale(1), "advertiser-00")
     charge = receipt.charge.model_copy(update={"rounded_micros": receipt.charge.rounded_micros + 1})
 
@@ -120,7 +120,7 @@ def overcharged(sale: Sale, advertiser_id: str, more_micros: int) -> Sale:
 @pytest.mark.parametrize(
     ("groups", "victim", "party", "owes"), [((None, None), 1, 1, True), (("a", None, "a"), 2, 0, False)]
 )
-async def test_a_bill_that_is_not_the_charge_is_called_so(
+async def test_the_page_flags_a_bill_that_differs_from_the_charge(
     chromium: Browser, tmp_path: Path, groups: tuple[str | None, ...], victim: int, party: int, owes: bool
 ) -> None:
     # Given a log in which one advertiser was billed more than it owes: a payer, or a member that owes nothing
@@ -146,7 +146,7 @@ async def test_a_bill_that_is_not_the_charge_is_called_so(
         assert await shown.page.locator("td.billed").nth(party).inner_text() == billed
 
 
-async def test_a_bill_above_its_bound_is_called_so(chromium: Browser, tmp_path: Path) -> None:
+async def test_the_page_flags_a_bill_above_its_bound(chromium: Browser, tmp_path: Path) -> None:
     receipt = advertiser_receipt(make_sale(1), "advertiser-00")
     bill = receipt.bill.model_copy(update={"bound_micros": receipt.bill.charge_micros - 1})
 
@@ -154,7 +154,7 @@ async def test_a_bill_above_its_bound_is_called_so(chromium: Browser, tmp_path: 
         assert f"NOT within {bill.bound_micros:,}." in await shown.page.inner_text("output.recomputed.bad")
 
 
-async def test_a_total_that_nobody_owes_is_called_so(chromium: Browser, tmp_path: Path) -> None:
+async def test_the_page_flags_a_wrong_total(chromium: Browser, tmp_path: Path) -> None:
     receipt = auditor_receipt(make_sale(1))
     total = receipt.total_charge_micros + 1
 
@@ -175,7 +175,7 @@ async def test_a_total_that_nobody_owes_is_called_so(chromium: Browser, tmp_path
         (-4.0, {"advertiser-00": 4.0, "advertiser-01": 4.0, "advertiser-02": 4.0}),
     ],
 )
-async def test_sliders_give_what_the_mechanism_gives(
+async def test_the_sliders_show_what_the_mechanism_computes(
     chromium: Browser, tmp_path: Path, exponent: float, factors: dict[str, float]
 ) -> None:
     receipt = auditor_receipt(make_sale(7, candidates=8, advertisers=linked(["a", None, "a", None])))
@@ -217,7 +217,7 @@ async def test_the_advertisers_page_has_no_sliders_and_no_log_q(chromium: Browse
         assert await shown.page.locator("li.chosen").count() == 1
 
 
-async def test_both_schemes_are_readable(chromium: Browser, tmp_path: Path) -> None:
+async def test_light_and_dark_colour_schemes_are_readable(chromium: Browser, tmp_path: Path) -> None:
     receipt = auditor_receipt(make_sale(1))
     ink = "([selector]) => getComputedStyle(document.querySelector(selector)).color"
     paper = "() => getComputedStyle(document.documentElement).backgroundColor"
@@ -266,7 +266,7 @@ async def test_a_phone_cuts_no_number(chromium: Browser, tmp_path: Path, worth: 
         assert (max(heights) < 40) == (worth < 1e6)
 
 
-async def test_a_strangers_script_does_not_run(chromium: Browser, tmp_path: Path) -> None:
+async def test_foreign_script_in_a_receipt_does_not_run(chromium: Browser, tmp_path: Path) -> None:
     hostile = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">\u2028"
     candidates = [make_candidate(index, text=hostile) for index in range(3)]
     receipt = auditor_receipt(make_sale(1, candidates=candidates, question=Question(text=hostile)))

@@ -147,7 +147,7 @@ def test_an_advertisers_receipt_that_was_tampered_with_does_not_recompute(path: 
     assert recheck(changed(receipt, path, value))
 
 
-def test_numbers_that_are_no_auction_are_a_problem_and_no_crash() -> None:
+def test_numbers_that_are_no_auction_are_reported_as_a_problem() -> None:
     receipt = auditor_receipt(make_sale(2))
 
     assert recheck(changed(receipt, "probabilities", [1.0]))
@@ -186,7 +186,7 @@ def numbers_in(tree: Any) -> list[float]:
     return [tree] if isinstance(tree, float) and not tree.is_integer() else []
 
 
-def test_the_auditors_receipt_does_hold_them() -> None:
+def test_the_auditors_receipt_holds_every_advertisers_numbers() -> None:
     sale = make_sale(1)  # so that the test above can fail
     text = auditor_receipt(sale).model_dump_json()
 
@@ -203,7 +203,7 @@ def test_the_draw_is_verified_with_the_key_and_shows_it_only_once_it_is_public()
     assert known.u == secret.u == unknown.u
 
 
-def test_a_draw_that_is_not_its_keys_is_said_to_be_none() -> None:
+def test_a_draw_that_its_key_does_not_give_is_reported_as_failed() -> None:
     sale = make_sale(4)
     assert sale.settled.data.draw is not None and sale.committed is not None
     wrong = replace(sale, committed=replace(sale.committed, key_sha256="0" * 64))
@@ -219,7 +219,7 @@ def test_a_draw_that_is_not_its_keys_is_said_to_be_none() -> None:
     assert auditor_receipt(replace(sale, settled=forged, bills=bills)).draw.verification == "failed"
 
 
-def test_auctions_from_before_epochs_have_a_receipt_without_the_operators_secret() -> None:
+def test_the_receipt_of_a_draw_without_an_epoch_does_not_show_the_operators_secret() -> None:
     draw = auditor_receipt(make_sale(4, draw_epoch=None)).draw
 
     assert (draw.epoch, draw.verification, draw.key, draw.committed_key_sha256) == (None, "verified", None, None)
@@ -238,7 +238,7 @@ def test_events_that_do_not_belong_together_have_no_receipt() -> None:
     assert not unsold.data.is_held
 
 
-def test_who_took_no_part_has_no_receipt_and_learns_no_names() -> None:
+def test_an_advertiser_without_a_bid_gets_no_receipt_and_learns_no_names() -> None:
     sale = make_sale(1)
 
     with pytest.raises(ReceiptError, match="nobody took no part") as error:

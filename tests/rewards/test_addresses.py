@@ -16,7 +16,7 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "rewards"
 
 
-def test_a_folder_is_relative_to_the_file(beside: Path) -> None:
+def test_a_folder_is_resolved_relative_to_the_rewards_file(beside: Path) -> None:
     assert located("vllm:models/own", beside, ()) == f"vllm:{beside / 'models' / 'own'}"
     assert located(f"vllm:{beside}/models/own", beside, ()) == f"vllm:{beside}/models/own"
 
@@ -32,7 +32,7 @@ def test_a_folder_is_relative_to_the_file(beside: Path) -> None:
         "http://127.0.0.1:8000#models/own",
     ],
 )
-def test_what_is_no_folder_beside_the_file_stays_as_it_is(beside: Path, name: str) -> None:
+def test_a_name_that_is_no_folder_beside_the_rewards_file_is_left_unchanged(beside: Path, name: str) -> None:
     assert located(name, beside, ()) == name
 
 

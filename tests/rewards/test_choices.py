@@ -29,7 +29,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_one_of_each(tmp_path: Path) -> None:
+def test_a_rewards_file_with_every_kind_of_source_is_read(tmp_path: Path) -> None:
     path = written(
         tmp_path, {"a": {"source": "prompt"}, "b": LORA, "c": MODEL, "d": PROBE | {"timeout_s": 2, "tokenizer": "t"}}
     )
@@ -87,7 +87,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_no_file_does_worse_than_a_refusal(tmp_path: Path, content: bytes) -> None:
+def test_any_file_is_read_or_refused_with_a_message(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rewards.json"
     path.write_bytes(content)
 
@@ -100,7 +100,7 @@ def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
     assert "hunter2" not in refusal(path)
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_missing_rewards_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
     assert "No such file" in refusal(tmp_path / "missing.json")
@@ -109,7 +109,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800.json", "n" * 256], ids=["NUL", "half a character", "256 bytes"])
-def test_what_can_be_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_impossible_file_name_is_refused(tmp_path: Path, name: str) -> None:
     """As the file itself, and as one that it names: JSON can write either."""
     message = refusal(tmp_path / name)
 

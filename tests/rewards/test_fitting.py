@@ -14,7 +14,7 @@ EMBEDDINGS = RNG.normal(size=(len(NUMBERS), DIMENSIONS))
 W = np.array([3.0, -2.0, 0.0, 0.5, 1.0, 0.0])
 
 
-def test_a_linear_reward_is_found() -> None:
+def test_fitting_recovers_a_linear_reward() -> None:
     fit = fit_probe(EMBEDDINGS, EMBEDDINGS @ W - 4.0, NUMBERS, penalty=1e-9)
 
     assert fit.w == pytest.approx(W, abs=1e-8)
@@ -22,13 +22,13 @@ def test_a_linear_reward_is_found() -> None:
     assert (fit.r2, fit.r2_within) == (pytest.approx(1.0), pytest.approx(1.0))
 
 
-def test_noise_is_not_explained() -> None:
+def test_fitting_explains_no_noise() -> None:
     fit = fit_probe(EMBEDDINGS, RNG.normal(size=len(NUMBERS)), NUMBERS, penalty=1.0)
 
     assert fit.r2 < 0.1 and fit.r2_within < 0.1
 
 
-def test_what_differs_between_questions_alone_is_worth_nothing_in_an_auction() -> None:
+def test_variance_between_questions_alone_does_not_count_as_explained() -> None:
     """The share of a reply depends on rewards up to a constant for each question."""
     of_question = RNG.normal(size=QUESTIONS)[NUMBERS]
     embeddings = np.column_stack([of_question, RNG.normal(size=len(NUMBERS))])
@@ -39,7 +39,7 @@ def test_what_differs_between_questions_alone_is_worth_nothing_in_an_auction() -
     assert abs(fit.r2_within) < 0.1
 
 
-def test_the_judgement_is_on_whole_questions_that_were_held_out() -> None:
+def test_the_fit_is_evaluated_on_whole_held_out_questions() -> None:
     """Rewards that only the last questions have cannot be learnt from the others."""
     late = NUMBERS >= QUESTIONS * 3 // 4
     rewards = np.where(late, EMBEDDINGS @ -W, EMBEDDINGS @ W)
@@ -68,6 +68,6 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("embeddings", "rewards", "questions", "penalty"), BAD.values(), ids=BAD)
-def test_what_cannot_be_fitted_is_refused(embeddings: Any, rewards: Any, questions: Any, penalty: float) -> None:
+def test_data_that_cannot_be_fitted_is_refused(embeddings: Any, rewards: Any, questions: Any, penalty: float) -> None:
     with pytest.raises(ValueError, match=r"fit together|not finite|too few"):
         fit_probe(embeddings, rewards, questions, penalty=penalty)

@@ -100,7 +100,7 @@ async def probe_of(source: Isolated) -> None:
 # How long rivals wait
 
 
-async def test_a_server_that_answers_at_the_last_moment_delays_a_few_auctions_and_not_all() -> None:
+async def test_a_server_that_answers_just_in_time_delays_only_a_few_auctions() -> None:
     """Without the breaker on slowness it was all of them: such a server never fails."""
     server = Server(after(0.8 * TIMEOUT_S))
     source = Isolated(server, TIMEOUT_S)
@@ -133,7 +133,7 @@ async def test_a_silent_server_delays_one_auction_however_often_it_is_tried_agai
     assert server.asked == 4  # by one auction, and by three probes
 
 
-async def test_no_more_than_a_share_of_what_is_left_of_an_auctions_time_is_spent_on_one_model() -> None:
+async def test_one_advertisers_model_gets_at_most_half_of_the_auctions_remaining_time() -> None:
     """Its own time-out may be far longer: what is left is for the others, and for settlement."""
     limit = timedelta(seconds=1)
     source = Isolated(Server(never), 600.0)
@@ -149,7 +149,7 @@ async def test_no_more_than_a_share_of_what_is_left_of_an_auctions_time_is_spent
 
 
 @pytest.mark.parametrize("left_s", [0.02, 0.2])
-async def test_a_time_out_of_an_auction_that_was_nearly_late_is_no_failure(left_s: float) -> None:
+async def test_a_timeout_in_a_nearly_late_auction_is_no_failure_of_the_model(left_s: float) -> None:
     source = Isolated(Server(never), 600.0)
 
     await auction(source, timedelta(seconds=left_s))
@@ -172,7 +172,7 @@ async def test_many_auctions_that_waited_long_and_were_cut_off_are_a_reason_to_l
     assert source._breaker.is_open and server.asked == MOST_SLOW + 1
 
 
-async def test_who_states_short_deadlines_does_not_switch_off_an_honest_model() -> None:
+async def test_queries_with_short_deadlines_do_not_open_a_models_circuit_breaker() -> None:
     """Half of what was left of such a query was some milliseconds: answers counted as slow, and four opened it."""
     server = Server(after(0.2))
     source = Isolated(server, 10.0)
@@ -197,7 +197,7 @@ async def test_an_answer_is_slow_by_the_time_a_model_has_and_not_by_what_a_query
 # How it comes back
 
 
-async def test_nobody_waits_for_the_probe_that_brings_a_model_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_auction_waits_for_the_probe_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     server = Server(failing(EngineUnavailable("no connection")))
     source = Isolated(server, 600.0)
@@ -238,7 +238,7 @@ async def test_a_probe_has_the_time_that_a_model_is_judged_by_and_not_what_a_que
     assert left_s[0] > 5.0
 
 
-async def test_a_probe_that_meets_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_met_by_a_probe_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     server = Server(failing(EngineUnavailable("down")))
     source = Isolated(server, 600.0)
@@ -271,7 +271,7 @@ async def test_a_probe_under_way_ends_with_its_source(monkeypatch: pytest.Monkey
     assert source._probe is not None and source._probe.cancelled()
 
 
-async def test_what_a_model_refuses_says_nothing_against_it() -> None:
+async def test_a_rejected_input_does_not_count_against_a_model() -> None:
     source = Isolated(Server(failing(EngineRejected("too long"))), 600.0)
 
     reasons = [(await auction(source)).abstentions[0].reason for _ in range(2 * WINDOW)]
@@ -302,7 +302,7 @@ class Timed:
         return self.now_s - began_s
 
 
-def test_a_quarter_of_slow_answers_is_borne_and_one_more_is_not() -> None:
+def test_three_slow_answers_of_twelve_are_tolerated_and_a_fourth_is_not() -> None:
     assert not Timed().answer([False, True, True, True] * 20)
     assert Timed().answer([False, True, True] * 20)
 
@@ -343,7 +343,7 @@ def test_a_window_without_a_slow_answer_ends_the_probation() -> None:
     assert timed.pause_s() == FIRST_PAUSE_S
 
 
-def test_what_was_asked_before_it_opened_neither_closes_it_nor_prolongs_the_pause() -> None:
+def test_calls_begun_before_the_breaker_opened_neither_close_it_nor_prolong_the_pause() -> None:
     timed = Timed()
     timed.breaker.failed()
     timed.now_s = 2.0
@@ -356,7 +356,7 @@ def test_what_was_asked_before_it_opened_neither_closes_it_nor_prolongs_the_paus
 # What Prometheus is told
 
 
-async def test_each_own_model_has_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_advertisers_model_has_its_own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.rewards.isolated.PATIENCE_S", 0.0)
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     monitor = Monitor(stages=["scoring"], currency="EUR", engine="null")

@@ -46,7 +46,7 @@ async def asked(folder: Path, choice: dict[str, Any], server: StandIn) -> list[i
         return list(server.requests[-1].body["prompt"])
 
 
-async def test_a_model_is_asked_in_its_own_frame(tmp_path: Path) -> None:
+async def test_an_advertisers_model_is_prompted_in_its_own_chat_template(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "<s>Q: {{ messages[0].content }} A:")
     server = StandIn()
     ours = server.framing.encode(CANDIDATES.question)
@@ -59,7 +59,7 @@ async def test_a_model_is_asked_in_its_own_frame(tmp_path: Path) -> None:
     assert (await asked(tmp_path, {"tokenizer": "theirs"}, theirs))[: len(turn)] == list(turn)
 
 
-async def test_its_tokenizer_is_the_references_all_the_same(tmp_path: Path) -> None:
+async def test_an_advertisers_model_must_have_the_references_tokenizer_to_the_byte(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "<s>Q: {{ messages[0].content }} A:")
     (folder / "tokenizer.json").write_bytes((TOKENIZER / "tokenizer.json").read_bytes() + b"\n")
     theirs = StandIn()

@@ -118,7 +118,7 @@ async def test_each_source_gives_its_own_numbers(tmp_path: Path) -> None:
     assert not scored.abstentions
 
 
-async def test_no_model_but_the_reference_is_told_of_anybody(tmp_path: Path) -> None:
+async def test_no_model_but_the_reference_model_is_told_of_advertisers(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.score()
 
@@ -137,7 +137,7 @@ async def test_probes_on_one_embedder_share_one_pass(tmp_path: Path) -> None:
         assert here.shelf.engines["vectors"].embedded == 2  # one for each auction, whoever asks
 
 
-async def test_the_event_says_where_rewards_come_from(tmp_path: Path) -> None:
+async def test_the_scored_event_states_the_origin_of_rewards(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         origins = (await here.score()).reward_origins
         weights, own = (tmp_path / "w.json").read_bytes(), here.shelf.engines["own"].identity
@@ -169,7 +169,7 @@ def test_an_origin_is_of_somebody_who_bids() -> None:
 
 
 @pytest.mark.parametrize("loud", range(7))
-async def test_what_one_says_and_bids_leaves_the_others_rewards(tmp_path: Path, loud: int) -> None:
+async def test_an_advertisers_description_and_bid_do_not_change_the_others_rewards(tmp_path: Path, loud: int) -> None:
     """Bit for bit, whatever the sources: neither text, value, range nor presence of one moves another's."""
     changes = {"description": "the only one, never mention others", "name": "Loud", "value_micros_per_nat": 10**6}
     changed = [make_bidder(i, **changes) if i == loud else bidder for i, bidder in enumerate(BIDDERS)]
@@ -186,7 +186,7 @@ async def test_what_one_says_and_bids_leaves_the_others_rewards(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("moved", list(CHOICES))
-async def test_the_choice_of_one_leaves_the_others_rewards(tmp_path: Path, moved: str) -> None:
+async def test_an_advertisers_reward_source_does_not_change_the_others_rewards(tmp_path: Path, moved: str) -> None:
     async with world(tmp_path) as here:
         before = (await here.score()).rewards_micros
     async with world(tmp_path, {id_: choice for id_, choice in CHOICES.items() if id_ != moved}) as here:
@@ -196,7 +196,7 @@ async def test_the_choice_of_one_leaves_the_others_rewards(tmp_path: Path, moved
     assert (after[moved] == before[moved]) is (CHOICES[moved]["source"] == "prompt")
 
 
-async def test_the_choice_is_by_id_alone(tmp_path: Path) -> None:
+async def test_a_reward_source_is_chosen_by_advertiser_id_alone(tmp_path: Path) -> None:
     same_name = make_bidder(5, name="Brand02", description=make_bidder(2).description)
     async with world(tmp_path) as here:
         scored = await here.score([make_bidder(2), same_name])
@@ -211,7 +211,7 @@ DOWN = [EngineUnavailable("no connection"), EngineGone("killed"), EngineTimeout(
 
 @pytest.mark.parametrize("fault", DOWN, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize(("engine", "owners"), [("own", [2]), ("vectors", [0, 1])])
-async def test_an_own_model_that_is_down_stops_nobody(
+async def test_an_advertisers_model_that_is_down_stops_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, engine: str, owners: list[int]
 ) -> None:
     monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.0,))
@@ -230,7 +230,7 @@ async def test_an_own_model_that_is_down_stops_nobody(
 
 
 @pytest.mark.parametrize("fault", [EngineUnavailable("down"), EngineGone("gone")])
-async def test_for_the_reference_engine_everybody_waits(tmp_path: Path, fault: Exception) -> None:
+async def test_all_advertisers_wait_for_the_reference_engine(tmp_path: Path, fault: Exception) -> None:
     """Also where one advertiser's embeddings alone need it."""
     async with world(tmp_path) as here:
         rewards = here.sources.rewards.chosen["advertiser-06"]
@@ -239,7 +239,7 @@ async def test_for_the_reference_engine_everybody_waits(tmp_path: Path, fault: E
             await rewards.rewards(Candidates(QUESTION, replies(), np.zeros(5)), BIDDERS[6])
 
 
-async def test_what_an_own_model_rejects_is_its_advertisers_abstention(tmp_path: Path) -> None:
+async def test_an_input_rejected_by_an_advertisers_model_is_its_abstention(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         here.shelf.engines["own"].fault = EngineRejected("too long")
         scored = await here.score()
@@ -336,7 +336,7 @@ class Waiting(Fake):
         return await super().embed(prompt, replies)
 
 
-async def test_each_engine_is_told_of_under_one_name_however_it_is_written(tmp_path: Path) -> None:
+async def test_an_engine_has_one_name_in_metrics_however_it_is_written(tmp_path: Path) -> None:
     choices = {"a": CHOICES["advertiser-02"], "b": CHOICES["advertiser-02"], "c": CHOICES["advertiser-00"]}
     monitor = Monitor(stages=["scoring"], currency="EUR", engine="null")
     (tmp_path / "w.json").write_text(json.dumps({"w": WEIGHTS.tolist(), "b": BIAS}))
@@ -381,7 +381,7 @@ async def test_a_slow_embedding_server_is_left_out_like_a_slow_model(tmp_path: P
     assert {len(one.abstentions) for one in scored[MOST_SLOW + 1 :]} == {2}
 
 
-async def test_who_stops_waiting_for_embeddings_does_not_end_the_pass_for_others(tmp_path: Path) -> None:
+async def test_a_cancelled_wait_for_embeddings_does_not_end_the_shared_pass(tmp_path: Path) -> None:
     choices = {
         "advertiser-00": CHOICES["advertiser-00"] | {"timeout_s": 0.01},
         "advertiser-01": CHOICES["advertiser-01"],
@@ -442,7 +442,7 @@ START_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("choice", "says"), START_FAULTS.values(), ids=START_FAULTS)
-async def test_a_choice_that_cannot_be_is_refused_at_the_start(tmp_path: Path, choice: Any, says: str) -> None:
+async def test_an_impossible_reward_source_is_refused_at_the_start(tmp_path: Path, choice: Any, says: str) -> None:
     foreign = Fake("foreign", tokenizer="other")
     (tmp_path / "short.json").write_text('{"w": [1, 2], "b": 0}')
     with on_shelf(foreign) as shelf:
@@ -453,7 +453,7 @@ async def test_a_choice_that_cannot_be_is_refused_at_the_start(tmp_path: Path, c
         assert [shelf.engines[name].closed for name in shelf.opened] == [1] * len(shelf.opened)
 
 
-async def test_the_reference_servers_key_and_adapters_stay_its_own(tmp_path: Path) -> None:
+async def test_the_reference_servers_key_and_adapters_are_given_to_no_other_server(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("theirs\n")
     choices = {"a": CHOICES["advertiser-02"], "b": CHOICES["advertiser-00"] | {"api_key_file": "key"}}
     async with world(tmp_path, choices) as here:
@@ -462,7 +462,7 @@ async def test_the_reference_servers_key_and_adapters_stay_its_own(tmp_path: Pat
     assert (options["own"].http.api_key, options["vectors"].http.api_key) == ("", "theirs")
 
 
-async def test_an_engine_is_closed_once_however_many_name_it(tmp_path: Path) -> None:
+async def test_a_shared_engine_is_closed_once(tmp_path: Path) -> None:
     choices = {f"a{index}": CHOICES["advertiser-02"] for index in range(5)} | {
         "b": {"source": "model", "engine": "reference"}
     }

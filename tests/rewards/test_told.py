@@ -45,12 +45,12 @@ def in_terminal(receipt: Receipt) -> str:
 
 
 @pytest.mark.parametrize("told", TOLD.values(), ids=TOLD)
-def test_the_audit_passes(told: dict[str, Any]) -> None:
+def test_auctions_with_every_reward_source_pass_the_audit(told: dict[str, Any]) -> None:
     assert kinds(make_log(1, **told)) == []
 
 
 @pytest.mark.parametrize("told", TOLD.values(), ids=TOLD)
-def test_receipts_recompute_and_say_it(told: dict[str, Any]) -> None:
+def test_receipts_of_every_reward_source_recompute_and_state_it(told: dict[str, Any]) -> None:
     auditors, first, second = receipts = receipts_of(make_sale(1, **told))
 
     assert [recheck(type(one).model_validate_json(one.model_dump_json())) for one in receipts] == [[], [], []]
@@ -68,7 +68,7 @@ def test_receipts_recompute_and_say_it(told: dict[str, Any]) -> None:
     assert ORIGIN not in first.model_dump_json()  # nothing of anybody else
 
 
-def test_receipts_from_before_are_read(tmp_path: Path) -> None:
+def test_receipts_without_a_reward_origin_are_read(tmp_path: Path) -> None:
     for receipt in receipts_of(make_sale(1)):
         fields = json.loads(receipt.model_dump_json())
         fields.pop("reference_engine", None)
@@ -95,7 +95,7 @@ def test_a_demo_with_a_probe_is_audited_and_explained(tmp_path: Path) -> None:
     assert str(origins["ovennest"]).startswith("linear_probe:") and origins["crumbworks"] is None
 
 
-def test_a_wrong_file_ends_the_start_with_a_line(tmp_path: Path) -> None:
+def test_a_wrong_rewards_file_ends_the_start_with_one_line(tmp_path: Path) -> None:
     file = tmp_path / "rewards.json"
     file.write_text('{"advertisers": {"ovennest": {"source": "lora", "adapter": "ovennest"}}}')
 
@@ -106,7 +106,7 @@ def test_a_wrong_file_ends_the_start_with_a_line(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_the_readmes_file_opens(tmp_path: Path) -> None:
+async def test_the_readmes_rewards_file_opens(tmp_path: Path) -> None:
     # Given the README's file, its weights, and engines under the names in it
     block = re.search(r"<!-- test: rewards-file -->\n```json\n(.*?)```", README.read_text(), re.DOTALL)
     assert block

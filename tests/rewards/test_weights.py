@@ -39,7 +39,7 @@ def read(folder: Path, content: bytes) -> Weights:
     ],
     ids=["JSON", "npz", "npz of float32"],
 )
-def test_both_forms_say_the_same(tmp_path: Path, content: bytes) -> None:
+def test_weights_in_json_and_npz_are_read_alike(tmp_path: Path, content: bytes) -> None:
     weights = read(tmp_path, content)
 
     assert weights.w.dtype == np.float64
@@ -98,7 +98,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_no_file_does_worse_than_a_refusal(tmp_path: Path, content: bytes) -> None:
+def test_any_file_is_read_or_refused_with_a_message(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SettingsError, match=r"advertisers\.a\.weights_file: ") as caught:
         read(tmp_path, content)
 

@@ -106,7 +106,7 @@ async def world(folder: Path, choice: dict[str, Any], url: str = "", tokenizer: 
 
 
 @pytest.mark.parametrize(("choice", "spoil", "says"), WRONG.values(), ids=WRONG)
-async def test_a_server_that_answers_wrongly_keeps_nobody_from_starting(
+async def test_an_advertisers_server_that_answers_wrongly_does_not_prevent_the_start(
     tmp_path: Path, choice: dict[str, Any], spoil: Callable[[StandIn], None], says: str
 ) -> None:
     # Given a server that is not what it must be
@@ -146,7 +146,7 @@ FILE_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("choice", "says"), FILE_FAULTS.values(), ids=FILE_FAULTS)
-async def test_what_the_file_gets_wrong_is_refused_and_nobody_asked(
+async def test_a_mistake_in_the_rewards_file_is_refused_before_any_server_is_asked(
     tmp_path: Path, choice: dict[str, Any], says: str
 ) -> None:
     (tmp_path / "key").write_text("one\ntwo")

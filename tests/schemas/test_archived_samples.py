@@ -42,7 +42,7 @@ def test_every_type_has_a_sample() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_sample_decodes_and_the_newest_of_its_type_gives_the_same_bytes_again(name: str) -> None:
+def test_every_archived_sample_decodes_and_the_newest_of_each_type_encodes_to_the_same_bytes(name: str) -> None:
     line, event = archived(name)
 
     if is_newest(name):
@@ -51,7 +51,7 @@ def test_a_sample_decodes_and_the_newest_of_its_type_gives_the_same_bytes_again(
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_archived_auction_settles_as_it_did(generation: str) -> None:
+def test_the_archived_auction_settles_to_its_archived_reply_and_bills(generation: str) -> None:
     """Charges to the micro and the same reply; probabilities up to how a processor rounds exp."""
     _, scored = archived(SCORED.name + generation)
     then, bill_then = archived(SETTLED.name + generation)[1].data, archived(CHARGED.name + generation)[1].data

@@ -148,7 +148,7 @@ BAD_ENVELOPES: dict[str, tuple[bytes | None, dict[str, bytes | None], DeadLetter
 
 
 @pytest.mark.parametrize(("value", "reason"), BAD_VALUES.values(), ids=BAD_VALUES)
-def test_a_bad_value_has_its_number(value: bytes | None, reason: DeadLetterReason) -> None:
+def test_each_bad_value_is_refused_with_its_reason_code(value: bytes | None, reason: DeadLetterReason) -> None:
     with pytest.raises(BadRecord) as caught:
         from_record(make_record(value), QUERIES)
 
@@ -157,7 +157,7 @@ def test_a_bad_value_has_its_number(value: bytes | None, reason: DeadLetterReaso
 
 
 @pytest.mark.parametrize(("key", "headers", "reason"), BAD_ENVELOPES.values(), ids=BAD_ENVELOPES)
-def test_a_bad_envelope_has_its_number(
+def test_each_bad_envelope_is_refused_with_its_reason_code(
     key: bytes | None, headers: dict[str, bytes | None], reason: DeadLetterReason
 ) -> None:
     with pytest.raises(BadRecord) as caught:
@@ -193,13 +193,13 @@ GOOD_VALUES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("value", GOOD_VALUES.values(), ids=GOOD_VALUES)
-def test_what_is_just_inside_the_bounds_is_an_event(value: bytes) -> None:
+def test_values_just_inside_the_bounds_are_accepted(value: bytes) -> None:
     event = from_record(make_record(value), QUERIES)
 
     assert event.value == value  # digests are over what was sent
 
 
-def test_names_are_compared_in_one_form() -> None:
+def test_advertiser_names_are_normalised_to_nfkc_and_trimmed() -> None:
     event = from_record(make_record(bid(name="  Ａｃｍｅ ﬁne ")), QUERIES)
 
     assert event.data.advertisers[0].name == "Acme fine"
@@ -233,7 +233,7 @@ def test_a_scored_event_whose_numbers_do_not_fit_is_refused(broken: dict[str, An
     assert caught.value.reason in (BAD_SCHEMA, BAD_NUMBER)
 
 
-def test_candidates_must_count_from_0() -> None:
+def test_candidate_indices_must_count_from_0() -> None:
     fields = json.loads(make_scored().value)
     fields["candidates"].reverse()
 
@@ -277,19 +277,23 @@ FUZZ = settings(max_examples=150, deadline=None)
 
 @FUZZ
 @given(st.sampled_from(TOPICS), st.none() | st.binary(max_size=200), KEYS, HEADERS)
-def test_any_bytes(topic: Topic, value: bytes | None, key: bytes | None, headers: Any) -> None:
+def test_arbitrary_bytes_decode_or_are_refused_as_a_bad_record(
+    topic: Topic, value: bytes | None, key: bytes | None, headers: Any
+) -> None:
     event_or_refusal(make_record(value, topic, key=key, headers=headers), topic)
 
 
 @FUZZ
 @given(st.sampled_from(TOPICS), JSON, KEYS)
-def test_any_json(topic: Topic, value: Any, key: bytes | None) -> None:
+def test_arbitrary_json_decodes_or_is_refused_as_a_bad_record(topic: Topic, value: Any, key: bytes | None) -> None:
     event_or_refusal(make_record(json.dumps(value).encode(), topic, key=key), topic)
 
 
 @FUZZ
 @given(st.sampled_from(range(len(TOPICS))), st.data(), KEYS, HEADERS)
-def test_any_field_of_a_good_event_replaced(number: int, data: st.DataObject, key: bytes | None, headers: Any) -> None:
+def test_an_event_with_any_field_replaced_decodes_or_is_refused_as_a_bad_record(
+    number: int, data: st.DataObject, key: bytes | None, headers: Any
+) -> None:
     event = EVENTS[number]
     fields = json.loads(event.value)
     name = data.draw(st.sampled_from(sorted(fields)))
@@ -306,7 +310,9 @@ def test_any_field_of_a_good_event_replaced(number: int, data: st.DataObject, ke
 
 @FUZZ
 @given(st.sampled_from(range(len(TOPICS))), st.integers(0, 10_000), st.binary(max_size=3), HEADERS)
-def test_any_bytes_of_a_good_event_replaced(number: int, place: int, patch: bytes, headers: Any) -> None:
+def test_an_event_with_any_bytes_replaced_decodes_or_is_refused_as_a_bad_record(
+    number: int, place: int, patch: bytes, headers: Any
+) -> None:
     value = EVENTS[number].value
     place %= len(value)
 
@@ -330,14 +336,14 @@ EVENTS = make_events()
     ],
     ids=["a million digits", "exponent of a million", "brackets", "combining marks", "advertisers", "keys"],
 )
-def test_hostile_values_cost_no_time(value: bytes) -> None:
+def test_hostile_values_are_refused_quickly(value: bytes) -> None:
     assert len(value) <= QUERIES.payload.max_bytes
 
     event_or_refusal(make_record(value), QUERIES)
 
 
 @pytest.mark.parametrize("day", ["2026-02-30", "0000-00-00", "9999-12-31", "2026-1-1", "٢٠٢٦-١١-٢٤", "2026-11-24T00"])
-def test_a_day_of_the_draw_is_a_day_with_a_tomorrow(day: str) -> None:
+def test_a_draw_epoch_without_a_next_day_is_refused(day: str) -> None:
     """What is none would stop settlement for ever instead of becoming a dead letter."""
     value = make_scored(1).value.replace(b'"draw_epoch":"2026-11-23"', f'"draw_epoch":"{day}"'.encode())
 

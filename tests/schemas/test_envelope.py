@@ -22,7 +22,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=IDS)
-def test_the_oracle_reads_what_we_write(event: Event[Any]) -> None:
+def test_the_cloudevents_library_reads_what_we_write(event: Event[Any]) -> None:
     written = replace(event, causation_id="cause", trace_parent=TRACE).to_record()
     assert len(dict(written.headers)) == len(written.headers)
 
@@ -44,7 +44,7 @@ def test_the_oracle_reads_what_we_write(event: Event[Any]) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=IDS)
-def test_we_read_what_the_oracle_writes(event: Event[Any]) -> None:
+def test_we_read_what_the_cloudevents_library_writes(event: Event[Any]) -> None:
     moment = datetime(2026, 11, 23, 14, 0, 0, 5, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     attributes = {
         "id": "a stranger's id",
@@ -88,7 +88,7 @@ def test_times_are_written_in_utc_with_their_microseconds() -> None:
 BARE = b'{"text": "How?"}'
 
 
-def test_what_is_missing_derives_from_the_position() -> None:
+def test_missing_attributes_derive_from_the_records_position() -> None:
     record = make_record(BARE, partition=3, offset=17)
 
     event = from_record(record, QUERIES)
@@ -101,7 +101,7 @@ def test_what_is_missing_derives_from_the_position() -> None:
     assert event.origin == (QUERIES.name, "3", "17")
 
 
-def test_no_two_positions_give_the_same_ids() -> None:
+def test_different_positions_give_different_ids() -> None:
     records = [make_record(BARE, partition=p, offset=o) for p in (0, 1, 11) for o in (0, 1, 11, 111)]
 
     events = [from_record(record, QUERIES) for record in records]
@@ -109,24 +109,24 @@ def test_no_two_positions_give_the_same_ids() -> None:
     assert len({event.id for event in events} | {event.subject for event in events}) == 2 * len(records)
 
 
-def test_a_replay_gives_the_same_ids() -> None:
+def test_reading_a_record_again_gives_the_same_ids() -> None:
     first, again = (from_record(make_record(BARE, offset=5), QUERIES) for _ in range(2))
 
     assert first == again
 
 
-def test_the_key_names_a_query_that_does_not_name_itself() -> None:
+def test_the_key_is_the_query_id_where_the_value_has_none() -> None:
     assert from_record(make_record(BARE, key=b"order-66"), QUERIES).subject == "order-66"
 
 
-def test_the_value_names_the_query_without_a_key() -> None:
+def test_the_values_query_id_counts_where_there_is_no_key() -> None:
     value = b'{"text": "How?", "query_id": "order-66"}'
 
     assert from_record(make_record(value), QUERIES).subject == "order-66"
     assert from_record(make_record(value, key=b"order-66"), QUERIES).subject == "order-66"
 
 
-def test_the_deadline_of_the_value_is_stronger_than_the_header() -> None:
+def test_the_deadline_in_the_value_takes_precedence_over_the_header() -> None:
     value = b'{"text": "How?", "deadline": "2030-01-01T00:00:00Z"}'
     header = (("ce_expirytime", b"2040-01-01T00:00:00Z"),)
 
@@ -143,13 +143,13 @@ def test_the_deadline_of_the_value_is_stronger_than_the_header() -> None:
         (("x-request", b"17"), ("ce_type", QUERIES.name.encode())),
     ],
 )
-def test_harmless_headers(headers: Any) -> None:
+def test_headers_without_meaning_are_accepted(headers: Any) -> None:
     event = from_record(make_record(BARE, headers=headers), QUERIES)
 
     assert event.id == derive("event", QUERIES.name, "0", "0")
 
 
-def test_only_the_brokers_own_stamp_says_when_the_record_was_taken() -> None:
+def test_recorded_at_is_set_only_from_a_timestamp_of_the_broker() -> None:
     forged = (("ce_brokertime", b"1970-01-01T00:00:00Z"), ("ce_time", b"1970-01-01T00:00:00Z"))
     value = make_query().value
 
@@ -164,7 +164,7 @@ def test_only_the_brokers_own_stamp_says_when_the_record_was_taken() -> None:
 # What follows from an event
 
 
-def test_an_event_that_follows_names_its_cause_and_keeps_the_trail() -> None:
+def test_a_following_event_names_its_cause_and_keeps_the_trace() -> None:
     query = envelop(make_query().data, trace_parent=TRACE, expiry_time=SUBMITTED_AT)
     scored = make_scored()
 
@@ -178,7 +178,7 @@ def test_an_event_that_follows_names_its_cause_and_keeps_the_trail() -> None:
     assert event.digest == sha256(event.value).hexdigest()
 
 
-def test_lists_of_parts_are_told_apart() -> None:
+def test_identities_of_different_lists_of_parts_differ() -> None:
     lists = [("ab", "c"), ("a", "bc"), ("abc",), ("a", "b", "c"), ("", "abc"), ("abc", ""), ("a,1:b", "c"), ("1:a,",)]
 
     assert len({derive(*parts) for parts in lists}) == len(lists)
@@ -195,7 +195,7 @@ OTHERS: Any = (
 )
 
 
-def test_headers_of_others_are_not_judged_and_travel_along_to_the_reply() -> None:
+def test_foreign_headers_are_not_validated_and_are_copied_to_the_reply() -> None:
     event = from_record(make_record(BARE, headers=(*OTHERS, ("dlq.redrives", b"1"))), QUERIES)
     assert event.others == OTHERS
 
@@ -203,12 +203,12 @@ def test_headers_of_others_are_not_judged_and_travel_along_to_the_reply() -> Non
     assert followed.to_record().headers[-len(OTHERS) :] == OTHERS
 
 
-def test_headers_of_others_do_not_reach_advertisers() -> None:
+def test_foreign_headers_are_not_copied_to_bills() -> None:
     event = from_record(make_record(BARE, headers=OTHERS), QUERIES)
     _, (charge, *_) = make_settled(make_scored())
     assert event.follow(charge.data, source="here", auction_id="a", time=event.time).others == ()
 
 
 @pytest.mark.parametrize("headers", [(("x", b"y" * 8_192),), (("x", b""),) * 65], ids=["too large", "too many"])
-def test_more_headers_of_others_than_may_travel_stay_behind_together(headers: Any) -> None:
+def test_too_many_foreign_headers_are_all_left_behind(headers: Any) -> None:
     assert from_record(make_record(BARE, headers=headers), QUERIES).others == ()

@@ -127,7 +127,7 @@ def test_writers_are_held_to_their_fields(event: Event[Any]) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=IDS)
-def test_events_do_not_change(event: Event[Any]) -> None:
+def test_events_are_immutable(event: Event[Any]) -> None:
     with pytest.raises(ValueError, match="frozen"):
         event.data.query_id = "other"
 
@@ -178,7 +178,7 @@ def test_reasons_keep_their_numbers(reasons: Any, pinned: dict[str, int]) -> Non
     assert {reason.name: reason.value for reason in reasons} == pinned
 
 
-def test_no_number_has_two_meanings() -> None:
+def test_no_reason_code_has_two_meanings() -> None:
     numbers = [*DEAD_LETTERS.values(), *ABSTENTIONS.values(), *VOIDS.values()]
 
     assert len(set(numbers)) == len(numbers)

@@ -62,7 +62,7 @@ def test_a_line_whose_brokers_time_is_no_time_is_refused() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=IDS)
-def test_the_oracle_reads_a_line(event: Event[Any]) -> None:
+def test_the_cloudevents_library_reads_a_line(event: Event[Any]) -> None:
     found = JSONFormat().read(CloudEvent, to_line(event))
 
     assert (found.get_type(), found.get_id(), found.get_subject()) == (event.type, event.id, event.subject)
@@ -72,7 +72,7 @@ def test_the_oracle_reads_a_line(event: Event[Any]) -> None:
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_text_that_looks_like_a_line_is_text(text: str) -> None:
+def test_text_that_looks_like_a_line_stays_text(text: str) -> None:
     event = make_query(text=text)
     envelope = envelop(event.data, source=f"urn:{text}".replace("\n", " "))
 
@@ -102,7 +102,7 @@ def test_a_bare_value_of_a_later_stage_is_read() -> None:
     assert (found.digest, found.subject) == (event.digest, "query-0")
 
 
-def test_the_bytes_are_kept_not_the_meaning() -> None:
+def test_a_line_keeps_the_exact_bytes_of_its_event() -> None:
     value = b'{ "text" : "How\\u003f" ,  "query_id":"q-1" }'
 
     found = read_event(
@@ -156,7 +156,7 @@ def test_what_is_no_event_is_refused(line: bytes, reason: DeadLetterReason) -> N
     assert caught.value.reason is reason
 
 
-def test_the_value_comes_last_as_it_stands() -> None:
+def test_a_line_ends_with_the_event_byte_for_byte() -> None:
     kind, value, attributes = from_line(b' {"specversion":"1.0","type":"t","n":1,"data":[1, 2 ]} ')
 
     assert (kind, value) == ("t", b"[1, 2 ]")
@@ -205,7 +205,7 @@ def test_a_dead_letter_without_key_or_value_is_a_line_too() -> None:
     assert "subject" not in fields
 
 
-def test_the_deadline_travels_with_the_line() -> None:
+def test_a_line_keeps_the_deadline_of_its_event() -> None:
     event = make_scored()
     assert event.expiry_time == DEADLINE
 
@@ -216,7 +216,7 @@ def test_the_deadline_travels_with_the_line() -> None:
     assert found == from_record(make_record(event, partition=0, offset=0), SCORED)
 
 
-def test_advertisers_may_be_called_like_the_fields_of_a_line() -> None:
+def test_advertisers_named_like_fields_of_a_line_are_read_right() -> None:
     event = make_scored()
     value = event.value.replace(b'"advertiser-00"', b'"specversion"').replace(b'"advertiser-01"', b'"data"')
     event = envelop(type(event.data).decode(value))

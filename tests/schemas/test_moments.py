@@ -19,7 +19,7 @@ FAR = "9999-12-31T23:59:59-23:59"
 
 
 @pytest.mark.parametrize("timestamp_ms", [-(10**15), 10**18])
-def test_a_record_stamped_outside_the_calendar(timestamp_ms: int) -> None:
+def test_a_record_stamped_outside_the_calendar_is_refused(timestamp_ms: int) -> None:
     record = make_record(b'{"text": "How?"}', timestamp_ms=timestamp_ms)
     with pytest.raises(BadRecord) as refused:
         from_record(record, QUERIES)
@@ -27,14 +27,14 @@ def test_a_record_stamped_outside_the_calendar(timestamp_ms: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["ce_time", "ce_expirytime"])
-def test_an_attribute_outside_the_calendar(name: str) -> None:
+def test_a_time_attribute_outside_the_calendar_is_refused(name: str) -> None:
     record = make_record(b'{"text": "How?"}', headers=((name, FAR.encode()),))
     with pytest.raises(BadRecord) as refused:
         from_record(record, QUERIES)
     assert refused.value.reason is DeadLetterReason.BAD_HEADERS
 
 
-def test_a_deadline_outside_the_calendar() -> None:
+def test_a_deadline_outside_the_calendar_is_refused() -> None:
     with pytest.raises(BadRecord) as refused:
         QUERIES.payload.decode(b'{"text": "How?", "deadline": "%s"}' % FAR.encode())
     assert refused.value.reason is DeadLetterReason.BAD_SCHEMA
@@ -87,14 +87,14 @@ def expiry_of(text: str) -> datetime | None:
 
 
 @pytest.mark.parametrize(("text", "same"), READ.items(), ids=list(READ))
-def test_one_reader_reads_every_time(text: str, same: str) -> None:
+def test_every_field_accepts_the_same_forms_of_time(text: str, same: str) -> None:
     assert timestamp(read_moment(text)) == same
     assert deadline_of(text) == expiry_of(text) == read_moment(text)
     assert since(text, SUBMITTED_AT) == read_moment(text)
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_and_refuses_the_same_everywhere(text: str) -> None:
+def test_every_field_refuses_the_same_forms_of_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"RFC 3339|offset|day|hour|second|years"):
         read_moment(text)
     with pytest.raises(BadRecord):
@@ -122,7 +122,7 @@ def test_a_name_that_stands_twice_is_refused() -> None:
     assert QuerySubmitted.decode(b'{"text":"a \\"text\\": b","category":"text"}').text
 
 
-def test_structured_mode_is_refused_in_those_words() -> None:
+def test_structured_mode_is_refused_and_named() -> None:
     value = b'{"specversion":"1.0","type":"auction.query.submitted.v1","id":"1","source":"s","data":{"text":"How?"}}'
     record = make_record(value, headers=(("content-type", b"application/cloudevents+json; charset=UTF-8"),))
 

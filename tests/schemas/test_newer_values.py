@@ -30,7 +30,7 @@ REPORTED = {
 
 
 @pytest.mark.parametrize("fields", REPORTED.values(), ids=REPORTED)
-def test_what_is_only_reported_passes_through(fields: dict[str, Any]) -> None:
+def test_unknown_values_that_are_only_reported_are_passed_on(fields: dict[str, Any]) -> None:
     value = newer(make_scored().data, **fields)
 
     scored = CandidatesScored.decode(value)
@@ -38,7 +38,7 @@ def test_what_is_only_reported_passes_through(fields: dict[str, Any]) -> None:
     assert json.loads(scored.encode()) == json.loads(value)
 
 
-def test_settlement_passes_on_the_numbers_that_it_does_not_know() -> None:
+def test_settlement_passes_on_reason_codes_that_it_does_not_know() -> None:
     held = CandidatesScored.decode(newer(make_scored().data, abstentions=[ABSENT]))
     void = CandidatesScored.decode(newer(make_scored().data, void_reason=250))
 
@@ -62,7 +62,9 @@ DECIDES = {
 
 
 @pytest.mark.parametrize(("data", "fields"), DECIDES.values(), ids=DECIDES)
-def test_what_decides_something_is_told_from_what_is_broken(data: Payload, fields: dict[str, Any]) -> None:
+def test_a_newer_value_that_decides_something_is_told_from_a_broken_event(
+    data: Payload, fields: dict[str, Any]
+) -> None:
     with pytest.raises(UnknownValue):
         type(data).decode(newer(data, **fields))
     with pytest.raises(BadRecord) as caught:  # more is wrong with it: no release wrote that
@@ -70,7 +72,7 @@ def test_what_decides_something_is_told_from_what_is_broken(data: Payload, field
     assert not isinstance(caught.value, UnknownValue)
 
 
-def test_in_a_query_there_is_nothing_newer() -> None:
+def test_an_unknown_value_in_a_query_is_a_bad_record() -> None:
     """Strangers write it: an unknown word is theirs to correct."""
     query = make_query()
     with pytest.raises(BadRecord) as caught:
@@ -80,14 +82,14 @@ def test_in_a_query_there_is_nothing_newer() -> None:
 
 
 @pytest.mark.parametrize("reason", [99, 200, 1_500, -150, 0])
-def test_a_number_of_another_table_is_no_abstention(reason: int) -> None:
+def test_a_reason_code_of_another_table_is_no_abstention(reason: int) -> None:
     absent = {**ABSENT, "reason": reason}
 
     with pytest.raises(BadRecord):
         CandidatesGenerated.decode(newer(make_generated().data, abstentions=[absent]))
 
 
-def test_newer_numbers_are_no_members() -> None:
+def test_newer_reason_codes_are_kept_as_numbers() -> None:
     assert AbstentionReason(151) is AbstentionReason(151)
     assert 151 not in [int(one) for one in AbstentionReason]
     assert "NEWER_151" not in AbstentionReason.__members__

@@ -21,13 +21,13 @@ def validator(event_type: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads((PUBLISHED / f"{event_type}.schema.json").read_text(encoding="utf-8")))
 
 
-def test_what_is_committed_is_what_the_code_says() -> None:
+def test_the_committed_schemas_are_those_the_code_generates() -> None:
     committed = {path.name: path.read_text(encoding="utf-8") for path in PUBLISHED.glob("*.schema.json")}
 
     assert committed == files(), "run `tessera schemas export` and commit, after thinking about readers of old events"
 
 
-def test_export_writes_them_all(tmp_path: Path) -> None:
+def test_export_writes_every_schema(tmp_path: Path) -> None:
     paths = export(tmp_path / "new" / "folder")
 
     assert {path.name: path.read_text(encoding="utf-8") for path in paths} == files()

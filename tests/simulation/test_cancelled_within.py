@@ -19,7 +19,7 @@ LOST_COMMIT = 3  # the first ones go well
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("seed", range(6))
-def test_no_partition_is_left_without_an_owner(seed: int) -> None:
+def test_a_rebalance_cancelled_midway_leaves_no_partition_without_an_owner(seed: int) -> None:
     discard, commit = TransactionalWriter.discard, TransactionalWriter.commit
     commits: list[TransactionalWriter] = []
     raised: list[TransactionalWriter] = []

@@ -88,14 +88,14 @@ def ends(*, in_order: bool = False, with_doubt: bool = False) -> dict[int, str |
 
 @pytest.mark.parametrize("in_order", [False, True])
 @pytest.mark.parametrize("with_doubt", [False, True])
-def test_only_the_deadly_record_is_condemned(in_order: bool, with_doubt: bool) -> None:
+def test_only_the_record_that_crashes_workers_is_dead_lettered(in_order: bool, with_doubt: bool) -> None:
     assert ends(in_order=in_order, with_doubt=with_doubt) == {
         SLOW: None,
         DEADLY: DeadLetterReason.CRASHED_WORKER.name,
     }
 
 
-def test_without_turns_the_slow_one_would_be() -> None:
+def test_without_quarantine_a_slow_record_would_be_dead_lettered_too() -> None:
     """What the test above can see."""
     nobody_waits = {"take": lambda *_: True, "closed_to": lambda *_: False}
     with mock.patch.multiple(Solo, **nobody_waits):

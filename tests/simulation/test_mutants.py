@@ -23,7 +23,7 @@ FOCUS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_is_found(name: str) -> None:
+def test_every_mutant_is_noticed_by_the_simulation(name: str) -> None:
     scenarios = (
         dataclasses.replace(Scenario.draw(seed), **FOCUS.get(name, {}))
         for seed in itertools.islice(itertools.count(), MOST_SEEDS)

@@ -48,7 +48,7 @@ def test_a_process_never_goes_on_from_less_than_it_has_committed() -> None:
     assert refused > SEEDS / 20  # coordinators seldom come up behind in the moment they are asked: 5 in 60 runs
 
 
-def test_without_both_walls_work_is_done_twice_and_seen() -> None:
+def test_without_the_barrier_and_the_stale_position_check_work_is_done_twice_and_noticed() -> None:
     with position_read_without_a_write(), older_position_believed():
         found = [finding for outcome in runs() for finding in judge(outcome)]
 

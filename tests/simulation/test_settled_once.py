@@ -63,7 +63,7 @@ def run(seed: int) -> tuple[Outcome, Counter[str]]:
         return Simulation(Scenario.draw(seed), Auctions).run(), told
 
 
-def test_positions_that_go_back_double_no_bill() -> None:
+def test_committed_positions_that_go_back_double_no_bill() -> None:
     old_answers, waste = Counter[str](), Counter[str]()
     for seed in range(SEEDS):
         outcome, told = run(seed)
@@ -82,7 +82,7 @@ def test_positions_that_go_back_double_no_bill() -> None:
 
 
 @pytest.mark.parametrize("mutant", [same_auction_is_settled_again, memory_not_read])
-def test_without_the_memory_bills_are_doubled_and_seen(mutant: Any) -> None:
+def test_without_deduplication_bills_are_doubled_and_noticed(mutant: Any) -> None:
     with mutant():
         found = next((found for seed in range(SEEDS) if (found := [*judge_money(run(seed)[0])])), [])
 

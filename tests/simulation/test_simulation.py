@@ -79,7 +79,7 @@ def test_each_query_has_one_reply_and_its_bills_through_the_real_stages() -> Non
     assert not tally.failed, f"\n{tally}"
 
 
-def test_without_faults_nobody_fails() -> None:
+def test_without_faults_no_worker_fails() -> None:
     for seed in range(20):
         outcome = Simulation(Scenario.draw(seed, faults=False)).run()
 

@@ -56,7 +56,7 @@ async def committed(settings: Settings, group: str, topic: str) -> Mapping[int, 
         return await cluster.insist(lambda: cluster.committed(group, topic, range(settings.partitions)))
 
 
-def test_plan_names_every_topic_and_the_dead_letters_of_the_consumed_ones() -> None:
+def test_the_topic_plan_has_every_topic_and_a_dead_letter_topic_for_each_consumed_one() -> None:
     # Given a production cluster and more partitions than the billing topic's own
     plans = {p.name: p for p in planned_topics(Settings.read(partitions=32, replication_factor=3))}
     # Then
@@ -70,7 +70,7 @@ def test_plan_names_every_topic_and_the_dead_letters_of_the_consumed_ones() -> N
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 32])
-def test_plan_keeps_the_memory_of_settlement_as_the_window_needs_it_and_cut_up_like_its_input(partitions: int) -> None:
+def test_the_topic_of_settled_ids_is_kept_for_the_id_window_and_partitioned_like_its_input(partitions: int) -> None:
     plans = {p.name: p for p in planned_topics(Settings.read(partitions=partitions, id_window_days=3))}
     policies = {name: plan.configs["cleanup.policy"] for name, plan in plans.items()}
     assert {name for name, policy in policies.items() if policy != "delete"} == {SETTLED_QUERIES.name}
@@ -80,14 +80,14 @@ def test_plan_keeps_the_memory_of_settlement_as_the_window_needs_it_and_cut_up_l
     assert plans[SETTLED_QUERIES.name].partitions == plans[SCORED.name].partitions == partitions
 
 
-def test_plan_of_one_node_asks_for_one_copy() -> None:
+def test_on_one_node_topics_are_planned_with_one_replica() -> None:
     plans = {p.name: p for p in planned_topics(Settings.read())}
     assert plans[CHARGED.name].partitions == CHARGED.partitions
     assert plans[QUERIES.name].configs["min.insync.replicas"] == "1"
 
 
 @pytest.mark.kafka
-async def test_topics_are_created_once_and_described(kafka: str) -> None:
+async def test_topics_are_created_once_and_shown_by_describe(kafka: str) -> None:
     # Given
     settings = Settings.read(bootstrap_servers=kafka)
     # When they are created twice
@@ -119,13 +119,13 @@ async def test_two_creators_at_once_agree(broker: DevelopmentBroker) -> None:
 
 
 @pytest.mark.kafka
-async def test_other_partition_count_is_an_error(settings: Settings) -> None:
+async def test_a_topic_with_another_partition_count_is_an_error(settings: Settings) -> None:
     with pytest.raises(BrokerError, match=rf"{QUERIES.name} has 4, not 5"):
         await create_topics(settings.model_copy(update={"partitions": 5}))
 
 
 @pytest.mark.kafka
-async def test_more_copies_than_brokers_names_the_setting(
+async def test_more_replicas_than_brokers_is_an_error_that_names_the_setting(
     broker: DevelopmentBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a cluster of one broker that does not have the topics yet
@@ -143,7 +143,7 @@ async def _no_topics(cluster: Cluster) -> dict[str, tuple[object, ...]]:
 
 
 @pytest.mark.kafka
-async def test_first_offsets_are_there_when_the_call_returns(settings: Settings, group: str) -> None:
+async def test_first_offsets_are_committed_when_the_call_returns(settings: Settings, group: str) -> None:
     # When
     (first,) = await initialise_offsets(settings, {group: QUERIES.name})
     (second,) = await initialise_offsets(settings, {group: QUERIES.name})
@@ -154,7 +154,7 @@ async def test_first_offsets_are_there_when_the_call_returns(settings: Settings,
 
 
 @pytest.mark.kafka
-async def test_existing_offset_is_never_moved(settings: Settings, group: str) -> None:
+async def test_an_existing_committed_offset_is_never_moved(settings: Settings, group: str) -> None:
     # Given a group with an offset in one partition
     async with Clients(settings).cluster() as cluster:
         await cluster.insist(lambda: cluster.commit(group, QUERIES.name, {2: Completion(77)}))
@@ -166,7 +166,7 @@ async def test_existing_offset_is_never_moved(settings: Settings, group: str) ->
 
 
 @pytest.mark.kafka
-async def test_refused_and_lost_writes_are_repeated(
+async def test_refused_and_lost_offset_commits_are_retried(
     settings: Settings, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a coordinator that refuses one write and forgets another, as a young one does
@@ -189,7 +189,9 @@ async def test_refused_and_lost_writes_are_repeated(
 
 
 @pytest.mark.kafka
-async def test_first_offsets_right_after_a_crash(broker: DevelopmentBroker) -> None:
+async def test_first_offsets_are_found_while_the_coordinators_of_a_restarted_broker_still_load(
+    broker: DevelopmentBroker,
+) -> None:
     # Given groups with offsets on a broker that is killed
     settings = Settings.read(bootstrap_servers=broker.bootstrap_servers)
     await create_topics(settings)
@@ -218,7 +220,7 @@ async def _port_answers(port: int) -> bool:
 
 
 @pytest.mark.kafka
-async def test_group_with_running_workers_is_left_alone(
+async def test_offsets_of_a_group_with_running_workers_are_not_written(
     settings: Settings, group: str, member: AIOKafkaConsumer
 ) -> None:
     with pytest.raises(BrokerError, match=f"group {group} has running workers"):
@@ -232,7 +234,7 @@ async def test_offsets_of_a_missing_topic_name_the_command(settings: Settings, g
 
 
 @pytest.mark.kafka
-async def test_description_counts_records_and_lag(settings: Settings, group: str) -> None:
+async def test_describe_counts_records_and_consumer_lag(settings: Settings, group: str) -> None:
     # Given two groups, one without offsets, and three more records
     await initialise_offsets(settings, {group: SCORED.name})
     groups = {group: SCORED.name, f"{group}.new": SCORED.name}
@@ -250,7 +252,7 @@ async def test_description_counts_records_and_lag(settings: Settings, group: str
     assert after.groups[0].lag_records == after.records and after.groups[1].lag_records is None
 
 
-async def test_no_broker_is_one_clear_error(
+async def test_an_unreachable_broker_is_one_error_with_advice(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # Given a port where nobody listens
@@ -269,12 +271,12 @@ async def test_no_broker_is_one_clear_error(
     assert capfd.readouterr() == ("", "")
 
 
-async def test_an_unknown_host_is_one_clear_error() -> None:
+async def test_an_unknown_host_is_one_error_with_advice() -> None:
     with pytest.raises(BrokerError, match="TESSERA_BOOTSTRAP_SERVERS"):
         await describe_topics(Settings.read(bootstrap_servers="no.such.host.invalid:9092"))
 
 
-async def test_port_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given something that accepts connections and says nothing, and a tenth of the patience
     assert cluster.REQUEST_TIMEOUT_S < cluster.CONNECT_TIMEOUT_S < 10
     monkeypatch.setattr(cluster, "REQUEST_TIMEOUT_S", 0.8)

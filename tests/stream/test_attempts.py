@@ -44,7 +44,7 @@ class Partition:
 
 
 @pytest.mark.parametrize("killer", range(12))
-def test_a_record_that_kills_is_given_up_after_three_deaths_and_no_other(killer: int) -> None:
+def test_only_the_record_that_kills_its_worker_is_given_up_and_after_three_crashes(killer: int) -> None:
     partition = Partition(killer)
     for _ in range(10):
         partition.live()
@@ -53,7 +53,7 @@ def test_a_record_that_kills_is_given_up_after_three_deaths_and_no_other(killer:
     assert MOST_DEATHS <= partition.deaths <= MOST_DEATHS + DEATHS_BEFORE_ALONE  # two may be spent on finding it
 
 
-def test_deaths_with_progress_between_them_give_up_nothing() -> None:
+def test_crashes_with_progress_between_them_give_up_no_record() -> None:
     partition = Partition(killer=-1)
     for until in range(1, 60):
         partition.live(until)  # and dies: nothing is taken back
@@ -61,14 +61,14 @@ def test_deaths_with_progress_between_them_give_up_nothing() -> None:
     assert (partition.given_up, partition.base) == ([], 59)
 
 
-def test_who_ends_in_order_takes_its_attempt_back() -> None:
+def test_a_worker_that_shuts_down_in_order_takes_back_its_attempt() -> None:
     stored = 0
     for _ in range(10):
         stored = found(stored, ROOM).begin().release().number
     assert stored == 0
 
 
-def test_a_doubt_is_no_death() -> None:
+def test_an_uncertain_commit_is_not_counted_as_a_crash() -> None:
     known = found(1, ROOM).begin()
 
     again = found_again(known.number, known, ROOM, moved=False)
@@ -79,13 +79,13 @@ def test_a_doubt_is_no_death() -> None:
     assert found_again(1, known, ROOM, moved=True).deaths == 0
 
 
-def test_deaths_of_others_meanwhile_make_it_work_alone() -> None:
+def test_crashes_of_other_owners_meanwhile_put_the_partition_in_quarantine() -> None:
     """A frozen process comes back: two others have died in its place."""
     again = found_again(3, found(0, ROOM), ROOM, moved=False)
     assert again.alone and not found(0, ROOM).alone
 
 
-def test_a_death_while_nothing_was_begun_does_not_count() -> None:
+def test_a_crash_while_no_record_was_begun_does_not_count() -> None:
     stored = found(0, ROOM).begin().passed(1).number  # one record done, the partition idle
     for _ in range(5):
         stored = found(stored, ROOM).number  # opened, no record came, killed

@@ -61,7 +61,7 @@ def offsets(results: list[Result]) -> list[int]:
     return [result.offset for result in results]
 
 
-async def test_what_is_finished_early_stands_beyond_the_base() -> None:
+async def test_offsets_finished_out_of_order_are_kept_beyond_the_committed_base() -> None:
     one, desk = backlog()
     one.deliver([record(offset) for offset in (0, 1, 3, 6)])  # with gaps, as markers leave them
     one.begin()
@@ -78,7 +78,7 @@ async def test_what_is_finished_early_stands_beyond_the_base() -> None:
     assert one.after(one.finished(10)) == Completion(7)  # 2, 4 and 5 are no records
 
 
-async def test_in_order_only_the_front_is_taken() -> None:
+async def test_an_ordered_stage_takes_results_only_from_the_front() -> None:
     one, desk = backlog(in_order=True)
     one.deliver([record(offset) for offset in range(4)])
     one.begin()
@@ -88,7 +88,7 @@ async def test_in_order_only_the_front_is_taken() -> None:
     assert one.after(one.finished(10)) == Completion(1)
 
 
-async def test_what_was_finished_early_is_not_begun_again() -> None:
+async def test_offsets_finished_out_of_order_are_not_begun_again() -> None:
     one, desk = backlog(at=Completion(5, frozenset({6, 8})))
     one.deliver([record(offset) for offset in range(3, 10)])
     one.begin()
@@ -99,7 +99,7 @@ async def test_what_was_finished_early_is_not_begun_again() -> None:
     await one.abandon()
 
 
-async def test_work_that_goes_on_over_a_doubt_loses_nothing_before_it() -> None:
+async def test_work_kept_across_a_reopened_partition_loses_no_record_before_it() -> None:
     """The next owner's position may be before what is still in work: what lies between was not even delivered again."""
     one, desk = backlog()
     one.deliver([record(offset) for offset in range(4)])
@@ -114,7 +114,7 @@ async def test_work_that_goes_on_over_a_doubt_loses_nothing_before_it() -> None:
     await one.abandon()
 
 
-async def test_never_more_than_its_window_beyond_the_base() -> None:
+async def test_no_offset_is_begun_beyond_the_window_above_the_base() -> None:
     one, desk = backlog(room=3)
     one.deliver([record(0), record(WINDOW - 1), record(WINDOW)])
     one.begin()
@@ -160,7 +160,7 @@ class Consumer:
         self.rests = False
 
 
-def test_a_partition_rests_while_large_values_fill_its_share_of_memory() -> None:
+def test_a_partition_is_paused_while_large_values_fill_its_share_of_memory() -> None:
     consumer = Consumer()
     fetching = Fetching(consumer, TopicPartition("topic", 0))
     rests = []
@@ -171,7 +171,7 @@ def test_a_partition_rests_while_large_values_fill_its_share_of_memory() -> None
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-async def test_what_is_finished_is_committed_before_a_failure_is_told(in_order: bool) -> None:
+async def test_finished_results_are_committed_before_a_failure_is_raised(in_order: bool) -> None:
     one, desk = backlog(in_order=in_order)
     one.deliver([record(offset) for offset in range(4)])
     one.begin()
@@ -189,7 +189,7 @@ async def test_what_is_finished_is_committed_before_a_failure_is_told(in_order: 
     await one.abandon()
 
 
-async def test_a_broker_that_fails_a_worker_is_a_doubt_and_no_bug() -> None:
+async def test_a_broker_error_in_a_worker_is_raised_as_it_is_and_not_as_a_bug() -> None:
     one, desk = backlog()
     one.deliver([record(0)])
     one.begin()
@@ -202,7 +202,7 @@ async def test_a_broker_that_fails_a_worker_is_a_doubt_and_no_bug() -> None:
 
 @pytest.mark.parametrize("in_order", [True, False])
 @given(st.integers(0, 2**32))
-def test_any_order_of_finishing_and_doubting_ends_with_everything_done_once(in_order: bool, seed: int) -> None:
+def test_any_order_of_finishing_and_reopening_ends_with_every_record_done_once(in_order: bool, seed: int) -> None:
     asyncio.run(_play(random.Random(seed), in_order))
 
 
@@ -238,7 +238,7 @@ async def _play(dice: random.Random, in_order: bool) -> None:
     await one.abandon()
 
 
-async def test_what_holds_no_record_is_passed_over_and_what_was_finished_behind_it_is_kept() -> None:
+async def test_offsets_without_a_record_are_skipped_and_offsets_finished_behind_them_are_kept() -> None:
     one, _ = backlog(at=Completion(0, frozenset({2, 5})))
 
     assert one.skip_to(3) == Completion(3, frozenset({5}))

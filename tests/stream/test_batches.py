@@ -54,7 +54,7 @@ def at_offset(whole: bytes, offset: int) -> bytes:
     return struct.pack(">q", offset) + whole[8:]
 
 
-def test_the_consumer_reads_by_our_batches() -> None:
+def test_the_consumer_decodes_by_our_batch_reader() -> None:
     """The seam: a release of aiokafka that looks elsewhere must fail here, not in production."""
     assert fetcher.MemoryRecords is FetchedBatches
     (record,) = read(at_offset(batch([raw_record(GOOD, key=b"k", headers=[(b"a", None)])]), 7))
@@ -63,7 +63,7 @@ def test_the_consumer_reads_by_our_batches() -> None:
 
 
 @pytest.mark.parametrize("codec", ENCODE, ids=NAMES.get)
-def test_every_codec_is_read_as_the_library_reads_it(codec: int) -> None:
+def test_every_codec_is_decoded_as_the_library_decodes_it(codec: int) -> None:
     records = [raw_record(GOOD * number, number, b"k", [(b"n", b"%d" % number)]) for number in range(1_000)]
 
     found = read(batch(records, codec) + at_offset(batch(records, codec), 1_000))
@@ -74,7 +74,7 @@ def test_every_codec_is_read_as_the_library_reads_it(codec: int) -> None:
 
 
 @pytest.mark.parametrize("kind", BATCHES, ids=lambda kind: kind.name)
-def test_whatever_kafka_takes_is_read_and_what_follows_too(kind: PoisonedBatch) -> None:
+def test_every_batch_that_kafka_accepts_is_read_and_the_record_behind_it_too(kind: PoisonedBatch) -> None:
     poisoned = kind.make([GOOD] * kind.needs)
     (count,) = struct.unpack_from(">i", poisoned, 57)
     behind = at_offset(batch([raw_record(GOOD)]), count)
@@ -107,11 +107,11 @@ def test_what_cannot_be_unpacked_is_one_record_at_the_last_offset_that_says_whic
     assert "offsets 40 to 44" in record.flaw.message
 
 
-def test_who_goes_on_behind_it_does_not_meet_it_again() -> None:
+def test_reading_on_behind_a_flawed_batch_does_not_return_it_again() -> None:
     assert read(at_offset(sealed(b"not zstd", 5, ZSTD), 40), at=45) == []
 
 
-def test_a_bomb_costs_no_more_memory_than_the_limit() -> None:
+def test_a_decompression_bomb_takes_no_more_memory_than_the_limit() -> None:
     bomb = zstd_bomb(700 * MEBIBYTE)
     assert len(bomb) < 30_000
 
@@ -147,7 +147,7 @@ def test_bytes_that_are_not_of_their_codec_are_refused_in_our_own_words(codec: i
             unpack(codec, memoryview(packed)[: dice.randrange(17, len(packed) - 12)], 100_000)
 
 
-def test_gzip_may_have_several_members() -> None:
+def test_gzip_with_several_members_is_decoded_whole() -> None:
     assert bytes(unpack(GZIP, memoryview(gzip.compress(b"a") + gzip.compress(b"b")), 10)) == b"ab"
 
 
@@ -197,7 +197,7 @@ def test_an_answer_unpacks_about_one_limit_and_the_consumer_asks_again() -> None
     assert iterator.next_fetch_offset == 2
 
 
-def test_a_wrong_checksum_is_damage_and_said_to_be_that() -> None:
+def test_a_wrong_checksum_is_reported_as_damage() -> None:
     damaged = bytearray(at_offset(batch([raw_record(GOOD), raw_record(GOOD, 1)]), 1))
     damaged[-3] ^= 1
 
@@ -218,7 +218,7 @@ def test_an_answer_that_ends_in_the_middle_of_a_batch_is_read_up_to_there() -> N
     assert FetchedBatches(sound[:-1]).size_in_bytes() == len(sound) - 1
 
 
-def test_garbage_for_a_batch_is_damage() -> None:
+def test_garbage_in_place_of_a_batch_is_reported_as_damage() -> None:
     dice = random.Random(3)
     for length in range(12, 80):
         garbage = struct.pack(">qi", 0, length - 12) + dice.randbytes(length - 12)
@@ -236,13 +236,13 @@ def _legacy(magic: int, codec: int, values: Iterator[bytes]) -> bytes:
 
 @pytest.mark.parametrize("magic", [0, 1])
 @pytest.mark.parametrize("codec", [0, GZIP, 2])
-def test_formats_of_before_are_read(magic: int, codec: int) -> None:
+def test_older_message_formats_are_read(magic: int, codec: int) -> None:
     found = read(_legacy(magic, codec, iter([GOOD, GOOD])))
     assert [(record.offset, record.key, record.value) for record in found] == [(0, b"k", GOOD), (1, b"k", GOOD)]
     assert all(isinstance(record.timestamp_ms, int) for record in found)
 
 
-def test_a_bomb_in_a_format_of_before_is_not_unpacked() -> None:
+def test_a_decompression_bomb_in_an_older_message_format_is_not_unpacked() -> None:
     (record,) = read(_legacy(1, GZIP, iter([b"a" * 2 * MOST_UNPACKED_BYTES])))
     assert record.flaw is not None
     assert record.flaw.reason is Reason.TOO_LARGE
@@ -261,7 +261,7 @@ def test_a_message_packed_twice_is_a_flaw() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 100], ids=["alone", "in batches"])
-def test_reading_costs_little_more_than_by_the_library(count: int) -> None:
+def test_reading_takes_little_longer_than_by_the_library(count: int) -> None:
     headers = [(b"ce_%d" % number, b"value") for number in range(10)]
     whole = batch([raw_record(GOOD * 50, number, b"key", headers) for number in range(count)])
     answer = b"".join(at_offset(whole, offset) for offset in range(0, 2_000, count))

@@ -29,7 +29,7 @@ def listening(pid: int) -> set[str]:
 
 
 @pytest.mark.kafka
-async def test_killed_broker_comes_back_with_its_records(broker: DevelopmentBroker) -> None:
+async def test_a_killed_broker_comes_back_with_its_records(broker: DevelopmentBroker) -> None:
     # Given topics on a broker
     settings = Settings.read(bootstrap_servers=broker.bootstrap_servers)
     await create_topics(settings)
@@ -44,7 +44,7 @@ async def test_killed_broker_comes_back_with_its_records(broker: DevelopmentBrok
 
 
 @pytest.mark.kafka
-def test_second_broker_runs_beside_the_first_and_leaves_nothing(broker: DevelopmentBroker, tmp_path: Path) -> None:
+def test_a_second_broker_runs_beside_the_first_and_leaves_nothing(broker: DevelopmentBroker, tmp_path: Path) -> None:
     # Given a folder with a name that Java would misread unless it is escaped
     second = DevelopmentBroker(tmp_path / "données \\ 2")
     # When a second broker starts there
@@ -63,7 +63,7 @@ def test_second_broker_runs_beside_the_first_and_leaves_nothing(broker: Developm
 
 
 @pytest.mark.kafka
-def test_taken_port_is_named(session_broker: DevelopmentBroker, tmp_path: Path) -> None:
+def test_a_taken_port_is_named_in_the_error(session_broker: DevelopmentBroker, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as other:
         taken = DevelopmentBroker(tmp_path, port=other.getsockname()[1])
         with pytest.raises(BrokerError, match=rf"port {taken.port} cannot be used: .*--port"):
@@ -71,7 +71,7 @@ def test_taken_port_is_named(session_broker: DevelopmentBroker, tmp_path: Path) 
 
 
 @pytest.mark.kafka
-def test_early_end_shows_the_last_lines_of_the_log(
+def test_a_broker_that_ends_early_shows_the_last_lines_of_its_log(
     session_broker: DevelopmentBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a configuration that Kafka formats but does not run with
@@ -86,7 +86,7 @@ def test_early_end_shows_the_last_lines_of_the_log(
 
 
 @pytest.mark.kafka
-def test_jars_of_the_cache_need_no_maven(
+def test_cached_jars_need_no_maven(
     session_broker: DevelopmentBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin"))
@@ -102,13 +102,13 @@ def test_without_java_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("first_line", "found"), [('openjdk version "11.0.2"', "is Java 11"), ('java version "1.8.0_402"', "is Java 8")]
 )
-def test_old_java_is_refused(first_line: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_java_is_refused(first_line: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", java=f"echo '{first_line}' >&2"))
     with pytest.raises(MissingProgram, match=found):
         find_java()
 
 
-def test_new_java_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_java_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", java="echo 'openjdk version \"25\" 2025-09-16' >&2"))
     assert find_java() == str(tmp_path / "bin" / "java")
 
@@ -120,7 +120,7 @@ def test_without_maven_and_jars_the_error_says_how_to_get_it(tmp_path: Path, mon
         fetch_jars(pytest.fail)
 
 
-def test_failing_maven_is_quoted_and_leaves_no_half_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_maven_is_quoted_and_leaves_no_partial_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a Maven without network
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", mvn="echo 'Unknown host'; exit 1"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -20,16 +20,16 @@ def completions(draw: st.DrawFn) -> Completion:
 
 
 @given(completions())
-def test_it_comes_back_as_it_was(completion: Completion) -> None:
+def test_completion_metadata_decodes_to_what_was_encoded(completion: Completion) -> None:
     assert read_completion(completion.base, completion.metadata()) == completion
 
 
-def test_without_metadata_nothing_is_finished_early() -> None:
+def test_without_metadata_no_offset_is_finished_out_of_order() -> None:
     assert read_completion(7, "") == Completion(7)
     assert Completion(7).metadata() == ""
 
 
-def test_the_fullest_one_fits_into_what_a_broker_takes() -> None:
+def test_the_largest_completion_metadata_fits_the_brokers_limit() -> None:
     full = Completion(10**15, frozenset(range(10**15, 10**15 + WINDOW)), 255)
 
     assert len(full.metadata().encode()) < MOST_BYTES // 4
@@ -37,7 +37,7 @@ def test_the_fullest_one_fits_into_what_a_broker_takes() -> None:
 
 
 @given(completions(), st.data())
-def test_any_damage_is_refused(completion: Completion, data: st.DataObject) -> None:
+def test_damaged_completion_metadata_is_refused(completion: Completion, data: st.DataObject) -> None:
     packed = completion.metadata()
     if not packed:
         return
@@ -48,12 +48,12 @@ def test_any_damage_is_refused(completion: Completion, data: st.DataObject) -> N
         read_completion(completion.base, "1:" + base64.b64encode(raw).decode())
 
 
-def test_it_belongs_to_its_offset() -> None:
+def test_completion_metadata_of_another_offset_is_refused() -> None:
     with pytest.raises(OffsetLost, match="checksum"):
         read_completion(8, Completion(7, frozenset({9}), 1).metadata())
 
 
 @pytest.mark.parametrize("foreign", ["2:AAAA", "instance-7", "1", "1:", "1:????", "1:AAAA", "1:AAAAAA==", " "])
-def test_what_is_not_ours_is_refused(foreign: str) -> None:
+def test_offset_metadata_of_another_program_is_refused(foreign: str) -> None:
     with pytest.raises(OffsetLost):
         read_completion(7, foreign)

@@ -61,7 +61,7 @@ def test_without_a_file_the_systems_authorities_are_trusted() -> None:
     assert isinstance(context, ssl.SSLContext) and context.verify_mode is ssl.CERT_REQUIRED
 
 
-def test_a_client_certificate_is_a_login_too(tls: Path) -> None:
+def test_a_client_certificate_counts_as_a_login(tls: Path) -> None:
     certificate = {"tls_certificate_file": str(tls / "broker.crt"), "tls_key_file": str(tls / "broker.key")}
 
     options = told(security_protocol="SSL", tls_ca_file=str(tls / "ca.pem"), **certificate)
@@ -69,7 +69,7 @@ def test_a_client_certificate_is_a_login_too(tls: Path) -> None:
     assert options["security_protocol"] == "SSL" and "sasl_plain_username" not in options
 
 
-def test_the_password_may_be_in_a_file(tmp_path: Path) -> None:
+def test_the_password_is_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text(f"{SECRET}\r\n")
 
     options = told(security_protocol="SASL_SSL", sasl_username="a", sasl_password_file=str(tmp_path / "password"))
@@ -77,7 +77,7 @@ def test_the_password_may_be_in_a_file(tmp_path: Path) -> None:
     assert options["sasl_plain_password"] == SECRET
 
 
-def test_plaintext_is_a_decision() -> None:
+def test_plaintext_is_used_only_when_it_is_allowed_explicitly() -> None:
     assert told(allow_plaintext=True) == {"bootstrap_servers": "localhost:9092"}
     assert told(allow_plaintext=True, **LOGIN)["security_protocol"] == "SASL_SSL"  # no permission to drop a login
 
@@ -101,7 +101,9 @@ def test_plaintext_is_a_decision() -> None:
         ({**LOGIN, "security_protocol": "SASL_PLAINTEXT"}, "TESSERA_SECURITY_PROTOCOL"),
     ],
 )
-def test_half_a_protection_is_refused_and_no_secret_is_shown(given: dict[str, object], says_so: str) -> None:
+def test_incomplete_tls_or_login_settings_are_refused_and_no_secret_is_shown(
+    given: dict[str, object], says_so: str
+) -> None:
     with pytest.raises(SettingsError, match=says_so) as refused:
         told(**given)
 
@@ -117,7 +119,7 @@ def test_a_password_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET not in str(refused.value)
 
 
-def test_clients_refuse_before_they_connect() -> None:
+def test_clients_refuse_insecure_settings_before_they_connect() -> None:
     with pytest.raises(SettingsError, match="nothing protects"):
         Clients(Settings.read(allow_plaintext=False))
 
@@ -131,13 +133,13 @@ def test_clients_refuse_before_they_connect() -> None:
         (ClusterAuthorizationFailedError("ignored"), WRITE, "user x write to any topic"),
     ],
 )
-def test_a_missing_right_is_a_sentence(error: Exception, verb: str, says: str) -> None:
+def test_a_missing_kafka_right_is_one_sentence(error: Exception, verb: str, says: str) -> None:
     refusal = denied(error, "user x", verb)
 
     assert refusal is not None and says in str(refusal)
 
 
-def test_other_errors_are_no_refusal_but_their_causes_may_be() -> None:
+def test_only_authorization_errors_and_errors_caused_by_them_are_access_errors() -> None:
     wrapped = ValueError()
     wrapped.__cause__ = TopicAuthorizationFailedError("a")
 

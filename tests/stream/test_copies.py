@@ -17,7 +17,7 @@ from workers.stream.plans import planned_topics
     ("copies", "brokers", "too_few"),
     [(1, 1, False), (1, 2, True), (1, 3, True), (2, 2, False), (2, 3, True), (3, 3, False), (3, 9, False)],
 )
-def test_as_many_copies_as_brokers_are_enough_and_three_always(copies: int, brokers: int, too_few: bool) -> None:
+def test_as_many_replicas_as_brokers_are_enough_and_three_always(copies: int, brokers: int, too_few: bool) -> None:
     assert are_too_few(copies, brokers) is too_few
 
 
@@ -39,7 +39,7 @@ class ThreeBrokers:
 
 
 @pytest.mark.parametrize(("copies", "warned"), [(1, True), (3, False)])
-async def test_topics_with_one_copy_on_three_brokers_are_warned_of(
+async def test_topics_with_one_replica_on_three_brokers_are_a_warning(
     monkeypatch: pytest.MonkeyPatch, copies: int, warned: bool
 ) -> None:
     @asynccontextmanager

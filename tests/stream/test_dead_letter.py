@@ -46,18 +46,18 @@ def size(letter: Letter) -> int:
     ],
     ids=["value", "key", "header", "everything", "many headers", "as much as fits", "hardly anything"],
 )
-def test_a_letter_is_never_larger_than_its_topic_takes(record: Record) -> None:
+def test_a_dead_letter_is_never_larger_than_its_topic_accepts(record: Record) -> None:
     assert size(letter_of(record)) <= DEAD_LETTER_MAX_BYTES
 
 
-def test_what_fits_is_whole_and_nothing_is_said_to_be_missing() -> None:
+def test_a_dead_letter_that_fits_is_whole_and_has_no_truncation_headers() -> None:
     value = b"v" * (DEAD_LETTER_MAX_BYTES - OWN_BYTES - 1)
     letter = letter_of(Record("t", b"k", value))
     assert letter.is_whole
     assert not letter.cut.is_any
 
 
-def test_what_does_not_fit_says_how_much_there_was() -> None:
+def test_a_truncated_dead_letter_states_the_original_size() -> None:
     letter = letter_of(Record("t", LARGE, LARGE, (("h", LARGE),)))
 
     assert (letter.record.key, letter.record.value) == (LARGE[:KEPT_KEY_BYTES], LARGE[:KEPT_VALUE_BYTES])
@@ -68,12 +68,12 @@ def test_what_does_not_fit_says_how_much_there_was() -> None:
     assert letter.cut.value_sha256 == letter.cut.key_sha256 == sha256(LARGE).digest()
 
 
-def test_a_letter_that_was_cut_is_never_redriven_not_even_by_force() -> None:
+def test_a_truncated_dead_letter_is_never_redriven_not_even_by_force() -> None:
     record = Record(QUERIES.name, b"k", LARGE, (), 1, 2)
     assert "was cut" in str(why_not(letter_of(record), SUBMITTED_AT, force=True))
 
 
-def test_headers_of_a_stranger_do_not_make_a_letter_look_cut() -> None:
+def test_foreign_headers_do_not_make_a_dead_letter_look_truncated() -> None:
     letter = letter_of(Record("t", b"k", b"v", (("dlq.value.truncated", b"0"), ("dlq.batch.codec", b"zstd"))))
     assert not letter.cut.is_any
     assert not letter.cut.is_batch
@@ -81,7 +81,7 @@ def test_headers_of_a_stranger_do_not_make_a_letter_look_cut() -> None:
 
 
 @pytest.mark.parametrize("record", [Record("t", b"k", LARGE), Record("t", LARGE, b"v"), Record("t", None, LARGE)])
-def test_verify_compares_a_cut_letter_by_its_digests(record: Record) -> None:
+def test_verify_compares_a_truncated_dead_letter_by_its_digests(record: Record) -> None:
     report = Report()
     record = Record(QUERIES.name, record.key, record.value, (), 0, 7)
     letter = letter_of(record).record
@@ -94,7 +94,7 @@ def test_verify_compares_a_cut_letter_by_its_digests(record: Record) -> None:
     assert report.broken[Invariant.POISON_REFUSED] >= 1
 
 
-def test_damage_is_nobodys_fault_and_says_what_to_do() -> None:
+def test_a_damaged_batch_is_not_a_refusal_and_its_error_says_what_to_do() -> None:
     flaw = Flaw(Reason.UNREADABLE, "the batch cannot be read", is_damage=True)
     with pytest.raises(BrokerError, match=r"tessera dlq send t/3/4"):
         _check_sound(Record("t", None, b"", (), 3, 4, flaw=flaw))
@@ -110,7 +110,7 @@ class Refusing:
         self.forgotten.append(offset)
 
 
-def test_whose_result_a_topic_does_not_take_is_found_by_its_number() -> None:
+def test_the_record_whose_result_is_too_large_is_found_by_its_index_in_the_batch() -> None:
     events: Any = [object(), object()]
     results = [Result(10, events[:1]), Result(12), Result(15, events)]  # sent: 0; none; 1 and 2
     records, backlog = OversizedRecords(), Refusing()
@@ -123,7 +123,7 @@ def test_whose_result_a_topic_does_not_take_is_found_by_its_number() -> None:
     assert sorted({*backlog.forgotten}) == [10, 15]
 
 
-def test_a_batch_of_several_that_is_too_large_blames_nobody_yet() -> None:
+def test_a_too_large_batch_of_several_records_refuses_none_of_them() -> None:
     sent: Any = [_Sent([0, 2], None), _Sent([1], None), _Sent([3], None)]  # type: ignore[arg-type]
     several = _oversized(sent, [MessageSizeTooLargeError(), object(), object()])
     assert several is not None

@@ -22,7 +22,7 @@ async def log(kafka: str) -> Log:
     return made
 
 
-async def test_a_deleted_id_stays_used(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_deleted_id_stays_settled(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     # Given two settled ids, of which somebody deletes one
     deleted, kept = (make_scored(number) for number in range(2))
     await log.write([deleted.data.query_id, kept.data.query_id])
@@ -40,7 +40,7 @@ async def test_a_deleted_id_stays_used(log: Log, caplog: pytest.LogCaptureFixtur
         assert refused.value.reason is DeadLetterReason.DUPLICATE_QUERY
 
 
-async def test_what_is_no_settled_id_ends_the_start_with_its_place(log: Log) -> None:
+async def test_a_record_that_is_no_settled_id_ends_the_start_and_names_its_offset(log: Log) -> None:
     await log.write(["one"], value=b"no event")
     with pytest.raises(Unsuitable, match=rf"{log.name} partition 0 offset 0: .*Somebody else wrote it"):
         await log.restore(VolatileStore()).run(log.clients)

@@ -23,7 +23,7 @@ def every(seconds: float, instance: str = "one") -> Displacement:
     return member
 
 
-def test_to_lose_its_place_every_half_session_is_another_process_of_that_name() -> None:
+def test_losing_membership_every_half_session_means_another_process_has_the_same_instance_name() -> None:
     member = every(SESSION_S / 2)
     with pytest.raises(Unsuitable, match="TESSERA_INSTANCE"):
         for _ in range(LIMITS[-1]):
@@ -31,7 +31,7 @@ def test_to_lose_its_place_every_half_session_is_another_process_of_that_name() 
             member.joined()
 
 
-def test_a_place_that_is_lost_once_counts_once_however_often_joining_fails_in_an_outage() -> None:
+def test_a_membership_lost_once_counts_once_however_often_rejoining_fails() -> None:
     member = every(0.1)
     for _ in range(100):
         member.joins_again(LOST)
@@ -46,7 +46,7 @@ def test_a_place_that_is_lost_once_counts_once_however_often_joining_fails_in_an
         (Displacement("one", SESSION_S, lambda: 0.0), LOST),  # it has not joined yet
     ],
 )
-def test_whoever_loses_its_place_by_itself_goes_on(member: Displacement, id_: str) -> None:
+def test_a_member_that_loses_its_membership_by_itself_goes_on(member: Displacement, id_: str) -> None:
     for _ in range(100):
         member.joins_again(id_)
         if member._joined_s is not None:
@@ -81,20 +81,20 @@ def who_ends(limits: tuple[int, int], stages: int, apart_s: float, monkeypatch: 
 
 @pytest.mark.parametrize("stages", [1, 4])
 @pytest.mark.parametrize("limits", [(4, 4), (4, 12), (12, 4), (12, 12), (6, 8)])
-def test_a_newcomer_gives_way_to_the_process_that_was_there(
+def test_of_two_processes_with_one_instance_name_the_newcomer_ends(
     limits: tuple[int, int], stages: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert who_ends(limits, stages, 60.0, monkeypatch) == {1}
 
 
 @pytest.mark.parametrize("limits", [(first, second) for first in LIMITS for second in LIMITS])
-def test_of_two_that_begin_together_one_ends_also_with_equal_limits(
+def test_of_two_processes_that_start_together_one_ends_also_with_equal_limits(
     limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(who_ends(limits, 1, 0.5, monkeypatch)) == 1
 
 
-def test_of_two_with_several_stages_that_begin_together_nearly_always_one_ends(
+def test_of_two_processes_with_several_stages_that_start_together_nearly_always_one_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ends = [

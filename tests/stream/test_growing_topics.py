@@ -6,7 +6,7 @@ from schemas.topics import GENERATED, QUERIES, SCORED
 from workers.stream.added_partitions import MAY_GROW, is_added
 
 
-def test_only_topics_whose_readers_remember_no_ids_may_grow() -> None:
+def test_only_topics_whose_readers_do_not_deduplicate_may_get_partitions() -> None:
     assert MAY_GROW == {QUERIES.name, GENERATED.name} and SCORED.name not in MAY_GROW
 
 
@@ -20,7 +20,7 @@ def test_only_topics_whose_readers_remember_no_ids_may_grow() -> None:
         ({0: 7, 1: 5}, 1, False),
     ],
 )
-def test_a_partition_was_added_if_its_group_began_in_a_lower_one(
+def test_a_partition_without_an_offset_was_added_if_its_group_has_one_in_a_lower_partition(
     committed: dict[int, int], number: int, added: bool
 ) -> None:
     assert is_added(number, committed) is added

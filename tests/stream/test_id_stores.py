@@ -39,7 +39,7 @@ def reached(offset: int, horizon_ms: int = 0) -> Checkpoint:
     return Checkpoint(Anchor(offset, 7_000, b"\xff key"), horizon_ms, 1_000, 7_000)
 
 
-def test_what_was_put_is_there_when_it_is_opened_again(reopen: Open) -> None:
+def test_a_reopened_store_has_what_was_put(reopen: Open) -> None:
     store = reopen()
     store.put([row("q1"), row("q2", scored=None)], reached(1))
     store.put([row("q3", 6_500)], reached(9))
@@ -53,11 +53,11 @@ def test_what_was_put_is_there_when_it_is_opened_again(reopen: Open) -> None:
     assert store.checkpoint == reached(9)
 
 
-def test_a_new_store_stands_at_the_beginning(reopen: Open) -> None:
+def test_a_new_store_starts_at_offset_0(reopen: Open) -> None:
     assert reopen().checkpoint == Checkpoint()
 
 
-def test_an_id_that_comes_again_stands_for_the_newest(reopen: Open) -> None:
+def test_an_id_put_again_has_the_newest_value(reopen: Open) -> None:
     store = reopen()
     store.put([row("q1", 5_000), row("q1", 6_000, "b" * 64)], reached(2))
     store.put([row("q2", 5_000)], reached(3))
@@ -67,7 +67,7 @@ def test_an_id_that_comes_again_stands_for_the_newest(reopen: Open) -> None:
     assert store.get("q2") == Remembered("c" * 64, SCORED)
 
 
-def test_what_is_older_than_the_horizon_is_forgotten_by_segments(reopen: Open) -> None:
+def test_ids_older_than_the_horizon_are_dropped_by_segments(reopen: Open) -> None:
     store = reopen()
     store.put([row("old", 2_999), row("young", 3_000)], reached(1))
 
@@ -79,7 +79,7 @@ def test_what_is_older_than_the_horizon_is_forgotten_by_segments(reopen: Open) -
     assert reopen().get("old") is None
 
 
-def test_a_cleared_store_knows_nothing(reopen: Open) -> None:
+def test_a_cleared_store_is_empty(reopen: Open) -> None:
     store = reopen()
     store.put([row("q1")], reached(1))
 
@@ -95,7 +95,7 @@ puts = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5_999), st.integers(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(puts)
-def test_it_holds_at_least_what_was_recorded_since_the_horizon(
+def test_the_store_holds_every_id_recorded_since_the_horizon(
     tmp_path_factory: pytest.TempPathFactory, given_puts: list[tuple[int, int, int]]
 ) -> None:
     store, model, horizon_ms = RocksStore(tmp_path_factory.mktemp("ids"), "topic/0", SEGMENT_MS), dict[int, int](), 0
@@ -170,7 +170,7 @@ for number in range(10**9):
 """
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_whole_writes(tmp_path: Path) -> None:
+def test_a_process_killed_while_it_writes_leaves_only_whole_writes(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITES_UNTIL_KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
@@ -187,7 +187,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_writes(tmp_path: 
     store.close()
 
 
-def test_a_full_disk_is_said_with_the_folder_and_the_remedy(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_that_names_the_folder_and_the_remedy(tmp_path: Path) -> None:
     code = WRITES_UNTIL_KILLED.replace("bytes(64)", "bytes(10_000)").replace("    print(number, flush=True)\n", "")
 
     def limited() -> None:

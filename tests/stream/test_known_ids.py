@@ -10,7 +10,7 @@ IDS = st.integers(0, 40).map(str)
 
 
 @given(st.lists(IDS), st.lists(IDS))
-def test_it_answers_as_a_set_does(added: list[str], asked: list[str]) -> None:
+def test_known_ids_answer_as_a_set_does(added: list[str], asked: list[str]) -> None:
     known = KnownIds()
     for id_ in added:
         known.add(id_)
@@ -35,7 +35,7 @@ def test_digests_that_crowd_the_same_slots_are_told_apart(added: list[tuple[int,
 
 
 @pytest.mark.parametrize(("least", "most"), [(24, 48)])
-def test_many_ids_take_as_little_as_stated(least: int, most: int) -> None:
+def test_many_ids_take_no_more_memory_than_documented(least: int, most: int) -> None:
     known, count = KnownIds(), 100_000
     assert known.bytes_held == SHELVES * FIRST_SLOTS * 2 * BYTES_PER_WORD
     for number in range(count):

@@ -21,7 +21,7 @@ async def looks(*states: Progress) -> None:
         await asyncio.sleep(0.03)
 
 
-async def test_records_wait_and_nothing_happens() -> None:
+async def test_waiting_records_without_progress_are_a_stalled_stage() -> None:
     with pytest.raises(Stalled, match=r"stage scoring, topic/0: nothing was read from offset 7 on .* up to 9"):
         await looks(Progress(7, 0, 9), Progress(7, 0, 9))
 
@@ -36,5 +36,5 @@ async def test_records_wait_and_nothing_happens() -> None:
         (Progress(7, 0, 9), Progress(7, 2, 9), Progress(7, 0, 9)),  # begun anew
     ],
 )
-async def test_everything_else_is_life(states: tuple[Progress, ...]) -> None:
+async def test_a_stage_with_progress_or_without_waiting_records_is_alive(states: tuple[Progress, ...]) -> None:
     await looks(*states)

@@ -32,11 +32,11 @@ def report(*found: Comparison, skipped: int = 0, at_the_end: Comparison = CLEAN)
     return ProbeReport("4.2.2", 24, rounds, at_the_end)
 
 
-def test_everything_kept_is_clean() -> None:
+def test_the_marker_probe_finds_nothing_where_everything_is_kept() -> None:
     assert compare(ACKNOWLEDGED, COMMITTED, visible()) == CLEAN
 
 
-def test_unanswered_transaction_may_be_there_or_not() -> None:
+def test_an_unanswered_transaction_may_be_there_or_not() -> None:
     # Given a transaction of id 1 that was sent and never answered: Kafka may have committed it
     committed = {0: 3, 1: 3}
     # Then it is right with its offset and its records, and wrong with the offset alone
@@ -46,16 +46,16 @@ def test_unanswered_transaction_may_be_there_or_not() -> None:
     }
 
 
-def test_lost_offset_is_found() -> None:
+def test_a_lost_offset_is_found() -> None:
     found = compare(ACKNOWLEDGED, {0: 2, 1: 2}, visible())
     assert found == replace(CLEAN, lost_offsets=frozenset({(0, 3)}))
 
 
-def test_id_without_any_offset_is_found() -> None:
+def test_a_transactional_id_without_any_offset_is_found() -> None:
     assert compare(ACKNOWLEDGED, {0: 3, 1: 0}, visible()).lost_offsets == {(1, 2)}
 
 
-def test_id_that_never_committed_has_nothing_to_lose() -> None:
+def test_a_transactional_id_that_never_committed_has_lost_nothing() -> None:
     assert compare({7: set()}, {7: 0}, {}) == CLEAN
 
 
@@ -71,7 +71,7 @@ def test_each_doubled_record_is_found(twice: ProbeRecord) -> None:
     assert compare(ACKNOWLEDGED, COMMITTED, seen) == replace(CLEAN, doubled_records=frozenset({twice}))
 
 
-def test_one_loss_in_two_comparisons_counts_once() -> None:
+def test_a_loss_seen_in_two_comparisons_counts_once() -> None:
     # Given a lost marker: the offset is gone at once, and its records are doubled when the id commits again
     record = ProbeRecord(3, 9, 0)
     lost = Comparison(frozenset({(3, 10)}), frozenset({record}))
@@ -83,24 +83,24 @@ def test_one_loss_in_two_comparisons_counts_once() -> None:
     assert not found.clean and "lost a commit marker: 1 lost offsets" in verdict(found)
 
 
-def test_skipped_markers_are_a_finding_of_their_own() -> None:
+def test_skipped_commit_markers_are_reported_separately() -> None:
     found = report(CLEAN, skipped=3)
     assert found.found == CLEAN and not found.clean
     assert "gave up 3 commit markers" in verdict(found) and "nothing was lost" in verdict(found)
 
 
-def test_clean_report_says_how_much_it_looked_at() -> None:
+def test_a_clean_report_states_how_much_was_compared() -> None:
     assert verdict(report(CLEAN, CLEAN)).endswith("in 24 transactional ids × 2 restarts = 48.")
 
 
 @pytest.mark.parametrize(("ids", "rounds"), [(0, 1), (257, 1), (1, 0), (1, 1_001)])
-async def test_limits_are_named(ids: int, rounds: int, tmp_path: Path) -> None:
+async def test_the_probes_limits_are_named_in_the_error(ids: int, rounds: int, tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="1 to 256 ids and 1 to 1000 rounds"):
         await probe_markers(tmp_path, None, ids, rounds, print, print)
 
 
 @pytest.mark.kafka
-async def test_pinned_kafka_keeps_what_it_acknowledged(
+async def test_the_pinned_kafka_keeps_what_it_acknowledged(
     session_broker: DevelopmentBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a few ids (and, from the session's broker, Java and the jars), and the login of a Kafka that is not probed

@@ -28,7 +28,7 @@ def reached(
     return found.completion
 
 
-def test_without_any_outcome_it_begins_at_the_first_record() -> None:
+def test_without_any_outcome_the_restored_position_is_the_first_record() -> None:
     for in_order in (True, False):
         assert reached({7: False, 8: False}, in_order=in_order, begin=7) == Completion(7)
 
@@ -39,7 +39,7 @@ def test_in_order_everything_below_the_last_outcome_is_finished() -> None:
 
 @pytest.mark.parametrize("in_order", [True, False])
 @pytest.mark.parametrize("first_unfinished", [0, 10, 49])
-def test_what_lies_below_a_record_set_aside_by_hand_is_not_taken_for_finished(
+def test_records_below_one_dead_lettered_by_hand_are_not_taken_for_finished(
     first_unfinished: int, in_order: bool
 ) -> None:
     finished = {offset: offset < first_unfinished or offset == 50 for offset in range(60)}
@@ -49,7 +49,7 @@ def test_what_lies_below_a_record_set_aside_by_hand_is_not_taken_for_finished(
     assert found == Completion(first_unfinished, frozenset({50}))
 
 
-def test_in_order_what_was_finished_after_a_record_was_set_aside_ends_its_exception() -> None:
+def test_in_order_an_outcome_behind_a_record_dead_lettered_by_hand_finishes_everything_below_it() -> None:
     by_hand = frozenset({10, 50, 52})
     finished = {offset: offset < 12 or offset in {50, 51, 52} for offset in range(60)}
 
@@ -59,7 +59,7 @@ def test_in_order_what_was_finished_after_a_record_was_set_aside_ends_its_except
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_however_much_waits_behind_the_last_outcome_nothing_unfinished_before_it_is_left_out(in_order: bool) -> None:
+def test_nothing_unfinished_before_the_last_outcome_is_left_out_however_much_lies_behind_it(in_order: bool) -> None:
     finished = {offset: offset < 10 or offset == 50 for offset in range(3 * WINDOW)}
 
     found = reached(finished, in_order=in_order, by_hand=frozenset({50}))
@@ -67,7 +67,7 @@ def test_however_much_waits_behind_the_last_outcome_nothing_unfinished_before_it
     assert found == Completion(10, frozenset({50}))
 
 
-def test_out_of_order_what_is_finished_early_is_known() -> None:
+def test_out_of_order_outcomes_are_restored_as_finished() -> None:
     assert reached({0: True, 1: False, 2: True, 3: False, 5: True}, in_order=False) == Completion(1, frozenset({2, 5}))
 
 
@@ -84,7 +84,7 @@ def test_out_of_order_nothing_unfinished_is_left_out_and_nothing_finished_is_don
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_outcomes_that_retention_deleted_cost_no_more_than_a_window(seed: int) -> None:
+def test_outcomes_deleted_by_retention_repeat_no_more_than_one_window(seed: int) -> None:
     # Given a log twice as long as the window, whose older outcomes are gone, and a stage that had finished most of it
     rng, last = random.Random(seed), 3 * WINDOW
     deleted = rng.randrange(last - 100)
@@ -100,7 +100,7 @@ def test_outcomes_that_retention_deleted_cost_no_more_than_a_window(seed: int) -
     assert max(found.done, default=found.base) - found.base < WINDOW
 
 
-def test_an_outcome_is_told_by_what_it_follows_from_by_a_letter_or_by_a_digest() -> None:
+def test_an_outcome_is_matched_by_its_cause_its_dead_letter_or_its_digest() -> None:
     scored = [make_record(make_scored(number)) for number in range(4)]
     scored = [replace(record, offset=number) for number, record in enumerate(scored)]
     used = make_events()[-1].to_record()
@@ -120,7 +120,7 @@ def test_an_outcome_is_told_by_what_it_follows_from_by_a_letter_or_by_a_digest()
     assert not outcomes.has(replace(scored[2], value=b"?", timestamp_ms=scored[2].timestamp_ms + 1), SCORED)
 
 
-def test_a_letter_written_by_hand_is_told_from_one_of_the_stage() -> None:
+def test_a_dead_letter_written_by_hand_is_told_from_one_of_the_stage() -> None:
     by_hand, by_stage, both = (replace(make_record(make_scored(number)), offset=number) for number in range(3))
     outcomes = Outcomes()
 

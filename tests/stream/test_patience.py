@@ -66,7 +66,7 @@ def long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_only_an_answer_says_that_the_engine_is_back() -> None:
+async def test_only_an_answer_of_the_engine_ends_an_outage() -> None:
     worker, _, told = patient("asks, down", "asks, answered")
 
     await worker.handle(make_query())
@@ -76,7 +76,7 @@ async def test_only_an_answer_says_that_the_engine_is_back() -> None:
 
 @pytest.mark.usefixtures("no_pause")
 @pytest.mark.parametrize("line", ["asks, in vain", "done without asking"])
-async def test_an_event_that_was_done_without_an_answer_says_nothing(line: str) -> None:
+async def test_an_event_finished_without_asking_the_engine_does_not_end_an_outage(line: str) -> None:
     worker, _, told = patient("asks, down", line)
 
     await worker.handle(make_query())
@@ -86,7 +86,7 @@ async def test_an_event_that_was_done_without_an_answer_says_nothing(line: str) 
 
 @pytest.mark.usefixtures("no_pause")
 @pytest.mark.parametrize("line", ["refuses", "asks, refuses", "asks, answered, refuses"])
-async def test_a_refusal_resets_no_backoff(line: str) -> None:
+async def test_a_refused_record_does_not_reset_the_backoff(line: str) -> None:
     worker, _, told = patient("asks, down", "asks, down", "asks, down", line)
 
     with pytest.raises(Refused):
@@ -104,7 +104,7 @@ async def down(worker: PatientWorker) -> "asyncio.Task[Any]":
 
 
 @pytest.mark.usefixtures("long_pause")
-async def test_what_asks_nobody_holds_up_nobody() -> None:
+async def test_in_an_outage_records_that_do_not_ask_the_engine_wait_for_no_backoff_of_their_own() -> None:
     """A backlog of expired queries is refused without a pause for each of them."""
     worker, script, _ = patient("asks, down", "refuses")
     first = await down(worker)
@@ -120,7 +120,7 @@ async def test_what_asks_nobody_holds_up_nobody() -> None:
 
 
 @pytest.mark.usefixtures("long_pause")
-async def test_of_those_that_ask_one_does_in_each_pause() -> None:
+async def test_in_an_outage_one_record_asks_the_engine_per_backoff() -> None:
     worker, script, _ = patient("asks, down", "asks, refuses")
     first = await down(worker)
     waiting = [asyncio.create_task(worker.handle(make_query())) for _ in range(5)]
@@ -136,7 +136,7 @@ async def test_of_those_that_ask_one_does_in_each_pause() -> None:
 
 
 @pytest.mark.usefixtures("long_pause")
-async def test_when_the_engine_is_back_nobody_waits_for_the_rest_of_a_pause() -> None:
+async def test_when_the_engine_is_back_no_record_waits_for_the_rest_of_the_backoff() -> None:
     worker, _, told = patient("asks, down", "asks, answered")
     first = await down(worker)
     second = asyncio.create_task(worker.handle(make_query()))
@@ -149,7 +149,7 @@ async def test_when_the_engine_is_back_nobody_waits_for_the_rest_of_a_pause() ->
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_a_void_by_a_deadline_is_no_answer_of_the_engine() -> None:
+async def test_a_void_auction_by_deadline_does_not_end_an_outage() -> None:
     """The gauge would read 0 while the engine hangs, and the alert would end."""
     hanging, told = Retrying(FaultyEngine({"": Hang()})), list[bool]()
     clock = Clock()
@@ -164,7 +164,7 @@ async def test_a_void_by_a_deadline_is_no_answer_of_the_engine() -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_a_real_answer_is_heard_through_the_workers_own_tasks() -> None:
+async def test_an_engines_answer_counts_from_inside_the_workers_own_tasks() -> None:
     engine, told = Retrying(FaultyEngine()), list[bool]()
     worker = PatientWorker(Scoring(engine, LogRatio(engine), TERMS, Clock()), told.append)
     worker._is_down(EngineUnavailable("no connection"))

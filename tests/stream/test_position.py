@@ -53,7 +53,7 @@ class Coordinator:
         return {AT.partition: 0}
 
 
-async def test_each_question_is_right_behind_a_write() -> None:
+async def test_the_committed_position_is_read_right_behind_a_write() -> None:
     coordinator = Coordinator(NEW, NEW)
 
     assert await coordinator.read() == Completion(298)
@@ -61,14 +61,14 @@ async def test_each_question_is_right_behind_a_write() -> None:
 
 
 @pytest.mark.parametrize("answers", [(OLD, NEW), (NONE, NEW), (NEW, OLD)])
-async def test_two_answers_are_a_doubt(answers: tuple[tuple[int, str], ...]) -> None:
+async def test_two_different_committed_positions_are_a_stale_position(answers: tuple[tuple[int, str], ...]) -> None:
     """The coordinator came up between the first write and its question: in a process that was frozen there, say."""
     with pytest.raises(StalePosition, match=f"offset {answers[0][0]} is committed, and then {answers[1][0]}"):
         await Coordinator(*answers).read()
 
 
 @pytest.mark.parametrize("error", [NotCoordinatorForGroupError(), CoordinatorLoadInProgressError()])
-async def test_who_is_asked_anew_must_have_taken_a_write_anew(error: KafkaError) -> None:
+async def test_a_failed_read_of_the_position_is_repeated_with_its_write(error: KafkaError) -> None:
     coordinator = Coordinator(error, NEW, NEW)
 
     with pytest.raises(type(error)):
@@ -77,21 +77,21 @@ async def test_who_is_asked_anew_must_have_taken_a_write_anew(error: KafkaError)
     assert coordinator.asked == ["write", "read"]
 
 
-async def test_pending_offsets_of_a_transaction_are_waited_for() -> None:
+async def test_pending_transactional_offsets_are_waited_for() -> None:
     coordinator = Coordinator(UnstableOffsetCommitError(), NEW, UnstableOffsetCommitError(), NEW)
 
     assert await coordinator.read() == Completion(298)
     assert coordinator.asked == ["write", "read", "read"] * 2
 
 
-async def test_no_offset_is_no_answer_where_this_process_committed_one() -> None:
+async def test_a_missing_offset_is_stale_where_this_process_committed_one() -> None:
     with pytest.raises(StalePosition):
         await Coordinator(NONE, NONE).read(known=Completion(1))
     with pytest.raises(OffsetLost):
         await Coordinator(NONE, NONE).read()
 
 
-def test_what_is_finished_stays_finished() -> None:
+def test_a_later_completion_covers_an_earlier_one_and_never_the_reverse() -> None:
     known = Completion(10, frozenset({12, 14}), attempts=2)
 
     for later in (known, Completion(10, frozenset({12, 13, 14})), Completion(13, frozenset({14})), Completion(15)):

@@ -102,7 +102,7 @@ async def restored(log: Log, folder: Path) -> tuple[RocksStore, int]:
 
 
 @pytest.mark.kafka
-async def test_a_restart_on_the_same_disk_reads_only_the_tail(log: Log, tmp_path: Path) -> None:
+async def test_a_restore_from_the_same_disk_reads_only_the_tail(log: Log, tmp_path: Path) -> None:
     await log.write(some(0, 300))
     store, read = await restored(log, tmp_path)
     store.close()
@@ -117,7 +117,7 @@ async def test_a_restart_on_the_same_disk_reads_only_the_tail(log: Log, tmp_path
 
 
 @pytest.mark.kafka
-async def test_what_was_aborted_is_not_known(log: Log, tmp_path: Path) -> None:
+async def test_ids_of_aborted_transactions_are_not_restored(log: Log, tmp_path: Path) -> None:
     await log.write(["a"])
     await log.write(["b"], commit=False)
     store, read = await restored(log, tmp_path)
@@ -131,7 +131,7 @@ async def test_what_was_aborted_is_not_known(log: Log, tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("records", [0, 2, 9], ids=["empty", "shorter", "longer"])
-async def test_a_topic_that_was_made_anew_is_not_continued(
+async def test_a_store_is_rebuilt_when_its_topic_was_recreated(
     log: Log, tmp_path: Path, records: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     await log.write(some(0, 5))
@@ -150,7 +150,7 @@ async def test_a_topic_that_was_made_anew_is_not_continued(
 
 
 @pytest.mark.kafka
-async def test_a_store_whose_part_of_the_topic_was_deleted_begins_anew(log: Log, tmp_path: Path) -> None:
+async def test_a_store_behind_the_retained_part_of_its_topic_is_rebuilt(log: Log, tmp_path: Path) -> None:
     await log.write(some(0, 5))
     store, _ = await restored(log, tmp_path)
     await log.write(some(5, 5))
@@ -176,7 +176,7 @@ async def outcome(once: Once, event: Event[Any]) -> DeadLetterReason | None:
 
 
 @pytest.mark.kafka
-async def test_an_id_that_was_forgotten_is_not_settled_again(log: Log, tmp_path: Path) -> None:
+async def test_a_query_older_than_the_id_window_is_not_settled_again(log: Log, tmp_path: Path) -> None:
     """Its record is deleted; the query that may bring it again is as old, and so is what came a window later."""
     await log.write(["forgotten"])
     await log.write(["kept"])
@@ -200,7 +200,7 @@ async def test_an_id_that_was_forgotten_is_not_settled_again(log: Log, tmp_path:
 
 
 @pytest.mark.kafka
-async def test_where_nothing_was_ever_deleted_old_queries_are_settled(log: Log, tmp_path: Path) -> None:
+async def test_old_queries_are_settled_where_no_id_was_ever_deleted(log: Log, tmp_path: Path) -> None:
     await log.write(["a"])
     store, _ = await restored(log, tmp_path)
     once = Once(log.topic, store, WINDOW, Placement(log.name, 1))
@@ -211,7 +211,9 @@ async def test_where_nothing_was_ever_deleted_old_queries_are_settled(log: Log, 
 
 
 @pytest.mark.kafka
-async def test_behind_a_pause_in_the_traffic_what_is_asked_now_is_settled(kafka: str, tmp_path: Path) -> None:
+async def test_after_a_pause_in_traffic_new_queries_are_settled_and_old_ones_refused(
+    kafka: str, tmp_path: Path
+) -> None:
     """All ids from before the pause were deleted for their age: what is left begins a moment ago."""
     log = Log(kafka)
     await log.create(WINDOW.kept_ms)
@@ -234,7 +236,9 @@ async def test_behind_a_pause_in_the_traffic_what_is_asked_now_is_settled(kafka:
 
 
 @pytest.mark.kafka
-async def test_a_copy_of_a_memory_that_had_forgotten_knows_no_more_than_that_one(kafka: str, tmp_path: Path) -> None:
+async def test_a_store_restored_from_a_trimmed_topic_claims_no_more_than_the_topic_holds(
+    kafka: str, tmp_path: Path
+) -> None:
     """A restored cluster's topics begin at offset 0; its scored events reach back for months."""
     copy = Log(kafka)
     await copy.create(WINDOW.kept_ms)
@@ -251,7 +255,7 @@ async def test_a_copy_of_a_memory_that_had_forgotten_knows_no_more_than_that_one
 
 
 @pytest.mark.kafka
-async def test_a_topic_that_forgets_early_settles_only_what_it_would_know(kafka: str, tmp_path: Path) -> None:
+async def test_a_topic_with_short_retention_settles_only_queries_it_would_remember(kafka: str, tmp_path: Path) -> None:
     log = Log(kafka)
     kept = WINDOW.length + timedelta(days=1)
     await log.create(kept // timedelta(milliseconds=1))
@@ -278,7 +282,7 @@ async def test_a_topic_that_forgets_before_any_query_is_old_enough_is_refused(ka
 
 
 @pytest.mark.kafka
-async def test_what_the_window_no_longer_needs_is_dropped_from_the_disk(log: Log, tmp_path: Path) -> None:
+async def test_ids_outside_the_window_are_dropped_from_the_disk(log: Log, tmp_path: Path) -> None:
     brief = Window(-timedelta(hours=12) + timedelta(milliseconds=250))  # held for half a second and a segment of it
     store = on_disk(tmp_path)
     for id_ in ("a", "b"):
@@ -290,7 +294,7 @@ async def test_what_the_window_no_longer_needs_is_dropped_from_the_disk(log: Log
 
 
 @pytest.mark.kafka
-async def test_only_the_window_is_read_of_a_topic_that_keeps_all(log: Log, tmp_path: Path) -> None:
+async def test_of_an_unbounded_topic_only_the_window_is_restored(log: Log, tmp_path: Path) -> None:
     await log.write(some(0, 20))
     await asyncio.sleep(1.5)
     await log.write(some(20, 3))
@@ -306,7 +310,7 @@ async def test_only_the_window_is_read_of_a_topic_that_keeps_all(log: Log, tmp_p
 
 
 @pytest.mark.kafka
-async def test_a_strangers_record_behind_the_checkpoint_is_noticed(log: Log, tmp_path: Path) -> None:
+async def test_a_foreign_record_behind_the_checkpoint_is_noticed(log: Log, tmp_path: Path) -> None:
     await log.write(["a"])
     store, _ = await restored(log, tmp_path)
     await log.write(["b"], value=b'{"query_id":"b"}')
@@ -327,7 +331,9 @@ class Stored:
 
 
 @given(ids, digests, digests, st.none() | digests)
-def test_the_short_way_reads_what_the_model_reads(id_: str, auction: str, settled: str, scored: str | None) -> None:
+def test_the_fast_decoder_of_settled_ids_equals_the_schema_decoder(
+    id_: str, auction: str, settled: str, scored: str | None
+) -> None:
     used = QuerySettled(query_id=id_, auction_id=auction, settled_sha256=settled, scored_sha256=scored)
     old = used.encode().replace(b',"scored_sha256":null', b"")  # as it was written before there was that field
     restore = Restore(Topic(QuerySettled, "query_id", FOR_EVER, 1, 1), 0, Placement("t", 1), RocksStore, WINDOW)  # type: ignore[arg-type]
@@ -339,7 +345,7 @@ def test_the_short_way_reads_what_the_model_reads(id_: str, auction: str, settle
 
 
 @given(st.lists(st.binary(max_size=12), max_size=20), st.integers(1, 9))
-def test_many_keys_at_once_belong_where_each_does(keys: list[bytes], count: int) -> None:
+def test_the_batch_partitioner_equals_the_partitioner_of_one_key(keys: list[bytes], count: int) -> None:
     placement = Placement("t", count)
 
     for partition in range(count):

@@ -36,14 +36,14 @@ def solo(one: Work, other: Work) -> Solo:
     return solo
 
 
-def test_without_a_suspect_everybody_may_begin(solo: Solo, one: Work, other: Work) -> None:
+def test_without_a_quarantine_every_partition_may_begin_work(solo: Solo, one: Work, other: Work) -> None:
     solo.ease()
 
     assert not solo.closed_to(one) and not solo.closed_to(other)
     assert not one.woken and not other.woken
 
 
-def test_who_asks_waits_for_what_the_others_have_in_work_and_they_begin_no_more(
+def test_a_quarantine_waits_for_work_in_flight_elsewhere_and_blocks_new_work(
     solo: Solo, one: Work, other: Work
 ) -> None:
     other.working = 2
@@ -60,13 +60,13 @@ def test_who_asks_waits_for_what_the_others_have_in_work_and_they_begin_no_more(
     assert solo.closed_to(other)
 
 
-def test_its_own_work_is_no_hindrance(solo: Solo, one: Work) -> None:
+def test_work_in_flight_of_the_same_partition_does_not_delay_its_quarantine(solo: Solo, one: Work) -> None:
     one.working = 1
 
     assert solo.take(one)
 
 
-def test_the_second_that_asks_waits_for_the_first(solo: Solo, one: Work, other: Work) -> None:
+def test_a_second_quarantine_waits_for_the_first(solo: Solo, one: Work, other: Work) -> None:
     assert solo.take(one)
     assert not solo.take(other)
 
@@ -77,7 +77,7 @@ def test_the_second_that_asks_waits_for_the_first(solo: Solo, one: Work, other: 
     assert solo.closed_to(one)
 
 
-def test_who_has_had_a_turn_is_the_last_to_have_the_next(solo: Solo, one: Work, other: Work) -> None:
+def test_quarantines_take_turns(solo: Solo, one: Work, other: Work) -> None:
     solo.take(one)
     solo.take(other)
 
@@ -87,7 +87,7 @@ def test_who_has_had_a_turn_is_the_last_to_have_the_next(solo: Solo, one: Work, 
     assert solo.take(other)
 
 
-def test_less_work_of_others_does_not_end_a_turn(solo: Solo, one: Work, other: Work) -> None:
+def test_less_work_elsewhere_does_not_end_a_quarantine(solo: Solo, one: Work, other: Work) -> None:
     solo.take(one)
 
     solo.ease()
@@ -95,7 +95,7 @@ def test_less_work_of_others_does_not_end_a_turn(solo: Solo, one: Work, other: W
     assert solo.closed_to(other)
 
 
-def test_who_leaves_gives_way(solo: Solo, one: Work, other: Work) -> None:
+def test_a_partition_that_leaves_ends_its_quarantine(solo: Solo, one: Work, other: Work) -> None:
     solo.take(one)
 
     solo.leave(one)
@@ -105,7 +105,7 @@ def test_who_leaves_gives_way(solo: Solo, one: Work, other: Work) -> None:
     assert solo.take(other)
 
 
-def test_work_that_outlives_its_turn_holds_up_the_next(solo: Solo, one: Work, other: Work) -> None:
+def test_work_in_flight_at_the_end_of_a_quarantine_delays_the_next(solo: Solo, one: Work, other: Work) -> None:
     solo.take(one)
     one.working = 1
 

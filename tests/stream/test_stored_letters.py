@@ -36,7 +36,7 @@ def letter(topic: Topic, reason: Reason) -> Outgoing:
     return dead_letter(Record(topic.name, b"q", b"{}"), "a stage", reason, "why not")
 
 
-async def test_only_what_is_asked_for_is_read() -> None:
+async def test_only_the_requested_dead_letters_are_read() -> None:
     bus = MemoryBus(Monitor(stages=(), currency="USD", engine="none"))
     await bus.publish(
         [letter(QUERIES, Reason.EXPIRED), letter(QUERIES, Reason.BAD_KEY), letter(GENERATED, Reason.EXPIRED)]
@@ -51,7 +51,7 @@ async def test_only_what_is_asked_for_is_read() -> None:
     assert [one async for one in read_letters(bus, SOURCES, since=datetime(2999, 1, 1, tzinfo=UTC))] == []
 
 
-async def test_everything_is_written_in_order() -> None:
+async def test_redriven_records_are_written_in_order() -> None:
     records = [Outgoing(QUERIES.name, str(number).encode(), b"{}") for number in range(RECORDS_PER_PUBLISH + 1)]
     bus = FullBus(batches=2)
 
@@ -60,7 +60,7 @@ async def test_everything_is_written_in_order() -> None:
     assert bus.taken == records
 
 
-async def test_a_refusal_says_how_many_are_written() -> None:
+async def test_a_refused_write_states_how_many_records_are_written() -> None:
     records = [Outgoing(QUERIES.name, b"q", b"{}")] * (2 * RECORDS_PER_PUBLISH + 1)
     bus = FullBus(batches=1)
 

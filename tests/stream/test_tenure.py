@@ -62,7 +62,7 @@ async def write(tenure: Tenure, *records: Outgoing) -> list[int] | None:
     return None
 
 
-async def test_records_have_batches_of_their_own_until_the_one_that_is_too_large_is_found(
+async def test_records_are_sent_in_batches_of_one_until_the_too_large_one_is_found(
     tenure: Tenure, writer: Writer
 ) -> None:
     assert await write(tenure, SMALL, LARGE) == []
@@ -73,5 +73,5 @@ async def test_records_have_batches_of_their_own_until_the_one_that_is_too_large
     assert writer.singly == [False, True, True, False]
 
 
-async def test_the_next_record_that_is_too_large_is_looked_for_anew(tenure: Tenure) -> None:
+async def test_the_next_too_large_record_is_isolated_again(tenure: Tenure) -> None:
     assert [await write(tenure, LARGE, SMALL) for _ in range(4)] == [[], [0], [], [0]]

@@ -23,7 +23,7 @@ def calls(source: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_nobody_reads_record_by_record(source: Path) -> None:
+def test_no_consumer_is_read_record_by_record(source: Path) -> None:
     assert not calls(source) & LEAKS
 
 
@@ -42,7 +42,7 @@ def test_every_codec_of_a_producer_can_be_read() -> None:
     assert has_gzip() and has_lz4() and has_snappy() and has_zstd()
 
 
-def test_a_rebalance_callback_waits_for_nothing_but_its_actors() -> None:
+def test_a_rebalance_callback_awaits_only_its_own_actors() -> None:
     """aiokafka logs what a callback raises, and no heartbeat is sent while it runs."""
     assigned = ast.parse(inspect.getsource(StageLoop.on_partitions_assigned).strip())
     assert not [node for node in ast.walk(assigned) if isinstance(node, ast.Await)]

@@ -77,14 +77,14 @@ async def test_a_lost_producer_prints_nothing(error: Exception, between: bool, p
 
 
 @pytest.mark.parametrize("error", [TypeError("new"), wrapped(KeyError("new"))])
-async def test_a_failure_that_nobody_knows_is_still_printed(error: Exception, printed: list[dict[str, Any]]) -> None:
+async def test_an_unknown_failure_is_still_printed(error: Exception, printed: list[dict[str, Any]]) -> None:
     await fail_everything(error)
     await collect()
 
     assert {repr(context["exception"]) for context in printed} == {repr(error)}
 
 
-async def test_who_waits_still_gets_the_failure(printed: list[dict[str, Any]]) -> None:
+async def test_an_awaited_future_still_raises_its_failure(printed: list[dict[str, Any]]) -> None:
     future = unawaited.retrieved()
     future.set_exception(ProducerFenced())
 
@@ -92,7 +92,7 @@ async def test_who_waits_still_gets_the_failure(printed: list[dict[str, Any]]) -
         await future
 
 
-async def test_an_answer_that_a_step_did_not_come_to_await_is_not_printed(printed: list[dict[str, Any]]) -> None:
+async def test_a_failure_of_a_known_step_that_was_not_awaited_is_not_printed(printed: list[dict[str, Any]]) -> None:
     answer = asyncio.get_running_loop().create_future()
     producer = SimpleNamespace(send_batch=AsyncMock(return_value=answer))
     sending = TransactionalWriter(SimpleNamespace(user="", producer=lambda **_: producer), "id")  # type: ignore[arg-type]

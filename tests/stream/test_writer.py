@@ -15,7 +15,7 @@ from workers.stream import writer
 from workers.stream.writer import TransactionalWriter
 
 
-def test_the_constant_between_transactions_exists_and_is_ours() -> None:
+def test_the_pause_between_transactions_is_the_constant_of_the_pinned_library() -> None:
     assert aiokafka.__version__ == "0.14.0"
     assert sender.BACKOFF_OVERRIDE == writer.PAUSE_BETWEEN_TRANSACTIONS_S == 0.002
 
@@ -52,7 +52,7 @@ class Deaf:
         await asyncio.Event().wait()
 
 
-async def test_a_producer_that_does_not_close_is_let_go_of_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_producer_that_does_not_close_is_dropped_after_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "STOP_TIMEOUT_S", 0.05)
     monkeypatch.setattr(writer, "CLOSE_TIMEOUT_S", 0.05)
     deaf, began = Deaf(), time.monotonic()

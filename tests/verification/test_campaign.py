@@ -29,7 +29,7 @@ from workers.verification.witness import read_witness, witness_line
 READ = "reading"
 
 
-def test_a_fault_that_did_not_happen_as_often_as_planned() -> None:
+def test_a_fault_that_happened_less_often_than_planned_is_found() -> None:
     done, missing = Report(), Report()
 
     check_faults(done, read_faults(b'{"kill": {"planned": 3, "happened": 4}}', READ))
@@ -40,7 +40,7 @@ def test_a_fault_that_did_not_happen_as_often_as_planned() -> None:
     assert row(missing, 10).examples == ("kill: planned 3, happened 2",)
 
 
-def test_without_an_aborted_record_of_a_stage_nothing_is_proven() -> None:
+def test_a_run_without_aborted_records_of_a_stage_is_found() -> None:
     committed = {QUERIES.name: 10, SCORED.name: 10, SETTLED.name: 10}
     seen, only_the_producer = Report(), Report()
 
@@ -52,7 +52,7 @@ def test_without_an_aborted_record_of_a_stage_nothing_is_proven() -> None:
     assert broken(only_the_producer) == [8]
 
 
-def test_a_lag_that_stays() -> None:
+def test_a_consumer_lag_that_stays_is_found() -> None:
     healed, behind = Report(), Report()
 
     check_unread(healed, ["auction.generation"], [], 5.0)
@@ -80,7 +80,7 @@ def samples(rss: Callable[[float], float], fds: Callable[[float], float], count:
     ],
     ids=["flat", "warming up", "large and nearly flat", "memory grows", "descriptors grow"],
 )
-def test_memory_and_descriptors(process: Sequence[Sample], numbers: list[int]) -> None:
+def test_growing_memory_and_file_descriptors_are_found(process: Sequence[Sample], numbers: list[int]) -> None:
     report = Report()
 
     check_resources(report, {"settlement": process})
@@ -88,7 +88,7 @@ def test_memory_and_descriptors(process: Sequence[Sample], numbers: list[int]) -
     assert broken(report) == numbers
 
 
-def test_too_few_samples_say_nothing() -> None:
+def test_too_few_samples_are_not_judged() -> None:
     report = Report()
 
     check_resources(report, {"settlement": samples(lambda t: 80.0 + t, lambda t: 30, count=9)})
@@ -106,7 +106,7 @@ def test_samples_are_sorted_by_process_and_time() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"kill": 3}', b'{"kill": {"planned": -1, "happened": 1}}'])
-def test_files_of_faults_that_are_none(text: bytes) -> None:
+def test_a_malformed_file_of_faults_is_refused(text: bytes) -> None:
     with pytest.raises(TesseraError, match=READ):
         read_faults(text, READ)
 
@@ -115,7 +115,7 @@ def test_files_of_faults_that_are_none(text: bytes) -> None:
     "line",
     [b"nonsense", b"[]", b'{"t_s": "1", "process": "a", "rss_mib": 1, "fds": 1}', b'{"t_s": 1, "process": "a"}'],
 )
-def test_samples_that_are_none(line: bytes) -> None:
+def test_a_malformed_file_of_samples_is_refused(line: bytes) -> None:
     with pytest.raises(TesseraError, match=f"{READ}, line 2"):
         read_resources([b"\n", line], READ)
 
@@ -124,18 +124,18 @@ def test_samples_that_are_none(line: bytes) -> None:
     "line",
     [b"nonsense\n", b"[]\n", b'{"value_sha256": "00", "expect": "settled"}\n', b'{"expect": "settled"}\n'],
 )
-def test_plans_that_are_none(line: bytes) -> None:
+def test_a_malformed_plan_is_refused(line: bytes) -> None:
     with pytest.raises(TesseraError, match=f"{READ}, line 1"):
         read_plan([line], READ)
 
 
-def test_a_witness_tells_headers_apart_whose_names_are_not_utf_8() -> None:
+def test_witness_digests_tell_apart_header_names_that_are_not_utf_8() -> None:
     lines = {witness_line(Record("t", None, b"", ((name, b""),))) for name in ("caf\udce9", "caf\udce8", "caf\u00e9")}
 
     assert len(lines) == 3
 
 
-def test_a_witness_that_was_cut_by_a_kill_is_read_up_to_there() -> None:
+def test_a_truncated_witness_file_is_read_up_to_the_last_whole_line() -> None:
     line = b'{"topic":"t","partition":0,"offset":1,"sha256":"0123456789abcdef"}\n'
 
     assert list(read_witness([line, line[:20]], READ).partitions["t", 0].offsets) == [1]
@@ -144,7 +144,7 @@ def test_a_witness_that_was_cut_by_a_kill_is_read_up_to_there() -> None:
             read_witness(given, READ)
 
 
-def test_marks_are_a_set_of_places() -> None:
+def test_an_offset_set_holds_exactly_the_offsets_added() -> None:
     rng = random.Random(3)
     places = {Place("t", rng.randrange(2), rng.randrange(1_000_000, 1_003_000)) for _ in range(500)}
     marks = Marks()

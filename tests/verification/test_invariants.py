@@ -30,7 +30,7 @@ from workers.verification.invariants import State
 Edit = Callable[[Sequence[Record]], list[Record]]
 
 
-def test_a_right_log_holds(log: list[Record]) -> None:
+def test_every_invariant_holds_for_a_correct_log(log: list[Record]) -> None:
     report = verified(log, plan=asked(), witness=log)
 
     assert [(int(one.invariant), one.examples) for one in report.rows() if one.broken] == []
@@ -43,7 +43,9 @@ def test_a_right_log_holds(log: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("partition_by_partition", [False, True])
-def test_the_order_between_partitions_does_not_matter(log: list[Record], partition_by_partition: bool) -> None:
+def test_the_order_in_which_partitions_are_read_does_not_matter(
+    log: list[Record], partition_by_partition: bool
+) -> None:
     topics = sorted({record.topic for record in log}, reverse=partition_by_partition)
 
     report = verified([record for topic in topics for record in of(log, topic)], plan=asked(), witness=log)
@@ -187,7 +189,7 @@ EDITS: dict[str, tuple[int, Edit]] = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_one_lie_is_caught_under_its_number(log: list[Record], name: str) -> None:
+def test_each_violation_is_found_under_its_invariants_number(log: list[Record], name: str) -> None:
     number, edit = EDITS[name]
 
     report = verified(edit(log))
@@ -196,7 +198,7 @@ def test_one_lie_is_caught_under_its_number(log: list[Record], name: str) -> Non
     assert row(report, number).examples
 
 
-def test_reasons_are_held_against_the_plan(log: list[Record]) -> None:
+def test_outcomes_that_differ_from_the_plan_are_found(log: list[Record]) -> None:
     plan = [(key, value, "EXPIRED" if outcome == "BAD_JSON" else outcome) for key, value, outcome in asked()]
 
     report = verified(log, plan=plan)
@@ -206,7 +208,7 @@ def test_reasons_are_held_against_the_plan(log: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("plan", [[*asked(), *asked("more")[:1]], asked()[1:]], ids=["not stored", "not planned"])
-def test_what_was_produced_is_what_is_stored(log: list[Record], plan: list[Any]) -> None:
+def test_a_plan_that_differs_from_the_stored_queries_is_found(log: list[Record], plan: list[Any]) -> None:
     assert broken(verified(log, plan=plan)) == [12]
 
 
@@ -225,7 +227,7 @@ def test_a_lost_query_is_one_finding_with_a_plan_too(log: list[Record]) -> None:
     ],
     ids=["another value", "another header", "one less", "one more at the end", "one once more"],
 )
-def test_a_witness_that_saw_something_else(log: list[Record], seen: Edit) -> None:
+def test_a_record_that_differs_from_what_the_witness_saw_is_found(log: list[Record], seen: Edit) -> None:
     assert broken(verified(log, witness=seen(log))) == [7]
 
 
@@ -238,7 +240,7 @@ def test_a_witness_of_a_part_is_compared_with_that_part(log: list[Record]) -> No
     assert row(report, 7).counts == {"compared with the witness": len(part)}
 
 
-def test_unread_is_under_way_and_with_complete_a_finding(log: list[Record]) -> None:
+def test_an_unread_query_is_under_way_and_with_complete_a_finding(log: list[Record]) -> None:
     """The reply of a query that settlement had not read yet, and a query that generation had not."""
     scored = of(log, SCORED.name)
     cut = without(log, *[one for one in log if one.topic == SETTLED.name and one.key == scored[-2].key])
@@ -253,14 +255,14 @@ def test_unread_is_under_way_and_with_complete_a_finding(log: list[Record]) -> N
     assert "still under way" in row(over, 1).examples[0]
 
 
-def test_young_is_under_way(log: list[Record]) -> None:
+def test_a_query_newer_than_the_grace_period_is_under_way(log: list[Record]) -> None:
     cut = without(log, settled(log))
 
     assert broken(verified(cut, complete=False, young_from_ms=0)) == []
     assert broken(verified(cut, complete=False)) == [1]
 
 
-def test_what_retention_has_deleted_is_not_held_against_anybody(log: list[Record]) -> None:
+def test_records_deleted_by_retention_are_no_findings(log: list[Record]) -> None:
     """Queries and candidates are gone, letters and replies are still there."""
     later = max(record.timestamp_ms for record in log) + 1
     kept = [record for record in log if record.topic not in (QUERIES.name, GENERATED.name)]
@@ -272,7 +274,7 @@ def test_what_retention_has_deleted_is_not_held_against_anybody(log: list[Record
     assert row(report, 9).counts["of records that are deleted"] == 4
 
 
-def test_a_letter_that_was_redriven_is_no_second_end(log: list[Record]) -> None:
+def test_a_redriven_dead_letter_is_no_second_outcome(log: list[Record]) -> None:
     """A letter of a later stage goes out again and is settled: the reply is the end."""
     scored = of(log, SCORED.name)[-2]  # the last one is the duplicate's
     letter = dead_letter(scored, "settlement", DeadLetterReason.BAD_EPOCH, "by hand")
@@ -285,7 +287,7 @@ def test_a_letter_that_was_redriven_is_no_second_end(log: list[Record]) -> None:
     assert broken(verified([*log[:at], again, *log[at:]])) == []  # redriven once too often
 
 
-def test_a_record_replayed_after_its_id_was_forgotten_has_no_second_end(log: list[Record]) -> None:
+def test_a_record_replayed_after_the_id_window_has_no_second_outcome(log: list[Record]) -> None:
     scored = of(log, SCORED.name)[1]
 
     def refused(reason: DeadLetterReason) -> Record:
@@ -297,7 +299,7 @@ def test_a_record_replayed_after_its_id_was_forgotten_has_no_second_end(log: lis
     assert broken(verified([*log, refused(DeadLetterReason.BAD_EPOCH)])) == [1]
 
 
-def test_a_query_id_that_names_half_of_a_character_ends_in_its_letter(log: list[Record]) -> None:
+def test_a_query_id_with_half_a_surrogate_pair_ends_in_a_dead_letter(log: list[Record]) -> None:
     asks = of(log, QUERIES.name)[0]
     query = replace(asks, key=None, value=b'{"query_id": "\\ud800"}', offset=900)
     refusal = dead_letter(query, "generation", DeadLetterReason.BAD_SCHEMA, "no text")
@@ -306,7 +308,7 @@ def test_a_query_id_that_names_half_of_a_character_ends_in_its_letter(log: list[
     assert broken(verified([*log, query, letter])) == []
 
 
-def test_auctions_that_were_generated_and_scored_twice_are_waste_that_is_counted(log: list[Record]) -> None:
+def test_auctions_generated_or_scored_twice_are_counted_and_no_findings(log: list[Record]) -> None:
     candidates, scored = of(log, GENERATED.name)[1], of(log, SCORED.name)[1]
     again = edited(
         [scored], scored, value=(scored.value or b"").replace(b'"scoring_duration_s":', b'"scoring_duration_s":1')
@@ -326,9 +328,7 @@ def test_auctions_that_were_generated_and_scored_twice_are_waste_that_is_counted
 
 
 @pytest.mark.parametrize("reason", ["EXPIRED", "BAD_JSON", "BAD_KEY", "DUPLICATE_QUERY"])
-def test_a_record_that_is_refused_again_for_the_same_reason_is_waste_that_is_counted(
-    log: list[Record], reason: str
-) -> None:
+def test_a_record_refused_again_for_the_same_reason_is_counted_and_no_finding(log: list[Record], reason: str) -> None:
     """Its stage's position went back: decision 0006."""
     doubled = appended(log, letter(log, reason), letter(log, reason))
 
@@ -354,6 +354,6 @@ def refused_at(log: Sequence[Record], *offsets: int) -> list[Record]:
     return [*log, *read, *letters]
 
 
-def test_letters_that_come_again_are_not_out_of_order_and_others_still_are(log: list[Record]) -> None:
+def test_repeated_dead_letters_are_not_out_of_order_and_other_records_still_are(log: list[Record]) -> None:
     assert broken(verified(refused_at(log, 40, 41, 40, 41, 42))) == []
     assert broken(verified(refused_at(log, 40, 42, 40, 41, 42))) == [7]

@@ -18,7 +18,7 @@ from tests.worker_process import tessera
         ("--resources", '{"t_s": 1}\n', "line 1: expected"),
     ],
 )
-def test_a_file_that_is_none_is_2_and_named(tmp_path: Path, option: str, content: str, says: str) -> None:
+def test_a_malformed_file_exits_with_2_and_is_named(tmp_path: Path, option: str, content: str, says: str) -> None:
     path = tmp_path / "given"
     path.write_text(content)
 
@@ -28,7 +28,7 @@ def test_a_file_that_is_none_is_2_and_named(tmp_path: Path, option: str, content
     assert not done.stdout
 
 
-def test_a_file_that_is_not_there_is_2() -> None:
+def test_a_missing_file_exits_with_2() -> None:
     done = tessera("verify", "--plan", "nowhere.jsonl")
 
     assert done.returncode == 2
@@ -36,7 +36,7 @@ def test_a_file_that_is_not_there_is_2() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--complete"], ["--record-witness", "seen.jsonl"]])
-def test_a_broker_that_is_not_there_is_2_and_leaves_no_file(tmp_path: Path, arguments: list[str]) -> None:
+def test_an_unreachable_broker_exits_with_2_and_leaves_no_file(tmp_path: Path, arguments: list[str]) -> None:
     given = [str(tmp_path / one) if one.endswith(".jsonl") else one for one in arguments]
 
     line = refused(tessera("verify", *given, kafka="127.0.0.1:1"))

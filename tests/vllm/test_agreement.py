@@ -39,7 +39,7 @@ async def replies(vllm_engine: Engine, embedded: EmbeddedEngine) -> list[Reply]:
 
 
 @pytest.mark.parametrize("turn", TURNS)
-async def test_all_three_agree_on_every_reply(
+async def test_vllm_the_bundled_engine_and_transformers_agree_on_every_reply(
     vllm_engine: Engine, embedded: EmbeddedEngine, replies: list[Reply], turn: str
 ) -> None:
     prompt = vllm_engine.encode(turn)
@@ -54,7 +54,9 @@ async def test_all_three_agree_on_every_reply(
     assert np.abs(by_vllm - by_embedded).max() < TOLERANCE_NATS
 
 
-async def test_texts_agree(vllm_engine: Engine, embedded: EmbeddedEngine, replies: list[Reply]) -> None:
+async def test_reply_texts_agree_between_engines(
+    vllm_engine: Engine, embedded: EmbeddedEngine, replies: list[Reply]
+) -> None:
     assert [reply.text for reply in replies] == [
         embedded._reply(reply.token_ids, reply.log_q).text for reply in replies
     ]

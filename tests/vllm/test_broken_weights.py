@@ -13,7 +13,7 @@ from workers.settings import Settings
 pytestmark = pytest.mark.vllm
 
 
-async def test_weights_that_are_no_numbers_fail_the_examination(tmp_path: Path) -> None:
+async def test_doctor_finds_weights_that_are_not_finite(tmp_path: Path) -> None:
     # Given a copy of the model, one of whose weights is not a number
     from safetensors.torch import load_file, save_file
 

@@ -53,7 +53,7 @@ def test_demo_and_doctor_on_a_server(vllm_server: VllmServer) -> None:
     assert "/v1/completions" in found["calls"]["said"] and found["log-probabilities"]["state"] == "ok"
 
 
-def test_a_wrong_folder_is_one_line_soon() -> None:
+def test_a_wrong_model_folder_is_one_line_within_seconds() -> None:
     began = time.monotonic()
     done = tessera("demo", "--engine", "vllm:/no/such/folder")
 
@@ -63,7 +63,7 @@ def test_a_wrong_folder_is_one_line_soon() -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_what_ends_it_while_it_loads_leaves_nothing(sent: signal.Signals) -> None:
+def test_interrupting_a_load_leaves_no_process(sent: signal.Signals) -> None:
     """SIGINT as from a terminal: to every process of the group."""
     command = [sys.executable, "-m", "workers", "demo", "--engine", bundled.VLLM]
     with subprocess.Popen(
@@ -82,7 +82,7 @@ def test_what_ends_it_while_it_loads_leaves_nothing(sent: signal.Signals) -> Non
     assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
-def test_a_worker_that_is_told_to_stop_while_it_loads_leaves_nothing() -> None:
+def test_a_worker_stopped_while_its_model_loads_leaves_no_process() -> None:
     command = [sys.executable, "-m", "workers", "run", "scoring", "--engine", bundled.VLLM]
     with subprocess.Popen(command, env=environment("127.0.0.1:1"), stderr=subprocess.PIPE) as worker:
         started = _until_engine_core(worker.pid)

@@ -46,7 +46,9 @@ class FailingLlm:
         ("EngineDeadError", None, EngineGone, "this process cannot get another"),
     ],
 )
-async def test_whose_fault_it_is(health: str | None, answer: str | None, means: type[Exception], says: str) -> None:
+async def test_a_failed_request_is_attributed_to_its_input_or_to_the_engine(
+    health: str | None, answer: str | None, means: type[Exception], says: str
+) -> None:
     bundled.need_vllm()
     from vllm import exceptions
     from vllm.v1.engine import exceptions as of_engine

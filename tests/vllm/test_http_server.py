@@ -44,7 +44,7 @@ async def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_it_agrees_with_the_bundled_model_and_with_transformers(http_engine: Engine) -> None:
+async def test_the_server_agrees_with_the_bundled_model_and_with_transformers(http_engine: Engine) -> None:
     embedded = EmbeddedEngine()
     prompt = http_engine.encode(QUESTION)
     assert prompt == embedded.encode(QUESTION)
@@ -65,7 +65,7 @@ async def test_it_agrees_with_the_bundled_model_and_with_transformers(http_engin
     await embedded.close()
 
 
-async def test_it_draws_what_the_engine_in_this_process_draws(http_engine: Engine, vllm_engine: Engine) -> None:
+async def test_the_server_draws_what_the_engine_in_this_process_draws(http_engine: Engine, vllm_engine: Engine) -> None:
     prompt, drawn = http_engine.encode(QUESTION), seeds("same", 12)
 
     by_http, by_vllm = [
@@ -98,7 +98,7 @@ async def test_an_unknown_model_lists_those_there_are(vllm_server: VllmServer) -
         await open_engine(f"{vllm_server.url}#unknown", vllm_server.options)
 
 
-async def test_a_given_up_call_frees_the_servers_requests(http_engine: Engine, vllm_server: VllmServer) -> None:
+async def test_a_cancelled_call_frees_the_servers_requests(http_engine: Engine, vllm_server: VllmServer) -> None:
     prompt = http_engine.encode(QUESTION)
     call = asyncio.create_task(http_engine.sample(prompt, seeds=seeds("abort", MANY), max_tokens=LONG))
     await until(lambda: vllm_server.at_work() > 20)
@@ -111,7 +111,7 @@ async def test_a_given_up_call_frees_the_servers_requests(http_engine: Engine, v
     assert len(await http_engine.sample(prompt, seeds=seeds("abort", 2), max_tokens=5)) == 2
 
 
-async def test_time_that_runs_out_frees_them_too(vllm_server: VllmServer) -> None:
+async def test_a_deadline_frees_the_servers_requests(vllm_server: VllmServer) -> None:
     async with opened(vllm_server) as engine:
         engine.wrapped._client._timeout_s = 0.05  # type: ignore[attr-defined]  # opening takes longer
 

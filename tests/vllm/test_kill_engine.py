@@ -33,7 +33,7 @@ VICTIMS: dict[str, tuple[Topic, tuple[str, ...]]] = {
         ("generation", "suspend", f"has not answered for {SILENT_S:g} s"),  # it is there, and does nothing
     ],
 )
-def test_a_worker_whose_engine_core_is_killed_or_stopped(
+def test_a_worker_whose_engine_core_is_killed_or_stopped_exits_without_losing_a_query(
     topics: str, tmp_path: Path, victim: str, harm: str, says: str
 ) -> None:
     output, others = VICTIMS[victim]

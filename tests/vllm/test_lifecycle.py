@@ -62,7 +62,7 @@ async def test_a_deadline_frees_scoring_too(vllm_engine: Engine) -> None:
     assert (await vllm_engine.log_probs(prompt, replies[:2])).shape == (2,)
 
 
-async def test_the_engines_own_time_limit(vllm_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_engines_own_timeout_is_applied(vllm_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.01,))
     monkeypatch.setattr(vllm_engine.wrapped._core, "_timeout_s", 0.05)
 

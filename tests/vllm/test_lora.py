@@ -89,7 +89,9 @@ def test_an_unknown_adapter_is_refused(engine: Engine) -> None:
         engine.adapter("nobody")
 
 
-async def test_a_slot_too_few_is_found_at_start(adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_few_adapter_slots_are_found_at_the_start(
+    adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With as many slots as adapters, a CPU's vLLM scores replies without an adapter as if they had one."""
     bundled.need_vllm()
     from workers.engines.vllm_local import opening
@@ -112,7 +114,7 @@ async def test_adapters_of_the_head_or_the_embeddings_are_refused(tmp_path: Path
         await open_engine(bundled.VLLM, options({"head": folder}))
 
 
-async def test_whole_modules_are_refused(tmp_path: Path) -> None:
+async def test_adapters_that_replace_whole_modules_are_refused(tmp_path: Path) -> None:
     """`modules_to_save`: no low-rank change, but a copy."""
     import torch
     from safetensors.torch import save_file
@@ -167,7 +169,9 @@ async def test_modules_that_the_model_does_not_have_are_refused(tmp_path: Path, 
         await open_engine(bundled.VLLM, options({"stranger": folder}))
 
 
-async def test_no_adapter_of_a_model_whose_sizes_cannot_be_read(tmp_path: Path, adapters: dict[str, Path]) -> None:
+async def test_adapters_of_a_model_whose_sizes_cannot_be_read_are_refused(
+    tmp_path: Path, adapters: dict[str, Path]
+) -> None:
     """Weights as pickles: an adapter for layers that the model does not have would score as if it had them."""
     import torch
     from safetensors.torch import load_file

@@ -26,17 +26,17 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundled.FOLDER, tmp_path / "model"))
 
 
-async def test_no_model_is_named() -> None:
+async def test_an_engine_name_without_a_model_is_refused() -> None:
     with pytest.raises(SettingsError, match="vllm:FOLDER"):
         await open_engine("vllm:", bundled.OPTIONS)
 
 
-async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_missing_model_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no folder"):
         await open_engine(f"vllm:{tmp_path / 'absent'}", bundled.OPTIONS)
 
 
-async def test_a_name_that_the_hub_does_not_give() -> None:
+async def test_a_model_name_unknown_to_the_hub_is_refused() -> None:
     """The tests have no hub: HF_HUB_OFFLINE is set."""
     with pytest.raises(SettingsError, match="neither a folder here nor a model"):
         await open_engine(f"vllm:tessera/absent@{40 * '0'}", bundled.OPTIONS)
@@ -58,7 +58,7 @@ async def test_a_missing_file_is_named_before_vllm_starts(copied: Path, file: st
         await open_engine(f"vllm:{copied}", bundled.OPTIONS)
 
 
-async def test_what_vllm_refuses_is_said_with_its_words() -> None:
+async def test_a_refusal_of_vllm_is_quoted() -> None:
     too_long = replace(bundled.OPTIONS, vllm=replace(bundled.OPTIONS.vllm, max_model_len=100_000))
 
     with pytest.raises(SettingsError, match=r"hf with these settings: .*max_model_len \(100000\) is greater"):

@@ -17,7 +17,7 @@ QUERIES = 20
 WITHIN_S = 300.0
 
 
-def test_twenty_queries_on_vllm(topics: str, tmp_path: Path) -> None:
+def test_twenty_queries_settle_on_vllm(topics: str, tmp_path: Path) -> None:
     # Given each stage in a process of its own, two of them with vLLM
     asked = queries(QUERIES, candidates=8, max_tokens=40)
     workers = [on_vllm([stage], topics, tmp_path / f"{stage}.log") for stage in ("generation", "scoring")]

@@ -82,7 +82,7 @@ def test_a_drawn_reply_has_a_log_probability_for_each_token(requests: Any, rows:
         requests.drawn_nats(drawn(rows))
 
 
-def test_v2_may_read_the_prompt_from_its_cache_but_no_row_of_the_reply(requests: Any) -> None:
+def test_the_v2_runner_reads_the_prompt_from_its_prefix_cache_but_no_row_of_the_reply(requests: Any) -> None:
     scoring = requests.SuffixScoring()
 
     assert scoring.nats(suffix_output([-1.0, -1.0, -1.0], cached=len(PROMPT) - 1), PROMPT, REPLY) == -3.0
@@ -90,7 +90,7 @@ def test_v2_may_read_the_prompt_from_its_cache_but_no_row_of_the_reply(requests:
         scoring.nats(suffix_output([-1.0, -1.0, -1.0], cached=len(PROMPT)), PROMPT, REPLY)
 
 
-def test_v1_may_read_nothing_from_its_cache(requests: Any) -> None:
+def test_the_v1_runner_reads_nothing_from_its_prefix_cache(requests: Any) -> None:
     scoring, rows = requests.PromptScoring(), [-9.0] * len(PROMPT) + [-1.0, -2.0, -3.0]
 
     assert scoring.nats(prompt_output(rows), PROMPT, REPLY) == -6.0

@@ -67,7 +67,7 @@ async def scored(engine: Engine, found: Sources) -> CandidatesScored:
     return after.data
 
 
-async def test_four_sources_on_real_servers(
+async def test_four_reward_sources_work_on_real_servers(
     tmp_path: Path, http_engine: Engine, vllm_server: VllmServer, embedding_server: VllmServer
 ) -> None:
     async with sources(tmp_path, vllm_server, embedding_server, http_engine) as found:
@@ -84,7 +84,7 @@ async def test_four_sources_on_real_servers(
     assert kinds == {"advertiser-00": "lora", "advertiser-01": "model", "advertiser-02": "linear_probe"}
 
 
-async def test_embeddings_are_each_replys_own(http_engine: Engine, embedding_server: VllmServer) -> None:
+async def test_an_embedding_depends_on_its_own_reply_alone(http_engine: Engine, embedding_server: VllmServer) -> None:
     embedder = await open_embedder(embedding_server.name, embedding_server.options)
     prompt = embedder.encode(QUESTION)
     replies = await http_engine.sample(http_engine.encode(QUESTION), seeds=range(1, 21), max_tokens=30)

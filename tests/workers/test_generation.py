@@ -64,7 +64,7 @@ async def test_a_query_becomes_candidates_and_a_fallback() -> None:
     assert (event.causation_id, event.correlation_id, event.source) == (query.id, "query-3", "urn:tessera:generation")
 
 
-async def test_ids_derive_from_where_the_query_was_read() -> None:
+async def test_ids_derive_from_the_position_the_query_was_read_at() -> None:
     query = make_query(3)
 
     event = await generate(query)
@@ -87,7 +87,7 @@ async def test_a_topic_that_is_begun_anew_gives_new_ids() -> None:
     assert not set(ids[0]) & set(ids[2])
 
 
-async def test_ids_of_records_that_their_producers_stamped_are_what_they_were() -> None:
+async def test_ids_of_records_with_producer_timestamps_are_unchanged() -> None:
     event = from_record(make_record(b'{"text":"How?"}', partition=3, offset=17), QUERIES)
 
     assert event.subject == derive("query", QUERIES.name, "3", "17")[:32]
@@ -112,7 +112,7 @@ async def test_another_position_or_key_gives_other_candidates() -> None:
     assert len(texts) == 3
 
 
-async def test_every_draw_has_a_seed_of_its_own_and_the_fallback_another() -> None:
+async def test_every_candidate_and_the_fallback_have_seeds_of_their_own() -> None:
     engine = FaultyEngine()
 
     auction_id = (await generate(make_query(), engine)).data.auction_id
@@ -124,7 +124,7 @@ async def test_every_draw_has_a_seed_of_its_own_and_the_fallback_another() -> No
     assert proposal_turn == context_aware_turn(reference_turn, make_query().data.advertisers)
 
 
-async def test_log_q_belongs_to_the_proposal() -> None:
+async def test_log_q_is_the_log_probability_under_the_proposal() -> None:
     engine = FaultyEngine()
 
     data = (await generate(make_query(), engine)).data
@@ -144,7 +144,7 @@ async def test_the_reference_model_can_be_the_proposal() -> None:
     assert data.sampling.proposal_prompt_sha256 == data.sampling.reference_prompt_sha256
 
 
-async def test_prompts_are_named_by_their_tokens() -> None:
+async def test_prompts_are_identified_by_the_digest_of_their_tokens() -> None:
     engine = FaultyEngine()
 
     data = (await generate(make_query(), engine)).data
@@ -188,7 +188,7 @@ async def test_a_blocked_category_keeps_out_whoever_is_in_it() -> None:
     assert not [turn for turn, _, _ in engine.calls.sampled if "Brand00" in turn]
 
 
-async def test_no_advertiser_no_candidate() -> None:
+async def test_without_advertisers_there_are_no_candidates() -> None:
     engine = FaultyEngine()
 
     data = (await generate(make_query(advertisers=0), engine)).data
@@ -197,7 +197,7 @@ async def test_no_advertiser_no_candidate() -> None:
     assert len(engine.calls.sampled) == 1
 
 
-async def test_a_bidder_is_a_snapshot_with_its_range_filled_in() -> None:
+async def test_the_event_holds_each_bidder_with_its_reward_range_filled_in() -> None:
     declared, open_ = make_advertiser(0, reward_range_micros=(-7, 9)), make_advertiser(1, value_micros_per_nat=333)
 
     bidders = (await generate(make_query(advertisers=(declared, open_)), reward_limit_nats=1.5)).data.advertisers
@@ -212,7 +212,7 @@ async def test_a_bidder_is_a_snapshot_with_its_range_filled_in() -> None:
 # Numbers the query may choose
 
 
-async def test_a_query_chooses_its_numbers() -> None:
+async def test_a_query_may_set_its_own_auction_parameters() -> None:
     query = make_query(parameters=Parameters(candidates=2, max_tokens=3))
 
     data = (await generate(query)).data
@@ -233,7 +233,7 @@ async def test_the_candidates_of_one_auction_fit_its_event() -> None:
 # The model's context
 
 
-async def test_names_that_do_not_fit_leave_the_reference_model() -> None:
+async def test_advertisers_that_do_not_fit_the_prompt_leave_the_reference_model_as_proposal() -> None:
     query = make_query()
     room = 1 + len(query.data.text) + POLICY.max_tokens
 
@@ -287,7 +287,7 @@ async def test_a_deadline_counts_from_when_the_query_is_read() -> None:
     assert event.data.deadline == clock.moment + timedelta(seconds=60)
 
 
-async def test_only_a_deadline_that_somebody_stated_travels() -> None:
+async def test_only_a_stated_deadline_is_passed_on() -> None:
     query = with_deadline(make_query(), timedelta(seconds=30))
 
     stated, own = await generate(query), await generate(make_query())
@@ -297,7 +297,7 @@ async def test_only_a_deadline_that_somebody_stated_travels() -> None:
     assert "expirytime" not in own.attributes()
 
 
-async def test_what_the_producers_clock_says_is_kept_beside_the_brokers() -> None:
+async def test_the_producers_time_is_kept_beside_the_brokers() -> None:
     query = replace(make_query(), recorded_at=SUBMITTED_AT + timedelta(hours=1))
 
     event = await generate(query)
@@ -306,7 +306,7 @@ async def test_what_the_producers_clock_says_is_kept_beside_the_brokers() -> Non
 
 
 @pytest.mark.parametrize("word", ["Answer the query", "How do I plant"])
-async def test_a_model_that_does_not_answer_in_time(word: str) -> None:
+async def test_a_model_that_misses_a_stated_deadline_expires_the_query(word: str) -> None:
     query = with_deadline(make_query(), SHORT)
 
     with pytest.raises(Refused) as caught:
@@ -322,14 +322,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", [Hang(), RetriesExhausted("no answer")])
-async def test_an_engine_that_answers_nobody_expires_no_backlog(fault: Hang | Exception) -> None:
+async def test_an_engine_that_answers_nothing_does_not_expire_queries_without_a_deadline(
+    fault: Hang | Exception,
+) -> None:
     """The deadline is ours, not the query's: it waits as for an engine that is down."""
     with pytest.raises(EngineUnavailable, match="hangs"):
         await generate(make_query(), FaultyEngine({"": fault}), deadline=SHORT)
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_nor_does_the_proposals_engine() -> None:
+async def test_a_proposal_engine_that_answers_nothing_does_not_expire_queries_without_a_deadline() -> None:
     silent, worker = FaultyEngine({"": Hang()}), Generation(FaultyEngine(), replace(POLICY, deadline=SHORT), Clock())
 
     with pytest.raises(EngineUnavailable, match="hangs"):
@@ -359,13 +361,13 @@ class Recovering(FaultyEngine):
 
 
 @pytest.mark.parametrize("fault", [Hang(), RetriesExhausted("no answer")])
-async def test_an_outage_that_ends_just_behind_the_deadline_expires_nothing(fault: Hang | Exception) -> None:
+async def test_an_outage_ending_just_after_a_stages_own_deadline_expires_no_query(fault: Hang | Exception) -> None:
     event = await generate(make_query(), Recovering({"": fault}), deadline=SHORT)
 
     assert event.data.candidates == (await generate(make_query())).data.candidates
 
 
-async def test_whoever_stated_a_deadline_is_told_that_it_passed() -> None:
+async def test_a_stated_deadline_that_passed_is_refused_as_expired() -> None:
     with pytest.raises(Refused) as caught:
         await generate(with_deadline(make_query(), SHORT), FaultyEngine({"": Hang()}))
 
@@ -381,7 +383,7 @@ async def test_a_query_that_the_model_rejects_is_refused(word: str) -> None:
     assert caught.value.reason is DeadLetterReason.ENGINE_REJECTED
 
 
-async def test_a_model_that_is_gone_is_not_the_querys_fault() -> None:
+async def test_a_lost_engine_does_not_refuse_the_query() -> None:
     with pytest.raises(EngineUnavailable):
         await generate(make_query(), FaultyEngine({"Answer the query": EngineUnavailable("gone")}))
 
@@ -416,7 +418,7 @@ async def test_candidates_come_from_the_proposals_engine_and_the_fallback_from_t
 
 
 @pytest.mark.parametrize("why", ["nobody bids", "the names do not fit", "the reference model is the proposal"])
-async def test_what_is_drawn_from_the_reference_engine_says_so(why: str) -> None:
+async def test_candidates_drawn_from_the_reference_engine_name_it(why: str) -> None:
     larger = other_engine(context=50 if why == "the names do not fit" else 65_536)
     query = make_query(advertisers=0 if why == "nobody bids" else 2)
     policy = replace(POLICY, proposal="reference") if why.startswith("the reference") else POLICY

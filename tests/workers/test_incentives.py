@@ -32,7 +32,7 @@ async def measured(scored: Event[CandidatesScored], sample: float = EVERY) -> li
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_no_lie_pays_in_an_auction_as_it_is_billed(seed: int) -> None:
+async def test_no_misreport_gains_in_an_auction_as_it_is_billed(seed: int) -> None:
     scored = make_scored(seed, candidates=8, advertisers=3)
 
     (event,) = await Incentives(EVERY).handle(scored)
@@ -43,13 +43,13 @@ async def test_no_lie_pays_in_an_auction_as_it_is_billed(seed: int) -> None:
     assert all(gap.gap_billed_micros <= 1.0 for gap in event.data.gaps)
 
 
-def test_a_rule_that_invites_lies_is_seen() -> None:
+def test_a_rule_that_is_not_strategyproof_shows_a_gap() -> None:
     found = [measure(make_scored(seed, candidates=6), floored).largest_gap_micros for seed in range(12)]
 
     assert max(found) > 1.0  # micros; the alert's threshold
 
 
-async def test_what_it_says_is_bound_to_the_logged_numbers_and_repeats() -> None:
+async def test_an_incentive_check_depends_on_the_logged_numbers_alone_and_repeats() -> None:
     scored = make_scored(3)
 
     (first,), (again,) = [await Incentives(EVERY).handle(scored) for _ in range(2)]
@@ -59,13 +59,13 @@ async def test_what_it_says_is_bound_to_the_logged_numbers_and_repeats() -> None
     assert first.subject == first.correlation_id == scored.data.query_id
 
 
-async def test_only_so_many_parties_are_searched() -> None:
+async def test_at_most_a_fixed_number_of_parties_is_searched() -> None:
     (event,) = await Incentives(EVERY).handle(make_scored(1, candidates=5, advertisers=20))
 
     assert len({gap.advertiser_id for gap in event.data.gaps}) == MOST_PARTIES
 
 
-async def test_a_link_group_lies_as_one() -> None:
+async def test_a_link_group_misreports_as_one_party() -> None:
     bidders = tuple(make_bidder(index, link_group="acme") for index in range(3))
 
     (event,) = await Incentives(EVERY).handle(make_scored(1, advertisers=bidders))
@@ -73,7 +73,7 @@ async def test_a_link_group_lies_as_one() -> None:
     assert [gap.advertiser_id for gap in event.data.gaps] == ["advertiser-00"]
 
 
-async def test_the_sample_is_a_share_and_the_same_on_every_replay() -> None:
+async def test_the_sampled_auctions_are_a_fixed_share_and_the_same_on_replay() -> None:
     auctions = [make_scored(seed) for seed in range(200)]
 
     once, twice = [[bool(await measured(one, 0.2)) for one in auctions] for _ in range(2)]
@@ -83,12 +83,12 @@ async def test_the_sample_is_a_share_and_the_same_on_every_replay() -> None:
     assert not any([await measured(one, NONE) for one in auctions[:20]])
 
 
-async def test_an_auction_that_was_not_held_has_nothing_to_search() -> None:
+async def test_an_auction_that_was_not_held_is_not_searched() -> None:
     assert await measured(make_scored(1, advertisers=0, log_ref=(), rewards_micros={})) == []
     assert await measured(make_scored(1, void_reason=VoidReason.DEADLINE_PASSED)) == []
 
 
-async def test_a_record_that_cannot_be_read_is_settlements_to_refuse() -> None:
+async def test_an_unreadable_record_is_left_to_settlement_to_refuse() -> None:
     journal = Journal()
     stages = {name: Stage(STAGES[name], Incentives(EVERY), 1) for name in ("incentives", "settlement")}
 

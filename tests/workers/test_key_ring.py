@@ -37,7 +37,7 @@ class Topic:
         return KeyRing(secrets, self.publish, self.read, lambda: at)
 
 
-def test_a_key_is_the_hmac_anyone_can_write_down() -> None:
+def test_an_epoch_key_is_the_documented_hmac() -> None:
     message = b"13:draw-epoch-v1,10:2026-11-24,"
 
     key = epoch_key(OLD, TODAY)
@@ -47,7 +47,7 @@ def test_a_key_is_the_hmac_anyone_can_write_down() -> None:
     assert OLD.hex() not in repr(key) and key.key.hex() not in repr(key)
 
 
-def test_days_have_keys_of_their_own_and_a_day_is_one_of_utc() -> None:
+def test_each_utc_day_has_its_own_key() -> None:
     assert epoch_key(OLD, TODAY).key != epoch_key(OLD, TOMORROW).key
     assert epoch_of(datetime.fromisoformat("2026-11-25T00:30:00+02:00")) == TODAY
     assert next_epoch("2028-02-28") == "2028-02-29" and next_epoch("2026-12-31") == "2027-01-01"
@@ -76,7 +76,7 @@ async def test_a_commitment_that_cannot_be_published_gives_no_key() -> None:
             await ring.key(TODAY)
 
 
-async def test_what_is_committed_to_is_not_said_twice() -> None:
+async def test_a_key_is_committed_to_once() -> None:
     topic = Topic()
     await topic.ring(OLD).key(TODAY)
 
@@ -129,7 +129,7 @@ async def test_the_brokers_clock_says_which_day_has_begun_and_settlements_does_n
         await ring.key(TOMORROW, midnight - timedelta(hours=2))
 
 
-async def test_scorings_clock_may_be_a_little_ahead() -> None:
+async def test_the_scoring_workers_clock_may_be_a_little_ahead() -> None:
     assert await Topic().ring(OLD).key(TOMORROW) == epoch_key(OLD, TOMORROW)  # AT is a second before midnight
 
 
@@ -142,7 +142,7 @@ async def test_a_day_whose_key_is_revealed_is_not_drawn_on() -> None:
         await topic.ring(OLD).key(TODAY)
 
 
-async def test_a_ring_whose_commitment_came_second_finds_out_before_it_draws() -> None:
+async def test_a_losing_concurrent_commitment_is_noticed_before_a_draw() -> None:
     topic = Topic()
 
     async def late(event: Event[DrawCommitment]) -> None:
@@ -176,7 +176,7 @@ def test_a_reveal_must_be_the_key_that_was_committed_to() -> None:
         DrawCommitment(**fields)
 
 
-def test_a_commitment_travels_as_every_event() -> None:
+def test_a_commitment_has_the_envelope_of_every_event() -> None:
     event = commitment(epoch_key(OLD, TODAY), AT)
 
     read = from_record(make_record(event), COMMITMENTS)

@@ -36,7 +36,7 @@ def query_letter(reason: Reason = Reason.ENGINE_REJECTED, headers: Headers = (),
     return letter_of(replace(record, headers=(*record.headers, *headers)), reason)
 
 
-def test_a_letter_says_what_the_worker_wrote() -> None:
+def test_a_dead_letter_is_read_as_the_worker_wrote_it() -> None:
     letter = letter_of(make_record(TEXT, key=b"q", partition=3, offset=5), Reason.EXPIRED)
 
     assert (letter.reason, letter.code, letter.message, letter.stage) == ("EXPIRED", "8", "why not", "generation")
@@ -56,7 +56,7 @@ header_names = st.text(max_size=10) | st.sampled_from(["dlq.reason", "dlq.topic"
 )
 @example(None, b'{"query_id": 5}', [("dlq.redrives", "²".encode()), ("dlq.reason", b"BAD_JSON")])
 @example(None, b"[" * 10_000, [])
-def test_whatever_record_is_refused_goes_out_again_as_it_was(
+def test_a_redriven_record_equals_the_refused_one(
     key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
 ) -> None:
     letter = letter_of(Record(QUERIES.name, key, value, tuple(headers), 1, 2))
@@ -85,7 +85,7 @@ def test_a_record_without_the_headers_of_a_worker_is_never_redriven(
     assert why_not(letter, AT, force=True) is not None
 
 
-def test_the_id_is_the_key_or_what_the_value_says() -> None:
+def test_a_dead_letters_query_id_is_its_key_or_the_values_query_id() -> None:
     for key, value, wanted in (
         (b"k", b'{"query_id":"v"}', "k"),
         (None, b'{"query_id":"v"}', "v"),
@@ -97,7 +97,7 @@ def test_the_id_is_the_key_or_what_the_value_says() -> None:
         assert letter_of(make_record(value, key=key)).query_id == wanted
 
 
-def test_a_redriven_record_that_is_refused_again_counts_on() -> None:
+def test_a_record_refused_again_after_a_redrive_counts_its_redrives() -> None:
     letter = query_letter()
     for count in range(1, MOST_REDRIVES + 1):
         assert why_not(letter, AT, force=False) is None
@@ -110,7 +110,7 @@ def test_a_redriven_record_that_is_refused_again_counts_on() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_reasons_that_lie_in_the_bytes_need_force(reason: Reason) -> None:
+def test_reasons_that_the_bytes_themselves_cause_need_force(reason: Reason) -> None:
     letter = query_letter(reason)
 
     may_succeed = (
@@ -192,14 +192,14 @@ def with_header(letter: Letter, name: str, value: bytes) -> Letter:
         ("dlq.value.sha256", b"0" * 64, "the SHA-256 differs"),
     ],
 )
-def test_what_no_worker_wrote_is_not_redriven_even_by_force(name: str, value: bytes, says: str) -> None:
+def test_a_record_that_no_worker_wrote_is_not_redriven_even_by_force(name: str, value: bytes, says: str) -> None:
     letter = with_header(query_letter(), name, value)
 
     assert says in str(why_not(letter, AT, force=True))
 
 
 @pytest.mark.parametrize("topic", (QUERIES, GENERATED, SCORED))
-def test_a_place_reads_as_it_is_written(topic: Topic) -> None:
+def test_an_offset_reference_is_parsed_as_it_is_printed(topic: Topic) -> None:
     place = Place(topic.dead_letters, 3, 12)
 
     assert parse_place(str(place)) == place
@@ -219,7 +219,7 @@ def test_a_place_reads_as_it_is_written(topic: Topic) -> None:
         ("shop.orders/0/1", "there is no dead-letter topic"),
     ],
 )
-def test_what_is_no_place_of_a_dead_letter_is_refused(text: str, says: str) -> None:
+def test_a_malformed_offset_reference_is_refused(text: str, says: str) -> None:
     with pytest.raises(TesseraError, match=says):
         parse_place(text)
 
@@ -229,7 +229,7 @@ async def some(letters: Iterable[Letter]) -> AsyncIterator[Letter]:
         yield letter
 
 
-async def test_letters_are_found_in_the_order_they_are_named() -> None:
+async def test_dead_letters_are_found_in_the_order_requested() -> None:
     letters = [letter_of(make_record(json.dumps({"text": str(n)}).encode()), offset=n) for n in (4, 5, 7)]
 
     found = await find(some(letters), [letters[2].place, letters[0].place])
@@ -246,7 +246,7 @@ async def test_letters_are_found_in_the_order_they_are_named() -> None:
         (1, 0, "partition 1 of .* holds none"),
     ],
 )
-async def test_a_letter_that_is_not_there_is_missed_for_a_reason(partition: int, offset: int, says: str) -> None:
+async def test_a_missing_dead_letter_is_reported_with_the_reason(partition: int, offset: int, says: str) -> None:
     letters = [letter_of(make_record(TEXT), offset=n) for n in (4, 5, 7)]
 
     with pytest.raises(TesseraError, match=says):

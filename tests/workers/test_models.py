@@ -43,7 +43,9 @@ def closed(shelf: Shelf) -> dict[str, int]:
     ],
     ids="+".join,
 )
-async def test_a_process_opens_what_its_stages_ask(tmp_path: Path, stages: list[str], opened: list[str]) -> None:
+async def test_a_process_opens_only_the_engines_its_stages_use(
+    tmp_path: Path, stages: list[str], opened: list[str]
+) -> None:
     given = settings(tmp_path)
     with on_shelf(*engines()) as shelf:
         async with stages_running(stages, given, monitor_of(stages, given), kafka=False):
@@ -97,7 +99,7 @@ async def test_an_unknown_proposal_engine_is_named_by_its_variable(tmp_path: Pat
             pass
 
 
-async def test_an_error_at_work_closes_them_all(tmp_path: Path) -> None:
+async def test_an_error_at_work_closes_every_engine(tmp_path: Path) -> None:
     with on_shelf(*engines()) as shelf:
         with pytest.raises(ZeroDivisionError):
             async with open_models(settings(tmp_path), proposal=True, rewards=True):
@@ -114,7 +116,7 @@ class Sticky(Fake):
         raise OSError("stuck")
 
 
-async def test_one_that_cannot_be_closed_leaves_none_open(tmp_path: Path) -> None:
+async def test_an_engine_that_fails_to_close_leaves_no_other_open(tmp_path: Path) -> None:
     with on_shelf(Fake("reference"), Sticky("larger"), Sticky("own")) as shelf:
         with pytest.raises(OSError, match="stuck"):
             async with open_models(settings(tmp_path), proposal=True, rewards=True):

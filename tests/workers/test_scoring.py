@@ -69,7 +69,7 @@ async def test_rewards_are_the_log_ratio_times_the_value() -> None:
     assert (data.void_reason, data.abstentions, data.clamped) == (None, (), {})
 
 
-async def test_everything_that_was_generated_is_kept() -> None:
+async def test_scoring_keeps_every_field_of_the_generated_event() -> None:
     event = make_generated(5)
 
     scored = await score(event)
@@ -91,7 +91,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
-async def test_one_advertiser_fails_alone(fault: Any, reason: AbstentionReason) -> None:
+async def test_a_failing_advertiser_abstains_alone(fault: Any, reason: AbstentionReason) -> None:
     # Given three advertisers, the second of which cannot be scored, and 20 ms to do it
     bidders = [make_bidder(index) for index in range(3)]
     clock = Clock()
@@ -152,7 +152,7 @@ class FailingReference(FaultyEngine):
         (Hang(), VoidReason.DEADLINE_PASSED),
     ],
 )
-async def test_without_the_reference_model_there_is_no_auction(fault: Any, reason: VoidReason) -> None:
+async def test_without_reference_log_probabilities_the_auction_is_void(fault: Any, reason: VoidReason) -> None:
     clock, engine = Clock(), FailingReference(fault)
     event = make_generated(deadline=clock.moment + timedelta(milliseconds=20))
 
@@ -216,7 +216,7 @@ async def test_an_auction_that_is_too_much_for_an_engine_at_work_is_void() -> No
     assert engine.calls.scored.count(REFERENCE) == 2  # it had all the time twice
 
 
-async def test_a_certainty_that_rounding_lifted_above_zero_is_a_certainty() -> None:
+async def test_a_log_probability_rounded_above_0_is_clipped_to_0() -> None:
     scored = (await score(make_generated(), FailingReference(1e-9))).data
 
     assert scored.void_reason is None
@@ -224,25 +224,25 @@ async def test_a_certainty_that_rounding_lifted_above_zero_is_a_certainty() -> N
 
 
 @pytest.mark.parametrize("error", [EngineUnavailable("gone"), EngineError("broken"), ValueError("our own mistake")])
-async def test_a_model_that_is_gone_is_not_the_auctions_fault(error: Exception) -> None:
+async def test_a_lost_engine_does_not_void_the_auction(error: Exception) -> None:
     """The worker ends and the record is read again: nothing is settled on a guess."""
     with pytest.raises(type(error), match=str(error)):
         await score(make_generated(), FailingReference(error))
 
 
 @pytest.mark.parametrize("error", [EngineUnavailable("down"), EngineGone("gone")])
-async def test_an_engine_that_is_lost_between_two_advertisers_costs_nobody_its_bid(error: Exception) -> None:
+async def test_an_engine_lost_between_two_advertisers_costs_no_advertiser_its_bid(error: Exception) -> None:
     """The engine is everybody's: the auction waits for it, or another process holds it."""
     with pytest.raises(type(error)):
         await score(make_generated(), FaultyEngine({"Brand01": error}))
 
 
-async def test_our_own_mistake_in_one_advertisers_rewards_is_not_hidden() -> None:
+async def test_a_bug_in_one_advertisers_rewards_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         await score(make_generated(), FaultyEngine({"Brand01": ZeroDivisionError()}))
 
 
-async def test_an_engine_that_is_lost_leaves_no_bid_running() -> None:
+async def test_a_lost_engine_leaves_no_scoring_task_running() -> None:
     """The auction is scored again later: until then it costs nothing."""
     before = asyncio.all_tasks()
 
@@ -266,7 +266,7 @@ async def test_candidates_of_another_tokenizer_make_the_auction_void() -> None:
     assert (settled.data.outcome, settled.data.reply) == ("void", scored.fallback.text)
 
 
-async def test_another_model_of_the_same_tokenizer_may_have_drawn_them() -> None:
+async def test_candidates_drawn_by_another_model_with_the_same_tokenizer_are_scored() -> None:
     larger = drawn_by(FaultyEngine()).model_copy(update={"name": "larger", "model_sha256": "e" * 64})
 
     alone = (await score(make_generated(engine=drawn_by(FaultyEngine()), reference_engine=larger))).data
@@ -278,7 +278,7 @@ async def test_another_model_of_the_same_tokenizer_may_have_drawn_them() -> None
     assert same.scoring_engine is None
 
 
-async def test_nobody_takes_part() -> None:
+async def test_an_auction_without_bidders_is_scored_without_a_call_to_the_engine() -> None:
     engine = FaultyEngine()
 
     scored = (await score(make_generated(advertisers=0), engine)).data
@@ -314,7 +314,7 @@ class Fixed:
         return self.given
 
 
-async def test_a_reward_on_the_edge_of_the_range_is_inside() -> None:
+async def test_a_reward_at_the_edge_of_the_declared_range_is_not_clamped() -> None:
     event = auction([make_bidder(0, reward_range_micros=(-10, 10))])
     source = Fixed(-10.0, 10.0, 10.0000001, -1e300, 0.0)
 
@@ -328,7 +328,7 @@ async def test_a_reward_on_the_edge_of_the_range_is_inside() -> None:
 
 
 @pytest.mark.parametrize("name", list(ENGINES))
-async def test_what_one_says_of_itself_leaves_the_others_rewards(name: str) -> None:
+async def test_an_advertisers_description_does_not_change_the_others_rewards(name: str) -> None:
     """On the same candidates, bit for bit: A's text never enters B's prompt."""
     engine = await open_engine(name, EngineOptions())
     event = make_generated(candidates=9, advertisers=3, engine=drawn_by(engine))
@@ -344,7 +344,7 @@ async def test_what_one_says_of_itself_leaves_the_others_rewards(name: str) -> N
     assert after.log_ref == before.log_ref
 
 
-async def test_prompts_hold_one_advertiser_at_most() -> None:
+async def test_a_scoring_prompt_names_at_most_one_advertiser() -> None:
     engine = FaultyEngine()
 
     await score(auction([make_bidder(index) for index in range(3)]), engine)

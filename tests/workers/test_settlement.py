@@ -87,7 +87,7 @@ def taken(after: timedelta | None, **changes: Any) -> Event[CandidatesScored]:
     return replace(make_scored(1, **fields), recorded_at=None if after is None else DEADLINE_AT + after)
 
 
-def test_what_was_scored_after_the_stated_deadline_is_not_billed() -> None:
+def test_an_auction_scored_after_its_stated_deadline_is_not_billed() -> None:
     scored = taken(timedelta(milliseconds=1))
 
     settled = settle(scored)
@@ -109,7 +109,7 @@ IN_TIME = {
 
 
 @pytest.mark.parametrize("scored", IN_TIME.values(), ids=IN_TIME)
-def test_no_other_auction_is_late(scored: Event[CandidatesScored]) -> None:
+def test_an_auction_scored_in_time_or_without_a_stated_deadline_is_sold(scored: Event[CandidatesScored]) -> None:
     reply, bills = make_settled(scored)
 
     assert (reply.data.outcome, len(bills)) == ("sold", 2)
@@ -121,7 +121,7 @@ def test_a_late_auction_keeps_the_reason_it_was_void_for() -> None:
     assert reply.data.void_reason is VoidReason.ALL_ABSTAINED  # type: ignore[union-attr]
 
 
-def test_nobody_who_takes_no_part_is_late() -> None:
+def test_an_auction_without_bidders_is_never_late() -> None:
     (reply,) = settle(taken(timedelta(days=1), advertisers=()))
 
     assert reply.data.outcome == "no_advertisers"  # type: ignore[union-attr]
@@ -146,7 +146,7 @@ def test_settling_twice_gives_the_same_bytes() -> None:
     assert [event.to_record() for event in first] == [event.to_record() for event in again]
 
 
-async def test_the_worker_is_the_function() -> None:
+async def test_the_settlement_worker_publishes_what_the_pure_function_returns() -> None:
     scored = make_scored(2)
 
     assert list(await Settlement(Keys()).handle(scored))[:-1] == list(settle(scored))
@@ -175,7 +175,7 @@ async def test_the_query_is_settled_whatever_the_outcome(outcome: str, changes: 
     assert (used.subject, used.correlation_id, used.causation_id) == ("query-2", "query-2", scored.id)
 
 
-async def test_headers_of_others_reach_the_reply_and_not_the_memory() -> None:
+async def test_foreign_headers_reach_the_reply_and_not_the_settled_ids() -> None:
     scored = replace(make_scored(), others=(("x-caf\udce9", b"1"),))
 
     reply, *_, used = await Settlement(Keys()).handle(scored)
@@ -184,7 +184,7 @@ async def test_headers_of_others_reach_the_reply_and_not_the_memory() -> None:
     assert used.others == ()
 
 
-def test_no_clock_no_chance_no_hash_order() -> None:
+def test_settlement_depends_on_no_clock_no_randomness_and_no_hash_order() -> None:
     """Another process, with another hash seed, settles to the same bytes."""
     program = (
         "from tests.builders import *\n"
@@ -216,7 +216,7 @@ def test_the_key_decides_the_draw_and_nothing_else() -> None:
     assert len({tuple(bill.data.charge_micros for bill in result[1:]) for result in results}) == 1
 
 
-def test_one_bit_of_the_scored_event_decides_the_draw_too() -> None:
+def test_changing_one_bit_of_the_scored_event_changes_the_draw() -> None:
     scored = make_scored(3, candidates=8)
 
     us = {make_settled(replace(scored, value=scored.value + b" " * blanks))[0].data.draw.u for blanks in range(5)}
@@ -224,7 +224,7 @@ def test_one_bit_of_the_scored_event_decides_the_draw_too() -> None:
     assert len(us) == 5
 
 
-def test_an_advertiser_to_whom_all_replies_are_alike_gets_a_bill_of_zero() -> None:
+def test_an_indifferent_advertiser_gets_a_bill_of_zero() -> None:
     scored = make_scored(1)
     rewards = {"advertiser-00": (0.0,) * 4, "advertiser-01": scored.data.rewards_micros["advertiser-01"]}
 
@@ -251,7 +251,7 @@ def test_who_abstained_pays_nothing_and_is_named() -> None:
 
 
 @pytest.mark.parametrize("order", [("advertiser-01", "advertiser-00"), ("advertiser-00", "advertiser-01")])
-def test_rewards_are_matched_by_id_not_by_place(order: tuple[str, str]) -> None:
+def test_rewards_are_matched_by_advertiser_id_not_by_order(order: tuple[str, str]) -> None:
     scored = make_scored(4)
     rewards = {id_: scored.data.rewards_micros[id_] for id_ in order}
 
@@ -279,7 +279,7 @@ NOT_HELD: dict[str, tuple[dict[str, Any], str, VoidReason | None]] = {
 
 
 @pytest.mark.parametrize(("changes", "outcome", "reason"), NOT_HELD.values(), ids=NOT_HELD)
-def test_without_an_auction_the_reply_has_no_advert_and_no_bill(
+def test_an_unsold_auction_returns_the_fallback_and_no_bill(
     changes: dict[str, Any], outcome: str, reason: VoidReason | None
 ) -> None:
     scored = make_scored(6, **changes)
@@ -296,7 +296,7 @@ def test_without_an_auction_the_reply_has_no_advert_and_no_bill(
     assert type(data).decode(reply.value) == data
 
 
-def test_the_disclosure_says_what_each_bid_did() -> None:
+def test_the_disclosure_states_how_each_bid_changed_the_probability() -> None:
     reply, _ = make_settled(make_scored(1))
 
     for sponsor in reply.data.sponsors:

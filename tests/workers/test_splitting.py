@@ -34,7 +34,7 @@ def charged(event: Event[CandidatesScored], *ids: str) -> int:
     return sum(bill.data.charge_micros for bill in bills if bill.data.advertiser_id in ids)
 
 
-def test_parts_of_one_bid_are_found_with_what_they_saved() -> None:
+def test_parts_of_one_bid_are_suspected_with_the_charge_they_saved() -> None:
     # Given auctions in which the first two advertisers are one
     report = SplittingReport()
     for seed in range(MIN_AUCTIONS):
@@ -51,7 +51,7 @@ def test_parts_of_one_bid_are_found_with_what_they_saved() -> None:
     assert pair.lost_micros > 0.2 * as_one > 0
 
 
-def test_honest_advertisers_are_not() -> None:
+def test_honest_advertisers_are_not_suspected_of_split_bids() -> None:
     report = SplittingReport()
     for seed in range(MIN_AUCTIONS):
         report.add(make_scored(seed, candidates=8, advertisers=5).data)
@@ -78,7 +78,7 @@ def test_currencies_are_kept_apart() -> None:
     assert [(currency, pair.auctions) for currency, pair in found] == [("EUR", 10), ("USD", 10)]
 
 
-def test_reading_changes_no_number() -> None:
+def test_reading_logged_rewards_changes_no_number() -> None:
     scored = split_auction(3).data
     before = np.array(list(scored.rewards_micros.values()))
 
