@@ -6,8 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from workers.principals import Principal, principals  # noqa: E402  # the checkout itself, installed or not
-from workers.settings_table import settings_table  # noqa: E402
+from workers.cli.settings_table import settings_table  # noqa: E402
+from workers.operations.principals import Principal, principals  # noqa: E402  # the checkout itself, installed or not
 
 README = ROOT / "README.md"
 SECURITY = ROOT / "infra" / "security.md"

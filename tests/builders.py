@@ -30,7 +30,7 @@ from schemas.record import Headers, Outgoing, Record
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
 from schemas.topics import QUERIES, Topic, topic_of
-from workers.key_ring import commitment
+from workers.draw_keys import commitment
 from workers.mechanism.epochs import EpochKey, epoch_key, epoch_of
 from workers.settlement import Settled, settle_event
 

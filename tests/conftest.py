@@ -10,14 +10,14 @@ import pytest
 from tests.engines import bundled
 from tests.own_node import started
 from tests.vllm_server import VllmServer
+from workers.devkafka import DevelopmentBroker
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
 from workers.errors import MissingProgram
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.admin import create_topics
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.topics import create_topics
 
 
 @pytest.fixture(scope="session", autouse=True)

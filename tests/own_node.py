@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.development_cluster import DevelopmentCluster
 from workers.errors import MissingProgram
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.development_cluster import DevelopmentCluster
 
 
 @contextmanager

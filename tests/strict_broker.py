@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.ports import free_port
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.ports import free_port
 
 SETTINGS = {"transaction.max.timeout.ms": 10_000, "group.min.session.timeout.ms": 6_000}
 PROTOCOLS = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,LOST:PLAINTEXT"

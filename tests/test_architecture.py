@@ -14,32 +14,27 @@ ROOT = Path(__file__).parent.parent
 MAX_LINES = 250
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 
-#: The arrow: a layer may import itself and the rows above its own.
+#: The arrow: a layer may import itself and the rows above its own. A part of a package may have a row of its own.
 ARROW = (
     ("schemas",),
-    (
-        "workers.mechanism",
-        "workers.errors",
-        "workers.diagnosis",
-        "workers.known_ids",
-        "workers.letter_cut",
-        "workers.broker_addresses",
-        "workers.held",
-    ),
-    ("workers.audit",),
-    ("workers.prompts",),
+    ("workers.mechanism", "workers.errors", "workers.id_set", "workers.broker_addresses", "workers.held"),
+    ("workers.doctor.verdict", "workers.operations.letter_cut"),
+    ("workers.audit", "workers.truthfulness"),
     ("workers.engines",),
     ("workers.rewards",),
-    ("workers.generation", "workers.scoring", "workers.settlement", "workers.key_ring"),
-    ("workers.incentives", "workers.splitting", "workers.receipts", "workers.letters"),
-    ("workers.verification", "workers.letter_search"),
+    ("workers.generation", "workers.scoring", "workers.settlement", "workers.draw_keys"),
+    ("workers.incentives", "workers.truthfulness.split_bids_watch", "workers.receipts", "workers.operations.redrive"),
+    ("workers.web",),
+    ("workers.audit.log", "workers.operations.letter_search"),
     ("workers.settings",),
-    ("workers.pipeline", "workers.models", "workers.settings_table"),
-    ("workers.principals", "workers.engine_check"),
-    ("workers.stream", "workers.metrics", "workers.own_model_metrics"),
-    ("workers.health",),
-    ("workers.monitor",),
+    ("workers.pipeline", "workers.app.models"),
+    ("workers.operations.principals",),
+    ("workers.stream", "workers.operations.metrics", "workers.operations.own_model_metrics"),
+    ("workers.devkafka",),
+    ("workers.doctor",),
+    ("workers.operations",),
     ("workers.experiments",),
+    ("workers.app",),
     ("workers.cli",),
     ("workers.start",),
     ("workers.__main__",),
@@ -60,13 +55,24 @@ ONLY = {
     "workers.experiments": {"workers.experiments", "workers.mechanism"},
     "workers.held": {"schemas"},  # no clock
     "workers.settlement": {"workers.held", "workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
-    "workers.splitting": {"workers.mechanism", "workers.settlement", "schemas"},
-    "workers.letters": {"workers.errors", "workers.letter_cut", "workers.mechanism.epochs", "schemas"},  # no clock
-    "workers.verification": {  # nothing of what it checks; no clock, no Kafka
-        "workers.verification",
+    "workers.truthfulness": {"workers.truthfulness", "workers.mechanism", "schemas.identity"},
+    "workers.truthfulness.split_bids_watch": {
+        "workers.truthfulness.split_bids",
+        "workers.mechanism",
+        "workers.settlement",
+        "schemas",
+    },
+    "workers.operations.redrive": {  # no clock
+        "workers.errors",
+        "workers.operations.letter_cut",
+        "workers.mechanism.epochs",
+        "schemas",
+    },
+    "workers.audit.log": {  # nothing of what it checks; no clock, no Kafka
+        "workers.audit.log",
         "workers.audit",
-        "workers.known_ids",
-        "workers.letters",
+        "workers.id_set",
+        "workers.operations.redrive",
         "workers.errors",
         "schemas",
     },
@@ -74,7 +80,7 @@ ONLY = {
         "workers.receipts",
         "workers.mechanism",
         "workers.settlement",
-        "workers.key_ring",
+        "workers.draw_keys",
         "workers.errors",
         "schemas",
     },
@@ -82,27 +88,31 @@ ONLY = {
 
 #: Where a library may be imported; nowhere when the list is empty.
 HOMES: dict[str, tuple[str, ...]] = {
-    "aiokafka": ("workers.stream",),
+    "aiokafka": ("workers.stream", "workers.doctor", "workers.devkafka"),
     "ctranslate2": ("workers.engines.embedded",),
-    "tokenizers": ("workers.engines.embedded", "workers.engines.framing"),
-    "prometheus_client": ("workers.metrics", "workers.own_model_metrics", "workers.health"),
+    "tokenizers": ("workers.engines.embedded", "workers.engines.tokenizer"),
+    "prometheus_client": (
+        "workers.operations.metrics",
+        "workers.operations.own_model_metrics",
+        "workers.operations.health",
+    ),
     "numpy": (
         "workers.mechanism",
         "workers.engines",
-        "workers.engine_check",
+        "workers.doctor",
         "workers.rewards",
         "workers.scoring",
         "workers.settlement",
         "workers.incentives",
         "workers.receipts",
         "workers.experiments",
-        "workers.splitting",
-        "workers.stream.placement",
+        "workers.truthfulness",
+        "workers.stream.wire.partitioner",
     ),
-    "rocksdict": ("workers.stream.dedup",),
+    "rocksdict": ("workers.stream.deduplication",),
     "click": ("workers.cli",),
     "rich": ("workers.cli",),
-    "pydantic": ("schemas", "workers.settings", "workers.settings_table", "workers.rewards.choices"),
+    "pydantic": ("schemas", "workers.settings", "workers.cli.settings_table", "workers.rewards.choices"),
     "pydantic_settings": ("workers.settings",),
     "vllm": ("workers.engines.vllm_local",),
     "huggingface_hub": ("workers.engines.vllm_local",),
@@ -111,7 +121,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "faust": (),
     "confluent_kafka": (),
     "cloudevents": (),
-    "cramjam": ("workers.stream.unpacking",),
+    "cramjam": ("workers.stream.wire.decompression",),
 }
 
 FILES = {
@@ -120,7 +130,7 @@ FILES = {
     for path in sorted((ROOT / package).rglob("*.py"))
     if "training" not in path.parts
 }
-CORE = ("workers.settlement", "workers.generation", "workers.scoring", "workers.pipeline", "workers.mechanism.outcome")
+CORE = ("workers.settlement", "workers.generation", "workers.scoring", "workers.pipeline", "workers.mechanism.settle")
 BLOCKED = (
     "aiokafka",
     "rocksdict",
@@ -152,9 +162,13 @@ def is_in(module: str, package: str) -> bool:
 
 
 def layer_of(module: str) -> str:
-    layer = next((layer for layer in HEIGHTS if is_in(module, layer)), None)
+    layer = max((layer for layer in HEIGHTS if is_in(module, layer)), key=len, default=None)
     assert layer, f"{module} has no place in the arrow: give it one"
     return layer
+
+
+def modules_of(layer: str) -> tuple[str, ...]:
+    return tuple(name for name in FILES if name != "workers" and layer_of(name) == layer)
 
 
 @pytest.mark.parametrize("module", [name for name in FILES if name != "workers"])
@@ -215,8 +229,8 @@ def test_the_pure_core_loads_without_kafka_model_or_metrics() -> None:
     assert set(CORE) <= set(loaded)
 
 
-def test_the_mechanism_loads_without_pydantic() -> None:
-    modules = tuple(name for name in FILES if is_in(name, "workers.mechanism"))
+def test_the_mechanism_and_its_proofs_load_without_pydantic() -> None:
+    modules = modules_of("workers.mechanism") + modules_of("workers.truthfulness")
 
     loaded = loads_without(("pydantic", "pydantic_core"), modules)
 
@@ -230,8 +244,8 @@ def test_tessera_settle_loads_without_kafka_and_without_a_model() -> None:
 
 
 def test_the_audit_loads_without_the_mechanism_and_without_numpy() -> None:
-    modules = tuple(name for name in FILES if is_in(name, "workers.audit"))
-    audited = ("workers.mechanism", "workers.settlement", "workers.key_ring", "numpy")
+    modules = modules_of("workers.audit")
+    audited = ("workers.mechanism", "workers.settlement", "workers.draw_keys", "numpy")
 
     loaded = loads_without((*BLOCKED, *audited), modules)
 

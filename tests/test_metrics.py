@@ -16,9 +16,9 @@ from schemas.reasons import AbstentionReason, DeadLetterReason, RepeatReason, Vo
 from tests.committed_events import SUBMITTED_AT, abstention, charged, generated, measured, not_sold, scored, sold
 from tests.prometheus_server import get, poll
 from workers.errors import SettingsError
-from workers.health import Health, MonitoringServer, keep_beating
-from workers.metrics import LATENCY_BUCKETS_S, OUTCOMES, Metrics
-from workers.monitor import Monitor
+from workers.operations.health import Health, MonitoringServer, keep_beating
+from workers.operations.metrics import LATENCY_BUCKETS_S, OUTCOMES, Metrics
+from workers.operations.monitor import Monitor
 from workers.pipeline import STAGES
 from workers.stream.bus import Observer
 
@@ -409,7 +409,8 @@ def test_a_monitor_is_a_bus_observer_and_ready_with_its_partitions() -> None:
 
 def test_a_process_ends_although_its_server_was_never_closed() -> None:
     program = (
-        "from workers.health import Health, MonitoringServer; from workers.metrics import Metrics;"
+        "from workers.operations.health import Health, MonitoringServer;"
+        "from workers.operations.metrics import Metrics;"
         "s = MonitoringServer(Metrics(stages=(), currency='USD', engine=''), Health(), host='127.0.0.1', port=0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

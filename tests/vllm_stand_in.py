@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.engines.embedded.engine import MODEL
-from workers.engines.framing import Framing
+from workers.engines.tokenizer import Framing
 
 TOKENIZER = MODEL / "hf"
 CONTEXT = 512

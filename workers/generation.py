@@ -17,8 +17,8 @@ from workers.engines.all_of import all_of
 from workers.engines.answering import despite_outages
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.deadline import within
+from workers.engines.prompts import context_aware_turn, reference_turn
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
-from workers.prompts import context_aware_turn, reference_turn
 
 SOURCE = "generation"
 

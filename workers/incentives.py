@@ -14,9 +14,9 @@ from schemas.auction import CandidatesScored
 from schemas.envelope import Event
 from schemas.incentive import Gap, IncentiveMeasured
 from workers.held import is_held
-from workers.mechanism.misreports import Misreport, find_misreport
-from workers.mechanism.rule import Rule, as_billed
 from workers.settlement import bids, numbers
+from workers.truthfulness.misreports import Misreport, find_misreport
+from workers.truthfulness.rule import Rule, as_billed
 
 SOURCE = "incentives"
 LIES_PER_PARTY = 160

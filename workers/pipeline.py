@@ -12,7 +12,7 @@ from schemas.topics import Topic
 from workers.engines.base import Engine
 from workers.generation import Generation, Policy
 from workers.incentives import Incentives
-from workers.rewards.chosen import ByAdvertiser
+from workers.rewards.by_advertiser import ByAdvertiser
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms
 from workers.settings import Settings

@@ -16,6 +16,7 @@ from workers.engines.all_of import all_of
 from workers.engines.answering import despite_outages
 from workers.engines.base import Engine, Reply
 from workers.engines.deadline import within
+from workers.engines.prompts import reference_turn
 from workers.errors import (
     AuctionVoid,
     EngineError,
@@ -27,7 +28,6 @@ from workers.errors import (
     RetriesExhausted,
 )
 from workers.mechanism.epochs import epoch_of
-from workers.prompts import reference_turn
 from workers.rewards.base import Candidates, RewardSource
 
 SOURCE = "scoring"

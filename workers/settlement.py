@@ -18,9 +18,9 @@ from workers.held import is_held, why_void
 from workers.mechanism.allocation import Numbers
 from workers.mechanism.draw import ALGORITHM
 from workers.mechanism.epochs import EpochKey
-from workers.mechanism.groups import Grouped, group
-from workers.mechanism.outcome import Auction, Outcome, settle
+from workers.mechanism.link_groups import Grouped, group
 from workers.mechanism.payments import billable, charge_bound
+from workers.mechanism.settle import Auction, Outcome, settle
 
 SOURCE = "settlement"
 LINE = "influence"  # the line of the bill: part of the charge's id

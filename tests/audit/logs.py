@@ -17,9 +17,9 @@ from schemas.payload import Payload
 from schemas.reply import ReplySettled
 from tests.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, settle
 from workers.audit.auditor import Audit
+from workers.audit.entries import read_line
 from workers.audit.findings import Finding, Tally
-from workers.audit.reading import read_line
-from workers.key_ring import commitment
+from workers.draw_keys import commitment
 from workers.mechanism.epochs import epoch_key
 
 EPOCH = "2026-11-23"  # of SUBMITTED_AT

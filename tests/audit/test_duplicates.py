@@ -12,12 +12,12 @@ from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import Log, lines, make_log
 from tests.builders import DRAW_KEY, envelop, make_record, settle
+from workers.audit.assembly import Horizon
 from workers.audit.auditor import Audit
+from workers.audit.entries import read_line, read_record
 from workers.audit.findings import Finding, Kind
-from workers.audit.ledger import Horizon
-from workers.audit.reading import read_line, read_record
 from workers.cli.query_log import read_lines
-from workers.stream.step import dead_letter
+from workers.stream.processing import dead_letter
 
 FIRST = make_log(1)
 SECOND = replace(make_log(1, auction_id=derive("auction", "the same query id once more")), before=())

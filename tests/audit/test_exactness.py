@@ -16,10 +16,10 @@ from tests.builders import make_bidder, make_candidate
 from tests.mechanism.auctions import Numbers, auctions
 from tests.mechanism.exact import DIGITS
 from tests.mechanism.exact import solve as solve_exactly
+from workers.audit.auction import read_scored
 from workers.audit.charges import Amount, Verdict, judge
 from workers.audit.exact import Exact
 from workers.audit.findings import Finding, Invariant
-from workers.audit.logged import read_scored
 from workers.audit.recompute import solve
 
 LEAST_LOG_REF = -1e9  # what an event can hold

@@ -11,10 +11,10 @@ from schemas.payload import Payload
 from schemas.reasons import AbstentionReason, VoidReason
 from tests.audit.logs import Log, audited, committed, kinds, lines, make_log
 from tests.builders import DRAW_KEY
+from workers.audit.assembly import CLOSED
 from workers.audit.auditor import Audit
+from workers.audit.entries import read_line
 from workers.audit.findings import INVARIANT_OF, Finding, Invariant, Kind
-from workers.audit.ledger import CLOSED
-from workers.audit.reading import read_line
 
 OTHER_KEY = b"another secret of the draw, just as long as it must be"
 LOG = make_log(3, candidates=6, advertisers=3)

@@ -9,10 +9,10 @@ from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import committed, make_log
 from tests.builders import DRAW_KEY, envelop, make_record
+from workers.audit.assembly import MARGIN_MS, Horizon
 from workers.audit.auditor import Audit
+from workers.audit.entries import read_record
 from workers.audit.findings import Invariant, Kind, Tally
-from workers.audit.ledger import MARGIN_MS, Horizon
-from workers.audit.reading import read_record
 
 DAY_MS = 24 * 60 * 60 * 1_000
 NOW = 400 * DAY_MS

@@ -14,8 +14,8 @@ from schemas.topics import SCORED, SETTLED
 from tests.audit.logs import committed
 from tests.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, make_settled, settle
 from workers.audit.auditor import Audit
+from workers.audit.entries import read_line
 from workers.audit.findings import Finding
-from workers.audit.reading import read_line
 
 SCORED_EVENT = replace(make_scored(3, candidates=7, advertisers=3), recorded_at=SUBMITTED_AT)
 LOG = [

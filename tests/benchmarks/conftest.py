@@ -7,7 +7,7 @@ import pytest
 
 from tests.benchmarks.report import Scale
 from tests.own_node import started
-from workers.stream.broker import DevelopmentBroker
+from workers.devkafka import DevelopmentBroker
 
 FORMS = (pytest.param(False, id="short"), pytest.param(True, id="full", marks=pytest.mark.benchmark))
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 
 from tests.worker_process import WorkerProcess
+from workers.devkafka import DevelopmentBroker
 from workers.pipeline import GROUPS, PATH
 from workers.settings import Settings
-from workers.stream.admin import create_topics
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.topics import create_topics
 
 BROKER = "broker"
 SCRAPE_S = 5.0

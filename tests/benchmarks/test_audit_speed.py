@@ -17,8 +17,8 @@ from tests.benchmarks.test_demo_memory import MEBIBYTE, peak_memory
 from tests.builders import DRAW_KEY, SUBMITTED_AT, settle
 from tests.worker_process import environment
 from workers.audit.auditor import Audit
-from workers.audit.reading import read_line
-from workers.key_ring import commitment
+from workers.audit.entries import read_line
+from workers.draw_keys import commitment
 from workers.mechanism.epochs import epoch_key
 
 DISTINCT = 200

@@ -30,17 +30,17 @@ from tests.benchmarks.stages import prepare
 from tests.builders import Keys
 from tests.kafka_client import produce, until_no_transaction
 from workers.cli.session import calm_collector
-from workers.monitor import Monitor
+from workers.devkafka import DevelopmentBroker
+from workers.operations.monitor import Monitor
 from workers.pipeline import Stage, StageSpec, Worker
 from workers.settings import Settings
 from workers.settlement import Settlement
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.clients import Clients
-from workers.stream.cluster import TopicPlan
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.plans import planned_topics
+from workers.stream.connection.admin_client import TopicPlan
+from workers.stream.connection.clients import Clients
 from workers.stream.kafka import KafkaBus
-from workers.stream.plans import planned_topics
-from workers.stream.reading import as_record
+from workers.stream.reader import as_record
 
 pytestmark = pytest.mark.kafka
 

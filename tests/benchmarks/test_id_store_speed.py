@@ -34,12 +34,12 @@ class Kept(Protocol):
 
 class Rocks:
     def __init__(self, folder: Path) -> None:
-        from workers.stream.dedup.rocks import RocksStore
+        from workers.stream.deduplication.rocks import RocksStore
 
         self._store = RocksStore(folder, "benchmark", 10**9)
 
     def put(self, rows: Sequence[tuple[bytes, bytes]], offset: int) -> None:
-        from workers.stream.dedup.store import Anchor, Checkpoint
+        from workers.stream.deduplication.store import Anchor, Checkpoint
 
         at_ms = 1 + min(2, offset // 420_000) * 10**9  # three segments, as at the end of a window
         self._store.put([(id_, at_ms, value) for id_, value in rows], Checkpoint(Anchor(offset, at_ms, b"key")))

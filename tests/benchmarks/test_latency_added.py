@@ -16,7 +16,7 @@ from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import prepare, three_stages
 from tests.builders import make_query
 from tests.kafka_client import Reader, of
-from workers.stream.broker import DevelopmentBroker
+from workers.devkafka import DevelopmentBroker
 
 pytestmark = pytest.mark.kafka
 

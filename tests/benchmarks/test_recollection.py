@@ -21,19 +21,19 @@ from schemas.topics import FOR_EVER, MEBIBYTE, SETTLED_QUERIES, Topic
 from tests.benchmarks.auctions import scored_auctions
 from tests.benchmarks.report import Scale
 from tests.builders import Keys, make_record, make_scored
-from workers.known_ids import KnownIds
-from workers.monitor import Monitor
+from workers.id_set import KnownIds
+from workers.operations.monitor import Monitor
 from workers.pipeline import STAGES, Stage
 from workers.settings import Settings
 from workers.settlement import Settlement, settle_event
-from workers.stream.clients import Clients
-from workers.stream.cluster import TopicPlan
-from workers.stream.dedup.restore import Restore
-from workers.stream.dedup.rocks import RocksStore
-from workers.stream.dedup.window import Window
-from workers.stream.once import Once
-from workers.stream.placement import Placement
-from workers.stream.step import process
+from workers.stream.connection.admin_client import TopicPlan
+from workers.stream.connection.clients import Clients
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.deduplication.restore import Restore
+from workers.stream.deduplication.rocks import RocksStore
+from workers.stream.deduplication.window import Window
+from workers.stream.processing import process
+from workers.stream.wire.partitioner import Placement
 
 WINDOW = Window(timedelta(days=7))
 

@@ -24,7 +24,7 @@ from tests.benchmarks.rivals.contenders import CONTENDERS, Contender, Run, runni
 from tests.benchmarks.rivals.environments import REQUIREMENTS, python_of
 from tests.benchmarks.stages import cpu_s, prepare
 from tests.kafka_client import Reader, produce, until_no_transaction
-from workers.stream.broker import DevelopmentBroker
+from workers.devkafka import DevelopmentBroker
 
 pytestmark = pytest.mark.kafka
 

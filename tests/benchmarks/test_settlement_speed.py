@@ -10,9 +10,9 @@ from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import Scale
 from tests.builders import settle
 from workers.mechanism.allocation import Floats, Numbers
-from workers.mechanism.misreports import one_by_one, price_reports
 from workers.mechanism.payments import offset, whole_micros
-from workers.mechanism.rule import as_billed
+from workers.truthfulness.misreports import one_by_one, price_reports
+from workers.truthfulness.rule import as_billed
 
 SIZES = ((20, 2), (20, 8), (64, 8), (64, 64), (256, 8), (256, 64))
 

@@ -12,8 +12,8 @@ from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import BROKER, Sample, Stages, prepare, three_stages
 from tests.builders import make_query
 from tests.kafka_client import produce
+from workers.devkafka import DevelopmentBroker
 from workers.pipeline import PATH
-from workers.stream.broker import DevelopmentBroker
 
 pytestmark = pytest.mark.kafka
 

@@ -18,16 +18,16 @@ from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import Scale, print_profile
 from tests.benchmarks.test_demo_memory import MEBIBYTE
 from tests.builders import DRAW_KEY, SUBMITTED_AT, make_record, settle
+from workers.audit.assembly import Horizon
 from workers.audit.auditor import Audit
-from workers.audit.ledger import Horizon
-from workers.audit.reading import NAMES, read_record
-from workers.key_ring import commitment
+from workers.audit.entries import NAMES, read_record
+from workers.audit.log.auction_ids import NAMES as READ
+from workers.audit.log.horizon import Scope
+from workers.audit.log.invariants import Report
+from workers.audit.log.outcomes import Ends
+from workers.audit.log.verifier import Verification
+from workers.draw_keys import commitment
 from workers.mechanism.epochs import epoch_key
-from workers.verification.ends import Ends
-from workers.verification.invariants import Report
-from workers.verification.reading import NAMES as READ
-from workers.verification.scope import Scope
-from workers.verification.verifier import Verification
 
 DISTINCT = 200
 PARTITIONS = 4

@@ -22,12 +22,12 @@ from tests.chaos.schedule import appointments
 from tests.chaos.strangers import write_strangers
 from tests.chaos.verdict import Verdict, judge, witness
 from tests.chaos.watch import Watch, percentile
+from workers.devkafka.ports import free_ports
 from workers.pipeline import GROUPS, PATH, STAGES
 from workers.settings import Settings
-from workers.stream.admin import create_topics
-from workers.stream.broker.ports import free_ports
-from workers.stream.description import describe_topics
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.admin.description import describe_topics
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.topics import create_topics
 
 SESSION_S = 3.0
 HOLD_S = SESSION_S + 2.0  # how long a zombie sleeps

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.chaos.fleet import state_of
-from workers.stream.broker.node import Node
+from workers.devkafka.node import Node
 
 Death = Callable[[Node, random.Random], bool]
 FROZEN_S = (4.0, 7.0)  # longer than a worker's session of 3 s

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from workers.settings import Settings
-from workers.stream.clients import REQUEST_TIMEOUT_MS, Clients
+from workers.stream.connection.clients import REQUEST_TIMEOUT_MS, Clients
 
 BEGIN, SENDS, OFFSETS, COMMIT = "begin", "sends", "offsets", "commit"
 POINTS = (BEGIN, SENDS, OFFSETS, COMMIT)  # begun, all sent and answered, offsets sent, committed

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetCommitRequest
 
 from schemas.topics import QUERIES
-from workers.stream.cluster import GROUP, SIMPLE_COMMIT
+from workers.stream.connection.admin_client import GROUP, SIMPLE_COMMIT
 
 LOGS = 4  # partitions of __consumer_offsets, as the development brokers have them
 REQUESTS, ROWS = 30, 5_000  # for each log

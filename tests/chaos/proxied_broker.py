@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from workers.stream.broker import START_TIMEOUT_S, DevelopmentBroker, silent
-from workers.stream.broker.development_cluster import DevelopmentCluster
-from workers.stream.broker.node import Node
+from workers.devkafka import START_TIMEOUT_S, DevelopmentBroker, silent
+from workers.devkafka.development_cluster import DevelopmentCluster
+from workers.devkafka.node import Node
 
 CHANGED = ("listeners=", "advertised.listeners=", "listener.security.protocol.map=")
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from tests.chaos.link import Link, Streams
 from tests.chaos.weather import HeldAnswer, Weather
-from workers.stream.broker.ports import free_ports
+from workers.devkafka.ports import free_ports
 
 STOP_S = 10.0
 

@@ -11,9 +11,9 @@ from tests.chaos import deaths
 from tests.chaos.deaths import Checkpoints, Death
 from tests.chaos.filler import fill
 from tests.chaos.proxied_broker import Brokers
+from workers.devkafka.ready import is_ready
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS
-from workers.stream.broker.ready import is_ready
 
 DOWN_S = (0.0, 1.0)
 READY_WITHIN_S, LOOK_EVERY_S = 45.0, 2.0

@@ -17,7 +17,7 @@ import psutil
 from tests.chaos.campaign import Round
 from tests.chaos.plan import Plan
 from tests.chaos.schedule import BROKERS, EVERYTHING, share
-from workers.stream.broker.jars import kafka_version
+from workers.devkafka.jars import kafka_version
 
 GIBIBYTE = 1024**3
 ROUND_LIMIT_S = 1_800.0

@@ -16,7 +16,7 @@ from tests.chaos.campaign import Round
 from tests.chaos.ending import end, end_on_sigterm, report_option, write_report
 from tests.chaos.plan import Outcome, Plan
 from tests.chaos.rounds import kafka_version, machine, revision
-from workers.verification.flatness import Sample, growth, is_long_enough
+from workers.audit.log.leaks import Sample, growth, is_long_enough
 
 GRACE_S = 600.0  # for what is not load
 #: What a worker lives through, a minute.
@@ -83,7 +83,7 @@ again
 {rows}
 
 A process grows if its robust slope times the duration reaches 10 % of its median and 16 MiB, or 8 descriptors
-(`workers/verification/flatness.py`). Settlement keeps the ids of its window on disk (decision 0014).
+(`workers/audit/log/leaks.py`). Settlement keeps the ids of its window on disk (decision 0014).
 """
 
 

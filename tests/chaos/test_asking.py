@@ -14,11 +14,11 @@ from tests.chaos.poison import KINDS, Poison
 from tests.chaos.queries import SETTLED, Queries
 from tests.chaos.schedule import PROFILES, appointments, share
 from workers.engines.null import NullEngine
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.pipeline import Means, build_stages
 from workers.settings import Settings
-from workers.stream.once import Once
-from workers.stream.step import process
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.processing import process
 
 pytestmark = pytest.mark.chaos
 

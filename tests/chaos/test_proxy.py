@@ -16,7 +16,7 @@ from tests.chaos.link import END_TXN
 from tests.chaos.proxied_broker import proxied_brokers
 from tests.chaos.proxy import Proxy
 from tests.chaos.weather import HeldAnswer
-from workers.stream.broker import DevelopmentBroker, free_port
+from workers.devkafka import DevelopmentBroker, free_port
 
 pytestmark = pytest.mark.chaos
 

@@ -7,10 +7,10 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from workers.errors import OffsetLost
-from workers.stream import tenure
-from workers.stream.clients import Clients
-from workers.stream.completion import Completion, read_completion
-from workers.stream.once import Once, Repeated, ScoredAgain
+from workers.stream.connection.clients import Clients
+from workers.stream.deduplication.deduplicator import Once, Repeated, ScoredAgain
+from workers.stream.offsets import Completion, read_completion
+from workers.stream.partition import transaction
 
 WITHOUT = "CHAOS_WITHOUT"  # the variable that names, in a worker's environment, what it goes without
 
@@ -37,7 +37,7 @@ def believe() -> None:
             raise OffsetLost("no offset is committed")
         return read_completion(offset, metadata)
 
-    tenure.read_position = first_answer
+    transaction.read_position = first_answer
 
 
 #: By name: the `memory` of what is settled, and the `position` that is believed only behind a write.

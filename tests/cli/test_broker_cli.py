@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.jars import kafka_version
-from workers.stream.broker.ports import free_port
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.jars import kafka_version
+from workers.devkafka.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]

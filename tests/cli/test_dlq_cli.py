@@ -17,8 +17,8 @@ from tests.worker_process import tessera
 from workers.cli import letter_view
 from workers.cli.dlq import moment
 from workers.errors import TesseraError
-from workers.letters import Letter
-from workers.stream.step import dead_letter
+from workers.operations.redrive import Letter
+from workers.stream.processing import dead_letter
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DLQ = QUERIES.dead_letters

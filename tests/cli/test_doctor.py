@@ -13,20 +13,21 @@ from schemas.topics import SETTLED_QUERIES
 from tests.own_node import started
 from tests.worker_process import tessera
 from workers.cli import COMMANDS
-from workers.diagnosis import State
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.jars import kafka_version
+from workers.devkafka.ports import free_port
+from workers.doctor import kafka_deduplication
+from workers.doctor.kafka import CHECKS
+from workers.doctor.kafka_cluster import Inspected
+from workers.doctor.kafka_expiry import forgetting
+from workers.doctor.kafka_topics import copies, leaders, message_size, topic_settings, topics
+from workers.doctor.kafka_window import id_window
+from workers.doctor.verdict import State
 from workers.errors import Misplaced
 from workers.settings import Settings
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.jars import kafka_version
-from workers.stream.broker.ports import free_port
-from workers.stream.cluster import Partition, TopicPlan
-from workers.stream.features import release_of
-from workers.stream.inspection import CHECKS, memory_checks
-from workers.stream.inspection.forgetting_checks import forgetting
-from workers.stream.inspection.inspected import Inspected
-from workers.stream.inspection.topic_checks import copies, leaders, message_size, topic_settings, topics
-from workers.stream.inspection.window_checks import id_window
-from workers.stream.plans import planned_topics
+from workers.stream.admin.plans import planned_topics
+from workers.stream.connection.admin_client import Partition, TopicPlan
+from workers.stream.connection.broker_version import release_of
 
 ANSWER_WITHIN_S = 15
 UNREACHABLE = {"kafka": f"127.0.0.1:{free_port()}"}
@@ -186,11 +187,11 @@ async def test_a_remembered_id_in_another_partition_is_a_failure(monkeypatch: py
     async def misplaced(*_: Any) -> int:
         raise Misplaced("partition 0 offset 3: this query id belongs to partition 1 of 2")
 
-    monkeypatch.setattr(memory_checks, "check_placement", misplaced)
+    monkeypatch.setattr(kafka_deduplication, "check_placement", misplaced)
     partitions = {SETTLED_QUERIES.name: (Partition(0, 1, 3),)}
     kafka = replace(one_topic(), plans={SETTLED_QUERIES.name: TopicPlan("", 1, 3, {})}, topics=partitions)
 
-    state, said, advice = await memory_checks.remembered_ids(kafka)
+    state, said, advice = await kafka_deduplication.remembered_ids(kafka)
 
     assert state is State.FAILED and "belongs to partition 1 of 2" in said and "infra/partitions.md" in advice
 

@@ -15,17 +15,18 @@ from tests.engines.bundled import vllm_is_installed
 from tests.rewards.models import Fake, on_shelf
 from tests.vllm_stand_in import TOKENIZER, StandIn, standing_in
 from tests.worker_process import tessera
-from workers.diagnosis import State, Verdict
-from workers.engine_check import CHECKS, inspect_engine, surroundings
-from workers.engine_check.auction import MAX_OWN, TOLERANCE_16_BIT_NATS, hold_auction
+from workers.app.models import Models
+from workers.devkafka.ports import free_port
+from workers.doctor import machine
+from workers.doctor.engine import CHECKS, inspect_engine
+from workers.doctor.trial_auction import MAX_OWN, TOLERANCE_16_BIT_NATS, hold_auction
+from workers.doctor.verdict import State, Verdict
 from workers.engines.base import Prompt, Reply
 from workers.engines.catalogue import ENGINES
 from workers.engines.null import NullEngine
 from workers.engines.options import EngineOptions
 from workers.errors import EngineUnavailable
-from workers.models import Models
 from workers.settings import Settings
-from workers.stream.broker.ports import free_port
 
 NO_KAFKA = f"127.0.0.1:{free_port()}"
 
@@ -249,12 +250,12 @@ async def test_vllm_needs_its_build_and_its_devices(
         (tmp_path / "nvidia-smi").write_text(gpus)
         (tmp_path / "nvidia-smi").chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(surroundings, "installed", INSTALLED[build].get)
+    monkeypatch.setattr(machine, "installed", INSTALLED[build].get)
 
     # Then both checks say what is the matter, and what to do
     for role in ("engine", "proposal_engine"):
         wanted = settings(**{role: "vllm:a-model"})
-        for found, state in ((surroundings.software(wanted), software), (await surroundings.devices(wanted), devices)):
+        for found, state in ((machine.software(wanted), software), (await machine.devices(wanted), devices)):
             assert found[0] is state and found[1] and bool(found[2]) == (state is not State.OK), found
 
 
@@ -263,8 +264,8 @@ async def test_gpus_are_listed_with_their_memory(tmp_path: Path, monkeypatch: py
     (tmp_path / "nvidia-smi").chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert "NVIDIA H100 80GB HBM3 with 79.6 GiB" in (await surroundings.devices(settings()))[1]
-    more = await surroundings.devices(settings(engine="vllm:a-model", vllm_tensor_parallel=2))
+    assert "NVIDIA H100 80GB HBM3 with 79.6 GiB" in (await machine.devices(settings()))[1]
+    more = await machine.devices(settings(engine="vllm:a-model", vllm_tensor_parallel=2))
     assert more[0] is State.FAILED and "asks for 2 GPUs" in more[2]
 
 

@@ -25,10 +25,10 @@ from tests.receipts.sales import make_sale
 from tests.worker_process import tessera, worker
 from workers.cli import receipt_view
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
+from workers.draw_keys import commitment
 from workers.errors import ReceiptError
-from workers.key_ring import commitment
 from workers.mechanism.epochs import epoch_key
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.receipts.build import auditor_receipt
 from workers.receipts.recheck import recheck
 from workers.stream.memory import MemoryBus

@@ -7,8 +7,8 @@ import pytest
 
 from schemas.topics import QUERIES, TOPICS
 from tests.worker_process import tessera
+from workers.operations.principals import DEAD_LETTERS, DOMAIN, principals
 from workers.pipeline import STAGES
-from workers.principals import DEAD_LETTERS, DOMAIN, principals
 
 
 def test_every_stage_may_do_what_its_row_says_and_nothing_is_granted_twice() -> None:

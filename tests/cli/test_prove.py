@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.worker_process import tessera
-from workers.mechanism.properties import PROPERTIES
+from workers.truthfulness.properties import PROPERTIES
 
 
 def rows(*options: str) -> dict[str, dict[str, float]]:

@@ -9,7 +9,7 @@ from schemas.topics import CHARGED, COMMITMENTS, SCORED, SETTLED
 from tests.builders import make_scored, settle
 from workers.cli.query_log import read_kafka
 from workers.errors import ReceiptError
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.receipts.build import auditor_receipt
 from workers.receipts.recheck import recheck
 from workers.stream.memory import MemoryBus

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from tests.rewards.models import Fake
 from tests.worker_process import WorkerProcess, tessera
 from workers.cli import cli
+from workers.devkafka.ports import free_port
 from workers.engines import catalogue
 from workers.engines.base import Prompt, Reply
 from workers.engines.options import EngineOptions
 from workers.errors import EngineGone, EngineTimeout, EngineUnavailable, SettingsError, TesseraError
-from workers.stream.broker.ports import free_port
 
 PASSING = [EngineUnavailable("no connection"), EngineTimeout("late"), EngineGone("killed")]
 
@@ -35,7 +35,7 @@ def run(engine: Callable[[], Awaitable[Fake]]) -> Result:
 
     environment = {"TESSERA_ALLOW_PLAINTEXT": "true", "TESSERA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workers.engines.retrying.PAUSES_S", (0.0,))
+        patch.setattr("workers.engines.calls.PAUSES_S", (0.0,))
         patch.setitem(catalogue.ENGINES, "fake", open_fake)
         command = ["run", "generation", "--engine", "fake", "--metrics-port", "0"]
         return CliRunner().invoke(cli, command, env=environment)

@@ -10,7 +10,7 @@ from tests.builders import make_scored
 from tests.cli.test_commands import refused
 from tests.worker_process import tessera
 from tests.workers.test_splitting import split_auction
-from workers.mechanism.splitting import MIN_AUCTIONS
+from workers.truthfulness.split_bids import MIN_AUCTIONS
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.worker_process import environment, tessera
 from workers.cli import render
 from workers.cli.console import Console
 from workers.cli.visible import Visible, indented, visible
-from workers.stream.terminals import Terminal
+from workers.receipts.query_result import Terminal
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIC8=\x07"
 HOSTILE = {

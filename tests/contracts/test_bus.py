@@ -23,14 +23,14 @@ from workers.engines.contact import engine_answered, engine_asked
 from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused, UpgradeFirst
 from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
-from workers.stream import patience
-from workers.stream.attempts import MOST_DEATHS
+from workers.stream import outage
+from workers.stream.admin.first_offsets import initialise_offsets
 from workers.stream.bus import Bus, Observer
-from workers.stream.clients import Clients
-from workers.stream.cluster import TopicPlan
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.connection.admin_client import TopicPlan
+from workers.stream.connection.clients import Clients
 from workers.stream.kafka import KafkaBus
 from workers.stream.memory import MemoryBus
+from workers.stream.partition.crash_count import MOST_DEATHS
 
 WAIT_S = 60.0
 IN_FLIGHT = 4
@@ -320,7 +320,7 @@ async def test_stored_returns_nothing_of_an_empty_topic(rig: Rig) -> None:
 async def test_while_the_engine_is_down_records_wait_and_none_is_refused(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(outage, "FIRST_PAUSE_S", 0.01)
     rig.answerer.is_down = True
     async with rig.reading() as take, rig.running() as run:
         await rig.publish(range(6))
@@ -333,8 +333,8 @@ async def test_while_the_engine_is_down_records_wait_and_none_is_refused(
 
 
 async def test_only_one_record_at_a_time_asks_an_engine_that_is_down(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 3_600.0)
-    monkeypatch.setattr(patience, "LONGEST_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(outage, "FIRST_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(outage, "LONGEST_PAUSE_S", 3_600.0)
     rig.answerer.is_down = True
     async with rig.running():
         await rig.publish(range(20))

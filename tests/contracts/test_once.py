@@ -20,13 +20,13 @@ from tests.contracts.test_bus import WAIT_S, Answerer, Asked, Rig, numbers, rig_
 from workers.errors import BrokerError, MemoryLost, Misplaced
 from workers.pipeline import STAGES
 from workers.settings import Settings
-from workers.stream.clients import Clients
-from workers.stream.cluster import TopicPlan
-from workers.stream.dedup.restore import Restore
-from workers.stream.first_offsets import initialise_offsets
-from workers.stream.memory_loss import memory_is_lost
-from workers.stream.samples import check_placement
-from workers.stream.writer import TransactionalWriter, WriterLost, place
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.connection.admin_client import TopicPlan
+from workers.stream.connection.clients import Clients
+from workers.stream.deduplication.memory_loss import memory_is_lost
+from workers.stream.deduplication.restore import Restore
+from workers.stream.deduplication.samples import check_placement
+from workers.stream.partition.producer import TransactionalWriter, WriterLost, place
 
 BUSES = ["memory", pytest.param("kafka", marks=pytest.mark.kafka)]
 KAFKA = [pytest.param("kafka", marks=pytest.mark.kafka)]

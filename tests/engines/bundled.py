@@ -5,9 +5,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from workers.app.models import VLLM_NEEDS
 from workers.engines.embedded.engine import MODEL
 from workers.engines.options import EngineOptions, VllmOptions
-from workers.models import VLLM_NEEDS
 
 FOLDER = MODEL / "hf"
 VLLM = f"vllm:{FOLDER}"

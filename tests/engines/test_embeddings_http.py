@@ -13,8 +13,8 @@ import pytest
 from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
 from workers.engines.base import Embedder, Reply
 from workers.engines.embedders import open_embedder
-from workers.engines.embeddings_http import PATH, REPLIES
 from workers.engines.openai_http import client as client_module
+from workers.engines.openai_http.embeddings import PATH, REPLIES
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import (
     EngineError,
@@ -35,7 +35,7 @@ SOME = [Reply((8, 9), "", 0.0, False), Reply((10,), "", 0.0, True), Reply((8, 9)
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "PAUSES_S", (0.01, 0.02))
-    monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.0,))
+    monkeypatch.setattr("workers.engines.calls.PAUSES_S", (0.0,))
 
 
 def place(ids: list[int]) -> list[float]:

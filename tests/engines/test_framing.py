@@ -8,7 +8,7 @@ import pytest
 
 from tests.engines.templates import FAMILIES
 from workers.engines.embedded.engine import MODEL, EmbeddedEngine
-from workers.engines.framing import Framing
+from workers.engines.tokenizer import Framing
 from workers.errors import SettingsError
 
 

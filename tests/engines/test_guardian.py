@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workers.engines.vllm_local.starting import Guard, start_guarded
+from workers.engines.vllm_local.process import Guard, start_guarded
 
 ENDS_WITHIN_S = 20.0
 SLEEPS_S = 600
@@ -22,7 +22,7 @@ SLEEPS_S = 600
 PARENT = f"""
 import asyncio, multiprocessing, os, sys, time
 from tests.engines.test_guardian import core
-from workers.engines.vllm_local.starting import start_guarded
+from workers.engines.vllm_local.process import start_guarded
 
 def start():
     ours, theirs = context.Pipe()

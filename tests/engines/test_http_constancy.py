@@ -10,16 +10,16 @@ import pytest
 from tests.builders import make_bidder
 from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
 from workers.engines.base import Reply
-from workers.engines.late import Late
+from workers.engines.lazy import Late
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.breaker import OPEN_S, QUIET_S
-from workers.engines.openai_http.constancy import EVERY_S
+from workers.engines.openai_http.drift import EVERY_S
 from workers.engines.openai_http.engine import HttpEngine
-from workers.engines.openai_http.opening import open_http
+from workers.engines.openai_http.open import open_http
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import EngineGone, EngineUnavailable, OwnModelDown
 from workers.rewards.base import Candidates
-from workers.rewards.isolated import Isolated
+from workers.rewards.bulkhead import Isolated
 from workers.rewards.own_model import OwnModel
 
 TIMEOUT_S = 5.0  # more than any sound answer takes on a busy machine

@@ -14,17 +14,17 @@ import pytest
 from tests.builders import make_bidder
 from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
 from workers.engines.base import Reply
-from workers.engines.late import Late
+from workers.engines.calls import Retrying
+from workers.engines.lazy import Late
 from workers.engines.openai_http import client as client_module
-from workers.engines.openai_http.answer import parsed
 from workers.engines.openai_http.breaker import FAILURES, OPEN_S, PATIENCE_S, Breaker, Silent
 from workers.engines.openai_http.engine import HttpEngine
-from workers.engines.openai_http.opening import open_http
+from workers.engines.openai_http.open import open_http
+from workers.engines.openai_http.response import parsed
 from workers.engines.options import EngineOptions, HttpOptions
-from workers.engines.retrying import Retrying
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
 from workers.rewards.base import Candidates
-from workers.rewards.isolated import Isolated
+from workers.rewards.bulkhead import Isolated
 from workers.rewards.own_model import OwnModel
 
 TIMEOUT_S = 5.0  # more than any sound answer takes on a busy machine
@@ -503,7 +503,7 @@ async def test_a_half_open_server_is_found_to_be_down_before_a_record_is_given_u
     server: StandIn, hurried: HttpEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The retries around the engine would else end in RetriesExhausted, and the record in a dead letter."""
-    monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("workers.engines.calls.PAUSES_S", (0.01, 0.01, 0.01))
     server.behaviours[COMPLETIONS] = half_open
 
     with pytest.raises(EngineUnavailable, match="times in a row"):

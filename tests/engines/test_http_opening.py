@@ -17,7 +17,7 @@ import pytest
 from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
 from workers.engines.base import Engine, Limits, Reply
 from workers.engines.catalogue import open_engine
-from workers.engines.compatible import insist_same_tokenizer, insist_scorable
+from workers.engines.compatibility import insist_same_tokenizer, insist_scorable
 from workers.engines.null import NullEngine
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.address import parse_address

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engines import bundled
-from workers.engines.vllm_local.model import find_model
+from workers.engines.vllm_local.weights import find_model
 from workers.errors import SettingsError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

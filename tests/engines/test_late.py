@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from workers.engines.late import Late
+from workers.engines.lazy import Late
 from workers.errors import EngineUnavailable, SettingsError
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from workers.engines.base import Reply
 from workers.engines.embedded.engine import EmbeddedEngine
-from workers.engines.nats import ROUNDING, total
+from workers.engines.log_probs import ROUNDING, total
 from workers.errors import EngineGone, EngineRejected, NotANumber
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from workers.engines import retrying
+from workers.engines import calls
 from workers.engines.base import Prompt, Reply
+from workers.engines.calls import PAUSES_S, Retrying
 from workers.engines.null import NullEngine
-from workers.engines.retrying import PAUSES_S, Retrying
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted
 
 ALL = len(PAUSES_S) + 1
@@ -79,7 +79,7 @@ async def test_errors_other_than_a_timeout_are_not_retried(error: Exception) -> 
 
 
 async def test_the_callers_deadline_holds_for_all_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "PAUSES_S", (60.0,) * 3)
+    monkeypatch.setattr(calls, "PAUSES_S", (60.0,) * 3)
     monkeypatch.setattr(random, "uniform", lambda least, most: most)
     late = Late(ALL, EngineTimeout("late"))
 

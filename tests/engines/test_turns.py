@@ -15,12 +15,12 @@ from tests.workers.fakes import Clock, drawn_by
 from tests.workers.test_generation import POLICY
 from workers.engines.age import work_for_query_of
 from workers.engines.base import Prompt, Reply
+from workers.engines.calls import Retrying
 from workers.engines.null import NullEngine
-from workers.engines.retrying import Retrying
-from workers.engines.vllm_local.turns import BEHIND_SCORING, Turns
+from workers.engines.vllm_local.scheduling import BEHIND_SCORING, Turns
 from workers.errors import EngineTimeout
 from workers.generation import Generation
-from workers.rewards.chosen import ByAdvertiser
+from workers.rewards.by_advertiser import ByAdvertiser
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms
 
@@ -51,7 +51,7 @@ class Queued(NullEngine):
 @pytest.fixture(autouse=True)
 def at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workers.engines.retrying.PAUSES_S", (0.0,) * 9)
+        patch.setattr("workers.engines.calls.PAUSES_S", (0.0,) * 9)
         yield
 
 

@@ -16,9 +16,9 @@ import pytest
 from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
 from tests.committed_events import abstention, charged, generated, measured, not_sold, sold
 from tests.prometheus_server import PrometheusServer, poll, require, running_prometheus
-from workers.health import Health, MonitoringServer
-from workers.metrics import Metrics, utc_now
-from workers.own_model_metrics import OwnModelMetrics
+from workers.operations.health import Health, MonitoringServer
+from workers.operations.metrics import Metrics, utc_now
+from workers.operations.own_model_metrics import OwnModelMetrics
 from workers.pipeline import STAGES
 from workers.rewards.observing import Outcome
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.infra.test_compose import COMPOSE, SCHEMA, TOP, settings_of
-from workers.engine_check.surroundings import TESTED_VLLM
+from workers.doctor.machine import TESTED_VLLM
 from workers.engines.embedded.engine import MODEL
 from workers.pipeline import STAGES
 from workers.settings import Settings

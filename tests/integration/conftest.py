@@ -7,7 +7,7 @@ import pytest
 from tests.own_node import started
 from tests.strict_broker import StrictBroker
 from tests.worker_process import tessera
-from workers.stream.broker import DevelopmentBroker
+from workers.devkafka import DevelopmentBroker
 
 
 @pytest.fixture(scope="session")

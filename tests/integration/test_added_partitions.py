@@ -12,10 +12,10 @@ from tests.builders import make_query
 from tests.kafka_client import Reader, produce
 from tests.own_node import started
 from tests.worker_process import tessera, worker
-from workers.diagnosis import State
+from workers.devkafka import DevelopmentBroker
+from workers.doctor.kafka import inspect_kafka
+from workers.doctor.verdict import State
 from workers.settings import Settings
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.inspection import inspect_kafka
 
 pytestmark = pytest.mark.kafka
 QUERIES_SENT = 12

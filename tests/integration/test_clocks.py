@@ -11,14 +11,15 @@ from schemas.topics import GENERATED
 from tests.builders import make_query
 from tests.kafka_client import produce
 from tests.strict_broker import StrictBroker
-from workers.diagnosis import State, Verdict
+from workers.doctor.kafka import inspect_kafka
+from workers.doctor.verdict import State, Verdict
 from workers.settings import Settings
-from workers.stream import clocks, writer
-from workers.stream.clients import Clients
-from workers.stream.clocks import ahead_s
-from workers.stream.inspection import inspect_kafka
-from workers.stream.preflight import preflight
-from workers.stream.writer import TransactionalWriter
+from workers.stream.connection import clocks
+from workers.stream.connection.clients import Clients
+from workers.stream.connection.clocks import ahead_s
+from workers.stream.connection.preflight import preflight
+from workers.stream.partition import producer
+from workers.stream.partition.producer import TransactionalWriter
 
 AHEAD_S = 60.0
 
@@ -94,7 +95,7 @@ async def test_a_worker_that_may_not_ask_learns_of_its_clock_from_the_first_reco
     await _write_and_abort(clients, record)
     assert "clock" not in caplog.text
 
-    monkeypatch.setattr(writer, "time", ClockAhead)
+    monkeypatch.setattr(producer, "time", ClockAhead)
     monkeypatch.setattr(clocks, "time", ClockAhead)
     await _write_and_abort(clients, record)
     await _write_and_abort(clients, record)

@@ -11,7 +11,7 @@ from tests.builders import make_query
 from tests.integration.deadly_worker import WORD
 from tests.kafka_client import Reader, counts, header, of, produce
 from tests.worker_process import WorkerProcess, tessera
-from workers.stream.attempts import MOST_DEATHS
+from workers.stream.partition.crash_count import MOST_DEATHS
 
 pytestmark = pytest.mark.kafka
 

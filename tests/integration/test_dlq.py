@@ -19,7 +19,7 @@ from schemas.topics import QUERIES, SCORED, SETTLED
 from tests.cli.test_commands import refused
 from tests.kafka_client import WAIT_S, Header, Reader, of, produce
 from tests.worker_process import WorkerProcess, environment, tessera, worker
-from workers.stream.step import dead_letter
+from workers.stream.processing import dead_letter
 
 pytestmark = pytest.mark.kafka
 

@@ -16,8 +16,8 @@ from tests.poisoned_batches import MEBIBYTE, batch, produce_batches, raw_record,
 from tests.worker_process import tessera, worker
 from workers.pipeline import STAGES
 from workers.settings import Settings
-from workers.stream.clients import Clients
-from workers.stream.completion import Completion, read_completion
+from workers.stream.connection.clients import Clients
+from workers.stream.offsets import Completion, read_completion
 
 pytestmark = pytest.mark.kafka
 

@@ -11,9 +11,9 @@ import pytest
 from schemas.topics import COMMITMENTS, SETTLED
 from tests.kafka_client import Reader, of, produce
 from tests.worker_process import tessera, worker
-from workers.key_ring import commitment
+from workers.draw_keys import commitment
 from workers.mechanism.epochs import epoch_key, epoch_of
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.pipeline import now
 from workers.settings import DEMO_DRAW_KEY, Settings
 from workers.stream.kafka import KafkaBus

@@ -17,14 +17,14 @@ from tests.kafka_client import WAIT_S, produce
 from tests.own_node import started
 from tests.topic_settings import alter
 from tests.worker_process import WorkerProcess, tessera
-from workers.diagnosis import State, Verdict
+from workers.devkafka import DevelopmentBroker
+from workers.doctor.kafka import inspect_kafka
+from workers.doctor.verdict import State, Verdict
 from workers.pipeline import STAGES
 from workers.settings import Settings
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.clients import Clients
-from workers.stream.completion import Completion
-from workers.stream.inspection import inspect_kafka
-from workers.stream.standing import standings
+from workers.stream.admin.group_offsets import standings
+from workers.stream.connection.clients import Clients
+from workers.stream.offsets import Completion
 
 pytestmark = pytest.mark.kafka
 

@@ -13,13 +13,13 @@ from schemas.topics import CHARGED, SCORED, SETTLED
 from tests.kafka_client import DEAD_LETTERS, Reader, of, produce
 from tests.own_node import started
 from tests.worker_process import worker
+from workers.devkafka.development_cluster import DevelopmentCluster
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.admin import create_topics
-from workers.stream.broker.development_cluster import DevelopmentCluster
-from workers.stream.clients import Clients
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.topics import create_topics
+from workers.stream.connection.clients import Clients
 
 pytestmark = pytest.mark.kafka
 

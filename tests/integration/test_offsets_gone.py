@@ -14,8 +14,8 @@ from tests.integration.test_kill import query
 from tests.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, of, produce, until_no_transaction
 from tests.own_node import started
 from tests.worker_process import WorkerProcess, tessera, worker
+from workers.devkafka import DevelopmentBroker
 from workers.pipeline import PATH, STAGES
-from workers.stream.broker import DevelopmentBroker
 
 pytestmark = pytest.mark.kafka
 

@@ -17,16 +17,16 @@ from aiokafka.structs import OffsetAndMetadata
 
 from tests.contracts.test_bus import Answerer, Rig, numbers, rig_with
 from tests.own_node import started
+from workers.devkafka import DevelopmentBroker
 from workers.errors import BrokerError, StalePosition
 from workers.settings import Settings
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.clients import Clients
-from workers.stream.cluster import GROUP as GROUP_COORDINATOR
-from workers.stream.cluster import SIMPLE_COMMIT, TopicPlan
-from workers.stream.completion import NOTHING_KNOWN, Completion
-from workers.stream.offset_fetch import OffsetFetchRequest, rows
-from workers.stream.position import read_position
-from workers.stream.writer import BARRIER, TransactionalWriter, WriterLost
+from workers.stream.connection.admin_client import GROUP as GROUP_COORDINATOR
+from workers.stream.connection.admin_client import SIMPLE_COMMIT, TopicPlan
+from workers.stream.connection.clients import Clients
+from workers.stream.connection.offset_fetch import OffsetFetchRequest, rows
+from workers.stream.offsets import NOTHING_KNOWN, Completion
+from workers.stream.partition.position import read_position
+from workers.stream.partition.producer import BARRIER, TransactionalWriter, WriterLost
 
 pytestmark = pytest.mark.kafka
 

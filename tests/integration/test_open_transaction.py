@@ -7,9 +7,10 @@ from schemas.topics import QUERIES
 from tests.strict_broker import StrictBroker
 from tests.topic_settings import altered
 from tests.worker_process import tessera
-from workers.diagnosis import State
+from workers.doctor import kafka_transactions
+from workers.doctor.kafka import inspect_kafka
+from workers.doctor.verdict import State
 from workers.settings import Settings
-from workers.stream.inspection import inspect_kafka, transaction_checks
 
 PARTITION, TIMEOUT_S = 1, 9
 STRANGER = "somebody.elses"
@@ -20,7 +21,7 @@ async def test_a_transaction_that_does_not_end_is_named_with_what_ends_it(
     strict: StrictBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a transaction of a stranger's on the query topic, older than any of the workers' may be
-    monkeypatch.setattr(transaction_checks, "LONGEST_OWN_S", -60.0)
+    monkeypatch.setattr(kafka_transactions, "LONGEST_OWN_S", -60.0)
     settings = Settings.read(bootstrap_servers=strict.bootstrap_servers)
     stranger = Producer(
         {

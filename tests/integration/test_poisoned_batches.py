@@ -16,7 +16,7 @@ from tests.kafka_client import Reader, header, of
 from tests.poisoned_batches import BATCHES, MEBIBYTE, TRACE, batch, produce_batches, raw_record, zstd_bomb
 from tests.worker_process import WorkerProcess, tessera, worker
 from workers.cli.bus import bus_of
-from workers.letters import Letter
+from workers.operations.redrive import Letter
 from workers.settings import Settings
 
 pytestmark = pytest.mark.kafka

@@ -14,7 +14,7 @@ from infra.readme import TABLES, generated
 from schemas.topics import CHARGED, SETTLED
 from tests.kafka_client import Reader, of
 from tests.worker_process import environment, worker
-from workers.stream.broker.jars import fetch_jars, find_java
+from workers.devkafka.jars import fetch_jars, find_java
 
 README = Path(__file__).parents[2] / "README.md"
 TIMEOUT_S = 120

@@ -23,20 +23,20 @@ from schemas.topics import CHARGED, INCENTIVES, SCORED, SETTLED
 from tests.kafka_client import EVERYTHING, Header, Reader, of, produce
 from tests.own_node import started
 from tests.worker_process import WorkerProcess, tessera
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.secured import ADMIN, Secured
 from workers.engines.null import NullEngine
 from workers.errors import TesseraError
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
+from workers.operations.principals import Principal, Right, principals
 from workers.pipeline import GROUPS, STAGES, Means, build_stages, needs_keys, now
-from workers.principals import Principal, Right, principals
 from workers.settings import DEMO_DRAW_KEY
-from workers.stream.acls import grant, grant_all, take
-from workers.stream.admin import create_topics
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.secured import ADMIN, Secured
-from workers.stream.clients import Clients
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.admin.acls import grant, grant_all, take
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.topics import create_topics
+from workers.stream.commitments import open_key_ring
+from workers.stream.connection.clients import Clients
 from workers.stream.kafka import KafkaBus
-from workers.stream.keys import open_key_ring
 
 pytestmark = pytest.mark.kafka
 

@@ -19,11 +19,11 @@ from tests.kafka_client import DEAD_LETTERS, WAIT_S, Reader, of, produce
 from tests.own_node import started
 from tests.verification.campaign_log import Asked, asked, plan_lines, query
 from tests.worker_process import environment, tessera, worker
+from workers.devkafka import DevelopmentBroker
 from workers.pipeline import GROUPS, PATH
 from workers.settings import Settings
-from workers.stream.admin import create_topics
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.first_offsets import initialise_offsets
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.topics import create_topics
 
 pytestmark = pytest.mark.kafka
 

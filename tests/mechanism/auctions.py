@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from workers.mechanism.allocation import Numbers
-from workers.mechanism.random_auctions import TWISTS, Shape, fill
+from workers.truthfulness.random_auctions import TWISTS, Shape, fill
 
 
 @st.composite

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from workers.experiments.participation_fee import gate
 from workers.mechanism.allocation import Allocation, Floats, Numbers, allocate
-from workers.mechanism.gate import gate
-from workers.mechanism.rule import as_billed
+from workers.truthfulness.rule import as_billed
 
 #: An auction and a limit in micros to who takes part [N], charges [N] and the allocation.
 Rule = Callable[[Numbers, float], tuple[np.ndarray, Floats, Allocation]]

@@ -8,9 +8,9 @@ import pytest
 
 from workers.mechanism.allocation import Floats, Numbers
 from workers.mechanism.payments import whole_micros
-from workers.mechanism.properties import PROPERTIES, violations
-from workers.mechanism.random_auctions import TWISTS, Shape, fill
-from workers.mechanism.rule import Priced, Rule, as_billed, in_expectation
+from workers.truthfulness.properties import PROPERTIES, violations
+from workers.truthfulness.random_auctions import TWISTS, Shape, fill
+from workers.truthfulness.rule import Priced, Rule, as_billed, in_expectation
 
 TAU = 1_000.0
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from tests.mechanism.auctions import auctions
 from tests.mechanism.exact import DIGITS, Exact, solve
 from workers.mechanism.allocation import Numbers
-from workers.mechanism.margins import scale_micros
-from workers.mechanism.rule import as_billed
+from workers.truthfulness.margins import scale_micros
+from workers.truthfulness.rule import as_billed
 
 EPSILON = float(np.finfo(np.float64).eps)
 ROUNDING = Decimal("0.5")

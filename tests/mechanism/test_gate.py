@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests.mechanism.auctions import auctions
 from tests.mechanism.gates import advert_free, exact_gate, largest_gain, utility, what_joining_brings
+from workers.experiments.participation_fee import MOST_EXACT, Gated, gate, gated_charge_bound
 from workers.mechanism.allocation import InvalidAuction, Numbers, allocate
-from workers.mechanism.gate import MOST_EXACT, Gated, gate, gated_charge_bound
-from workers.mechanism.margins import scale_micros
 from workers.mechanism.payments import charge_bound
-from workers.mechanism.rule import as_billed
+from workers.truthfulness.margins import scale_micros
+from workers.truthfulness.rule import as_billed
 
 MODERATE = settings(max_examples=80, deadline=None)
 TAU = 1_000.0

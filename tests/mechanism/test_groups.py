@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.mechanism.auctions import auctions
 from workers.mechanism.allocation import InvalidAuction, Numbers
-from workers.mechanism.groups import group
-from workers.mechanism.margins import scale_micros
-from workers.mechanism.rule import as_billed
+from workers.mechanism.link_groups import group
+from workers.truthfulness.margins import scale_micros
+from workers.truthfulness.rule import as_billed
 
 TAU = 1_000_000.0  # a nat is a whole unit of currency
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from workers.mechanism.allocation import InvalidAuction, Numbers, allocate
-from workers.mechanism.outcome import Auction, settle
 from workers.mechanism.payments import NotBillable
+from workers.mechanism.settle import Auction, settle
 
 GOOD = {
     "log_q": np.array([-1.0, -2.0, -3.0]),

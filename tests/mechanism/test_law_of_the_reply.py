@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from workers.mechanism.allocation import Floats, Numbers
-from workers.mechanism.rule import as_billed, with_candidates
+from workers.truthfulness.rule import as_billed, with_candidates
 
 TAU = 1_000.0
 TEMPERATURE = 0.8

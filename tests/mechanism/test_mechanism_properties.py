@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from tests.mechanism.auctions import auctions
 from workers.mechanism.allocation import Numbers
-from workers.mechanism.campaign import run, tally
-from workers.mechanism.margins import scale_micros
 from workers.mechanism.payments import charge_bound
-from workers.mechanism.properties import LIE, PROPERTIES, ROW, lie_tolerance, row_tolerance
-from workers.mechanism.rule import as_billed, in_expectation, with_report
+from workers.truthfulness.margins import scale_micros
+from workers.truthfulness.properties import LIE, PROPERTIES, ROW, lie_tolerance, row_tolerance
+from workers.truthfulness.rule import as_billed, in_expectation, with_report
+from workers.truthfulness.trials import run, tally
 
 SEEDS = st.integers(0, 2**32 - 1)
 MODERATE = settings(max_examples=80, deadline=None)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tests.mechanism.auctions import auctions
 from workers.mechanism.allocation import Floats, Numbers
-from workers.mechanism.misreports import find_misreport, one_by_one, price_reports
 from workers.mechanism.payments import whole_micros
-from workers.mechanism.properties import row_tolerance
-from workers.mechanism.rule import Priced, as_billed, with_report
+from workers.truthfulness.misreports import find_misreport, one_by_one, price_reports
+from workers.truthfulness.properties import row_tolerance
+from workers.truthfulness.rule import Priced, as_billed, with_report
 
 TAU = 1_000.0
 

@@ -11,7 +11,7 @@ from schemas.auction import PaymentRule
 from tests.builders import make_scored, make_settled
 from workers.mechanism.allocation import Numbers
 from workers.mechanism.payments import RULES, NotBillable, billable, no_offset, offset, outcome, whole_micros
-from workers.mechanism.rule import in_expectation
+from workers.truthfulness.rule import in_expectation
 
 TAU = 1_000.0
 

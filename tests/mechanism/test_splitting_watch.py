@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from workers.mechanism.allocation import Floats, InvalidAuction, allocate
-from workers.mechanism.groups import group
-from workers.mechanism.splitting import MIN_AUCTIONS, MIN_COSINE, SplittingWatch
+from workers.mechanism.link_groups import group
+from workers.truthfulness.split_bids import MIN_AUCTIONS, MIN_COSINE, SplittingWatch
 
 TAU = 1_000.0
 Bids = dict[str, Floats]

@@ -7,7 +7,7 @@ from schemas.auction import Bidder, CandidatesScored
 from schemas.envelope import Event
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
 from tests.builders import DRAW_KEY, SUBMITTED_AT, make_bidder, make_scored, make_settled
-from workers.key_ring import Committed
+from workers.draw_keys import Committed
 from workers.mechanism.epochs import epoch_key
 from workers.receipts.build import advertiser_receipt, auditor_receipt
 from workers.receipts.sale import KnownKey, Sale

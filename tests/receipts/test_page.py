@@ -11,8 +11,8 @@ from schemas.receipt import AdvertiserReceipt, AuditorReceipt
 from tests.builders import make_candidate, make_scored
 from tests.receipts.sales import linked, make_sale, receipts_of
 from workers.receipts.build import advertiser_receipt, auditor_receipt
-from workers.receipts.page import page
 from workers.receipts.sale import Sale
+from workers.web.receipt.page import page
 
 HOSTILE = (
     "<script>alert(1)</script>",

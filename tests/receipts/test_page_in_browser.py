@@ -16,9 +16,9 @@ from tests.builders import make_bidder, make_candidate
 from tests.receipts.sales import linked, make_sale, receipts_of
 from workers.mechanism.allocation import Allocation, allocate
 from workers.receipts.build import advertiser_receipt, auditor_receipt
-from workers.receipts.page import page
 from workers.receipts.recheck import recheck
 from workers.receipts.sale import Sale
+from workers.web.receipt.page import page
 
 pytestmark = pytest.mark.chromium
 

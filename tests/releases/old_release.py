@@ -44,7 +44,7 @@ def score() -> None:
 
 def audit() -> None:
     from workers.audit.auditor import Audit
-    from workers.audit.reading import read_line
+    from workers.audit.entries import read_line
 
     judge = Audit(lambda finding: print(finding.kind.value), [SECRET])
     with open(sys.argv[2], "rb") as file:

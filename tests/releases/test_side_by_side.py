@@ -24,9 +24,9 @@ from tests.builders import SUBMITTED_AT, envelop, make_bidder, make_generated, m
 from tests.releases.old_release import SECRET
 from tests.workers.fakes import drawn_by
 from workers.audit.auditor import Audit
-from workers.audit.reading import read_line
+from workers.audit.entries import read_line
+from workers.draw_keys import commitment
 from workers.engines.null import NullEngine
-from workers.key_ring import commitment
 from workers.mechanism.epochs import epoch_key
 from workers.settlement import settle_event
 

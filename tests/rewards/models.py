@@ -15,8 +15,8 @@ from workers.engines.base import Limits, Prompt, Reply, Scorer
 from workers.engines.null import NullEngine
 from workers.engines.options import EngineOptions
 from workers.errors import EngineUnavailable, SettingsError
-from workers.rewards.isolated import Isolated
-from workers.rewards.opening import Sources
+from workers.rewards.bulkhead import Isolated
+from workers.rewards.open import Sources
 
 
 class Fake(NullEngine):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workers.rewards.fitting import fit_probe
+from workers.rewards.probe_fitting import fit_probe
 
 QUESTIONS, REPLIES, DIMENSIONS = 40, 10, 6
 RNG = np.random.default_rng(7)

@@ -16,12 +16,12 @@ from tests.rewards.models import Fake
 from tests.workers.fakes import Clock, drawn_by
 from workers.engines.deadline import seconds_left, within
 from workers.errors import EngineError, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.rewards import breaker as breakers
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S, MOST_SLOW, WINDOW, Breaker
-from workers.rewards.chosen import ByAdvertiser
-from workers.rewards.isolated import SHARE, Isolated
+from workers.rewards.bulkhead import SHARE, Isolated
+from workers.rewards.by_advertiser import ByAdvertiser
 from workers.scoring import Scoring, Terms
 
 TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")
@@ -116,7 +116,7 @@ async def test_a_silent_server_delays_one_auction_however_often_it_is_tried_agai
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each pause was followed by an auction that waited the whole time-out, with all that came meanwhile."""
-    monkeypatch.setattr("workers.rewards.isolated.PATIENCE_S", 0.0)
+    monkeypatch.setattr("workers.rewards.bulkhead.PATIENCE_S", 0.0)
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", TIMEOUT_S / 10)
     monkeypatch.setattr(breakers, "LONGEST_PAUSE_S", TIMEOUT_S / 10)
     server = Server(never)
@@ -161,7 +161,7 @@ async def test_many_auctions_that_waited_long_and_were_cut_off_are_a_reason_to_l
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Or a server could wait for the end of each of them."""
-    monkeypatch.setattr("workers.rewards.isolated.PATIENCE_S", 0.01)
+    monkeypatch.setattr("workers.rewards.bulkhead.PATIENCE_S", 0.01)
     server = Server(never)
     source = Isolated(server, 600.0)
 
@@ -357,7 +357,7 @@ def test_calls_begun_before_the_breaker_opened_neither_close_it_nor_prolong_the_
 
 
 async def test_each_advertisers_model_has_its_own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.rewards.isolated.PATIENCE_S", 0.0)
+    monkeypatch.setattr("workers.rewards.bulkhead.PATIENCE_S", 0.0)
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     monitor = Monitor(stages=["scoring"], currency="EUR", engine="null")
     server = Server(at_once)

@@ -14,11 +14,11 @@ from tests.builders import make_bidder
 from tests.rewards.models import Fake
 from tests.vllm_stand_in import FRAMING, TOKENIZER, StandIn, standing_in
 from workers.engines.base import Reply
-from workers.engines.framing import TEMPLATE, Framing
 from workers.engines.options import EngineOptions, HttpOptions
+from workers.engines.tokenizer import TEMPLATE, Framing
 from workers.errors import SettingsError
 from workers.rewards.base import Candidates
-from workers.rewards.opening import Known, open_sources
+from workers.rewards.open import Known, open_sources
 
 ID = "advertiser-00"
 CANDIDATES = Candidates("How do I plant beans?", (Reply((8, 9), "", 0.0, False),), np.zeros(1))

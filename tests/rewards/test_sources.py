@@ -21,17 +21,17 @@ from tests.builders import make_bidder, make_scored
 from tests.rewards.models import Fake, Shelf, on_shelf, probes_of
 from tests.workers.fakes import Clock, drawn_by
 from workers.engines.base import Prompt, Reply
-from workers.engines.nats import total
+from workers.engines.log_probs import total
 from workers.engines.options import EngineOptions
+from workers.engines.prompts import reference_turn
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
-from workers.monitor import Monitor
-from workers.prompts import reference_turn
+from workers.operations.monitor import Monitor
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import MOST_SLOW, Breaker
-from workers.rewards.chosen import origin_of
-from workers.rewards.isolated import Isolated
+from workers.rewards.bulkhead import Isolated
+from workers.rewards.by_advertiser import origin_of
 from workers.rewards.lora import Lora
-from workers.rewards.opening import Known, Sources, open_sources
+from workers.rewards.open import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
 TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")
@@ -214,7 +214,7 @@ DOWN = [EngineUnavailable("no connection"), EngineGone("killed"), EngineTimeout(
 async def test_an_advertisers_model_that_is_down_stops_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, engine: str, owners: list[int]
 ) -> None:
-    monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.0,))
+    monkeypatch.setattr("workers.engines.calls.PAUSES_S", (0.0,))
     async with world(tmp_path) as here:
         whole = await here.score()
         here.shelf.engines[engine].fault = fault

@@ -22,9 +22,9 @@ from tests.worker_process import tessera
 from workers.cli import receipt_view
 from workers.engines import embedders
 from workers.engines.options import EngineOptions, HttpOptions
-from workers.receipts.page import page
 from workers.receipts.recheck import recheck
-from workers.rewards.opening import Known, open_sources
+from workers.rewards.open import Known, open_sources
+from workers.web.receipt.page import page
 
 README = Path(__file__).parents[2] / "README.md"
 ORIGIN = f"lora:<b>easy&bake@{'a' * 64}"

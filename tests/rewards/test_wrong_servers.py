@@ -17,7 +17,7 @@ from tests.vllm_stand_in import FRAMING, TOKENIZER, Behaviour, Connection, Reque
 from tests.workers.fakes import Clock, drawn_by
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import SettingsError
-from workers.rewards.opening import Known, Sources, open_sources
+from workers.rewards.open import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
 TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")

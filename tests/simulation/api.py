@@ -24,7 +24,7 @@ from tests.simulation.batches import batches
 from tests.simulation.broker import MILLISECONDS, Broker, place_of_offsets
 from tests.simulation.log import Stored
 from tests.simulation.transactions import Place
-from workers.stream.offset_fetch import OffsetFetchRequest
+from workers.stream.connection.offset_fetch import OffsetFetchRequest
 
 MOST_FETCHED = 5
 

@@ -20,7 +20,7 @@ from tests.simulation.world import World
 from tests.workers.fakes import Clock
 from workers.engines.null import NullEngine
 from workers.pipeline import PATH, STAGES, Means, Stage
-from workers.stream.writer import place
+from workers.stream.partition.producer import place
 
 QUERIES_PER_RUN = 8
 LONGEST_WORK_S = 0.4

@@ -8,8 +8,8 @@ from tests.contracts.test_bus import Asked
 from tests.simulation.lives import Outcome
 from tests.simulation.log import Stored
 from tests.simulation.scenario import ANSWERED, ASKED, OUTPUTS, PARTITIONS, USED, Given
-from workers.stream.attempts import MOST_DEATHS
-from workers.stream.completion import read_completion
+from workers.stream.offsets import read_completion
+from workers.stream.partition.crash_count import MOST_DEATHS
 
 HORIZON_S = 1e9
 

@@ -13,9 +13,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.network import Network
 from workers.errors import BrokerError
-from workers.stream.clients import REQUEST_TIMEOUT_MS
-from workers.stream.cluster import WORK_TIMEOUT_S, Cluster
-from workers.stream.security import ANONYMOUS
+from workers.stream.connection.admin_client import WORK_TIMEOUT_S, Cluster
+from workers.stream.connection.clients import REQUEST_TIMEOUT_MS
+from workers.stream.connection.security import ANONYMOUS
 
 NODE = 0
 REFRESH_S = 0.02
@@ -84,7 +84,7 @@ class SimulatedClient:
 
 
 class SimulatedClients:
-    """Takes the place of `workers.stream.clients.Clients`."""
+    """Takes the place of `workers.stream.connection.clients.Clients`."""
 
     bootstrap_servers = "simulated"
     user = ANONYMOUS
@@ -110,7 +110,7 @@ class SimulatedClients:
 
     @asynccontextmanager
     async def cluster(self, within_s: float = WORK_TIMEOUT_S) -> AsyncIterator[Cluster]:
-        """As `workers.stream.cluster.connected`."""
+        """As `workers.stream.connection.admin_client.connected`."""
         cluster = Cluster(SimulatedClient(self._network, "admin", 8.0))
         try:
             async with asyncio.timeout(within_s):

@@ -1,9 +1,9 @@
 """The disks of the machines that workers run on: what a store holds outlives its process, and may be very old."""
 
 from tests.simulation.world import World
-from workers.stream.dedup.store import Anchor, Checkpoint, Store, packed
-from workers.stream.dedup.volatile import VolatileStore
-from workers.stream.placement import Placement
+from workers.stream.deduplication.store import Anchor, Checkpoint, Store, packed
+from workers.stream.deduplication.volatile import VolatileStore
+from workers.stream.wire.partitioner import Placement
 
 FOREIGN = 0.15  # of all stores, when they are opened for the first time
 

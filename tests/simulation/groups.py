@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 
 from tests.simulation.log import Fate
-from workers.stream.offset_fetch import UnstableOffsetCommitError
+from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
 
 Error = type[KafkaError] | None
 CATCHING_UP_S = 3.0

@@ -17,9 +17,8 @@ from tests.simulation.clock import Process
 from tests.simulation.faults import Faults
 from tests.simulation.groups import Group
 from tests.simulation.scenario import Scenario
-from workers.stream import recollection
-from workers.stream.dedup import restore
-from workers.stream.partition import PartitionActor
+from workers.stream.deduplication import recollection, restore
+from workers.stream.partition.processor import PartitionActor
 
 FEW_FRESH = 3
 

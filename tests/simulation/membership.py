@@ -17,7 +17,7 @@ from aiokafka.errors import (
 from tests.simulation.fetching import Fetching, Place
 from tests.simulation.groups import Group
 from tests.simulation.network import Network
-from workers.stream.offset_fetch import OffsetFetchRequest
+from workers.stream.connection.offset_fetch import OffsetFetchRequest
 
 MILLISECONDS = 1_000
 JOIN_GRACE_S = 5.0

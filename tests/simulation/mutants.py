@@ -11,16 +11,16 @@ from unittest import mock
 from tests.simulation.groups import Group
 from tests.simulation.log import Fate
 from tests.simulation.transactions import TransactionCoordinator
-from workers.stream import position, tenure, writer
-from workers.stream.attempts import Attempts
-from workers.stream.backlog import Backlog
-from workers.stream.completion import Completion
-from workers.stream.dedup.restore import Restore
-from workers.stream.dedup.store import packed
-from workers.stream.once import Once
-from workers.stream.partition import PartitionActor
-from workers.stream.recollection import Recollection
-from workers.stream.writer import TransactionalWriter
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.deduplication.recollection import Recollection
+from workers.stream.deduplication.restore import Restore
+from workers.stream.deduplication.store import packed
+from workers.stream.offsets import Completion
+from workers.stream.partition import position, producer, transaction
+from workers.stream.partition.crash_count import Attempts
+from workers.stream.partition.in_flight import Backlog
+from workers.stream.partition.processor import PartitionActor
+from workers.stream.partition.producer import TransactionalWriter
 
 Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -38,7 +38,7 @@ def answers_not_gathered() -> Any:
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return []
 
-    return mock.patch.object(writer, "asyncio", SimpleNamespace(**{**vars(asyncio), "gather": not_gathered}))
+    return mock.patch.object(producer, "asyncio", SimpleNamespace(**{**vars(asyncio), "gather": not_gathered}))
 
 
 def no_seek_after_a_new_epoch() -> Any:
@@ -75,7 +75,7 @@ def producer_kept_after_a_lost_answer() -> Any:
 
 def offset_read_before_fencing() -> Any:
     """The committed offset is read while the predecessor can still commit."""
-    start, read, unstarted = TransactionalWriter.start, tenure.read_position, dict[Any, TransactionalWriter]()
+    start, read, unstarted = TransactionalWriter.start, transaction.read_position, dict[Any, TransactionalWriter]()
 
     async def not_yet(self: TransactionalWriter) -> None:
         unstarted[asyncio.current_task()] = self
@@ -87,7 +87,7 @@ def offset_read_before_fencing() -> Any:
 
     return _both(
         mock.patch.multiple(TransactionalWriter, start=not_yet, barrier=_nothing),
-        mock.patch.object(tenure, "read_position", read_then_start),
+        mock.patch.object(transaction, "read_position", read_then_start),
     )
 
 
@@ -194,13 +194,13 @@ def bitmap_begins_one_too_late() -> Any:
 
 def bitmap_not_read() -> Any:
     """A new owner believes that nothing beyond the committed offset is finished."""
-    read = tenure.read_position
+    read = transaction.read_position
 
     async def only_the_base(*arguments: Any) -> Completion:
         completion = await read(*arguments)
         return Completion(completion.base, attempts=completion.attempts)
 
-    return mock.patch.object(tenure, "read_position", only_the_base)
+    return mock.patch.object(transaction, "read_position", only_the_base)
 
 
 def deaths_not_counted() -> Any:

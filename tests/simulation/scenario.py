@@ -18,7 +18,7 @@ from workers.engines.contact import engine_answered
 from workers.errors import EngineUnavailable, Refused
 from workers.pipeline import Means, StageSpec, Worker
 from workers.settings import Settings
-from workers.stream.writer import place
+from workers.stream.partition.producer import place
 
 PARTITIONS = 2
 IN_FLIGHT = 4

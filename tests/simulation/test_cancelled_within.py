@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.checks import judge
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulation import Simulation
-from workers.stream.writer import TransactionalWriter, WriterLost
+from workers.stream.partition.producer import TransactionalWriter, WriterLost
 
 pytestmark = pytest.mark.simulation
 

@@ -16,9 +16,9 @@ from tests.simulation.checks import attempts, origin, published, reason_of
 from tests.simulation.clock import NOBODY
 from tests.simulation.scenario import ASKED, OUTPUTS, PARTITIONS, Answerer, Given, Scenario
 from tests.simulation.simulation import Simulation
-from workers.stream.completion import Completion
-from workers.stream.solo import Solo
-from workers.stream.writer import TransactionalWriter, place
+from workers.stream.offsets import Completion
+from workers.stream.partition.producer import TransactionalWriter, place
+from workers.stream.partition.quarantine import Solo
 
 pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 

@@ -17,7 +17,7 @@ from tests.simulation.lives import Outcome
 from tests.simulation.mutants import any_position_believed, memory_not_read
 from tests.simulation.scenario import BUSY_S, Scenario
 from tests.simulation.simulation import Simulation
-from workers.stream.known_auctions import KnownAuctions, Standing
+from workers.stream.deduplication.known_auctions import KnownAuctions, Standing
 
 pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 

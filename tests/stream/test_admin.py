@@ -10,18 +10,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import NotCoordinatorForGroupError
 
 from schemas.topics import CHARGED, DEAD_LETTER_MAX_BYTES, QUERIES, SCORED, SETTLED_QUERIES, TOPICS
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.ports import free_port
 from workers.errors import BrokerError
 from workers.settings import Settings
-from workers.stream import cluster
-from workers.stream.admin import create_topics
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.ports import free_port
-from workers.stream.clients import Clients
-from workers.stream.cluster import Cluster
-from workers.stream.completion import Completion
-from workers.stream.description import describe_topics
-from workers.stream.first_offsets import initialise_offsets
-from workers.stream.plans import planned_topics
+from workers.stream.admin.description import describe_topics
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.plans import planned_topics
+from workers.stream.admin.topics import create_topics
+from workers.stream.connection import admin_client
+from workers.stream.connection.admin_client import Cluster
+from workers.stream.connection.clients import Clients
+from workers.stream.offsets import Completion
 
 
 @pytest.fixture
@@ -278,8 +278,8 @@ async def test_an_unknown_host_is_one_error_with_advice() -> None:
 
 async def test_a_port_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given something that accepts connections and says nothing, and a tenth of the patience
-    assert cluster.REQUEST_TIMEOUT_S < cluster.CONNECT_TIMEOUT_S < 10
-    monkeypatch.setattr(cluster, "REQUEST_TIMEOUT_S", 0.8)
+    assert admin_client.REQUEST_TIMEOUT_S < admin_client.CONNECT_TIMEOUT_S < 10
+    monkeypatch.setattr(admin_client, "REQUEST_TIMEOUT_S", 0.8)
     with socket.create_server(("127.0.0.1", free_port())) as mute:
         settings = Settings.read(bootstrap_servers=f"127.0.0.1:{mute.getsockname()[1]}")
         # When, then

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from workers.stream.attempts import DEATHS_BEFORE_ALONE, MOST_DEATHS, Attempts, found, found_again
+from workers.stream.partition.crash_count import DEATHS_BEFORE_ALONE, MOST_DEATHS, Attempts, found, found_again
 
 ROOM = 4
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from schemas.record import Record
 from workers.errors import BrokerError
-from workers.stream.backlog import LARGE_BYTES, Backlog, WorkerFailed
-from workers.stream.completion import WINDOW, Completion
-from workers.stream.fetching import MOST_LARGE_BYTES, Fetching
-from workers.stream.step import Result
+from workers.stream.offsets import WINDOW, Completion
+from workers.stream.partition.fetcher import MOST_LARGE_BYTES, Fetching
+from workers.stream.partition.in_flight import LARGE_BYTES, Backlog, WorkerFailed
+from workers.stream.processing import Result
 
 ROOM = 4
 NOTHING = Completion(0)

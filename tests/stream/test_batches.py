@@ -31,10 +31,10 @@ from tests.poisoned_batches import (
     sealed,
     zstd_bomb,
 )
-from workers.stream.batches import MOST_UNPACKED_BYTES, FetchedBatches
-from workers.stream.raw_names import RawNamesBatch, has_raw_names
-from workers.stream.reading import as_record
-from workers.stream.unpacking import NAMES, CannotUnpack, UnpacksToTooMuch, unpack
+from workers.stream.reader import as_record
+from workers.stream.wire.batches import MOST_UNPACKED_BYTES, FetchedBatches
+from workers.stream.wire.decompression import NAMES, CannotUnpack, UnpacksToTooMuch, unpack
+from workers.stream.wire.raw_names import RawNamesBatch, has_raw_names
 
 PLACE = TopicPartition("topic", 3)
 GOOD = b'{"text":"?"}'

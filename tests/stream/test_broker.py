@@ -6,13 +6,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from workers import devkafka as package
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.jars import fetch_jars, find_java, kafka_version
+from workers.devkafka.ports import free_port
 from workers.errors import BrokerError, MissingProgram
 from workers.settings import Settings
-from workers.stream import broker as package
-from workers.stream.admin import create_topics
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.jars import fetch_jars, find_java, kafka_version
-from workers.stream.broker.ports import free_port
+from workers.stream.admin.topics import create_topics
 
 
 def programs(folder: Path, **scripts: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.errors import OffsetLost
-from workers.stream.completion import WINDOW, Completion, read_completion
+from workers.stream.offsets import WINDOW, Completion, read_completion
 
 MOST_BYTES = 4_096  # offset.metadata.max.bytes of a broker
 

@@ -12,12 +12,12 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from workers.devkafka.secured import Secured
 from workers.errors import MissingProgram, SettingsError
 from workers.settings import Settings
-from workers.stream.broker.secured import Secured
-from workers.stream.clients import Clients
-from workers.stream.refusals import READ, WRITE, denied
-from workers.stream.security import ANONYMOUS, connection, user_of
+from workers.stream.connection.access_errors import READ, WRITE, denied
+from workers.stream.connection.clients import Clients
+from workers.stream.connection.security import ANONYMOUS, connection, user_of
 
 SECRET = "a password that nobody may see"  # noqa: S105  # opens nothing
 LOGIN = {"security_protocol": "SASL_SSL", "sasl_username": "auction.scoring", "sasl_password": SECRET}

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from workers.settings import Settings
-from workers.stream.clients import Clients
-from workers.stream.cluster import Partition
-from workers.stream.copies import are_too_few, copies_warning
-from workers.stream.plans import planned_topics
+from workers.stream.admin.plans import planned_topics
+from workers.stream.admin.replication import are_too_few, copies_warning
+from workers.stream.connection.admin_client import Partition
+from workers.stream.connection.clients import Clients
 
 
 @pytest.mark.parametrize(

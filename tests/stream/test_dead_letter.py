@@ -10,15 +10,15 @@ from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Flaw, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES, QUERIES
 from tests.builders import SUBMITTED_AT
+from workers.audit.log.dead_letters import read_refusal
+from workers.audit.log.invariants import Invariant, Report
+from workers.audit.log.query import content_digest
 from workers.errors import BrokerError
-from workers.letters import Letter, why_not
+from workers.operations.redrive import Letter, why_not
 from workers.stream.dead_letter import KEPT_KEY_BYTES, KEPT_VALUE_BYTES, OWN_BYTES, dead_letter
-from workers.stream.oversized import OversizedRecords
-from workers.stream.step import Result, _check_sound
-from workers.stream.writer import Oversized, _oversized, _Sent
-from workers.verification.cases import content_digest
-from workers.verification.invariants import Invariant, Report
-from workers.verification.refusals import read_refusal
+from workers.stream.partition.oversized import OversizedRecords
+from workers.stream.partition.producer import Oversized, _oversized, _Sent
+from workers.stream.processing import Result, _check_sound
 
 LARGE = b"x" * DEAD_LETTER_MAX_BYTES
 

@@ -9,8 +9,8 @@ from tests.builders import make_scored
 from tests.kafka_client import produce
 from tests.stream.test_restore import WINDOW, Log
 from workers.errors import Refused, Unsuitable
-from workers.stream.dedup.volatile import VolatileStore
-from workers.stream.once import Once
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.deduplication.volatile import VolatileStore
 
 pytestmark = pytest.mark.kafka
 

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workers.settings import Settings
-from workers.stream.dedup.folder import StateFolder
-from workers.stream.dedup.rocks import RocksStore
-from workers.stream.dedup.store import Anchor, Checkpoint, Remembered, Row, Store, packed
-from workers.stream.dedup.volatile import VolatileStore
-from workers.stream.placement import Placement
+from workers.stream.deduplication.folder import StateFolder
+from workers.stream.deduplication.rocks import RocksStore
+from workers.stream.deduplication.store import Anchor, Checkpoint, Remembered, Row, Store, packed
+from workers.stream.deduplication.volatile import VolatileStore
+from workers.stream.wire.partitioner import Placement
 
 SEGMENT_MS = 1_000
 AUCTION, SCORED = "a" * 64, "5" * 64
@@ -160,8 +160,8 @@ def test_a_folder_in_use_or_not_to_be_written_is_replaced_by_a_temporary_one(
 WRITES_UNTIL_KILLED = """
 import sys
 from pathlib import Path
-from workers.stream.dedup.rocks import RocksStore
-from workers.stream.dedup.store import Anchor, Checkpoint
+from workers.stream.deduplication.rocks import RocksStore
+from workers.stream.deduplication.store import Anchor, Checkpoint
 store = RocksStore(Path(sys.argv[1]), "topic/0", 1_000)
 for number in range(10**9):
     rows = [(b"q%d-%d" % (number, one), 5_000, bytes(64)) for one in range(50)]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.known_ids import BYTES_PER_WORD, FIRST_SLOTS, SHELVES, KnownIds, _Shelf
+from workers.id_set import BYTES_PER_WORD, FIRST_SLOTS, SHELVES, KnownIds, _Shelf
 
 IDS = st.integers(0, 40).map(str)
 

@@ -7,11 +7,11 @@ import psutil
 import pytest
 
 from workers.cli.marker_probe_view import verdict
+from workers.devkafka import DevelopmentBroker
+from workers.devkafka.jars import kafka_version
+from workers.doctor.marker_probe import probe_markers
+from workers.doctor.marker_probe.comparison import COPIES, Comparison, ProbeRecord, ProbeReport, Round, compare
 from workers.errors import BrokerError
-from workers.stream.broker import DevelopmentBroker
-from workers.stream.broker.jars import kafka_version
-from workers.stream.marker_probe import probe_markers
-from workers.stream.marker_probe.comparison import COPIES, Comparison, ProbeRecord, ProbeReport, Round, compare
 
 ACKNOWLEDGED = {0: {0, 1, 2}, 1: {0, 1}}
 COMMITTED = {0: 3, 1: 2}

@@ -13,9 +13,9 @@ from schemas.record import Record
 from schemas.settled import QuerySettled
 from schemas.topics import SCORED, SETTLED_QUERIES
 from tests.builders import make_events, make_record, make_scored
-from workers.stream.completion import WINDOW, Completion
-from workers.stream.outcomes import Outcomes, Reached
-from workers.stream.step import dead_letter
+from workers.stream.admin.outcomes import Outcomes, Reached
+from workers.stream.offsets import WINDOW, Completion
+from workers.stream.processing import dead_letter
 
 
 def reached(

@@ -13,13 +13,13 @@ from schemas.reasons import DeadLetterReason, VoidReason
 from tests.builders import make_query
 from tests.workers.fakes import Clock, FaultyEngine, Hang
 from tests.workers.test_scoring import TERMS, make_generated
+from workers.engines.calls import Retrying
 from workers.engines.contact import engine_answered, engine_asked
-from workers.engines.retrying import Retrying
 from workers.errors import EngineUnavailable, Refused
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring
-from workers.stream import patience
-from workers.stream.patience import PatientWorker
+from workers.stream import outage
+from workers.stream.outage import PatientWorker
 
 WAIT_S = 30.0
 LONG_S = 3_600.0
@@ -54,14 +54,14 @@ def patient(*script: str) -> tuple[PatientWorker, Scripted, list[bool]]:
 
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(outage, "FIRST_PAUSE_S", 0.0)
 
 
 @pytest.fixture
 def long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first pause is over at once, each later one only when the test is."""
-    monkeypatch.setattr(patience, "LONGEST_PAUSE_S", LONG_S)
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", LONG_S)
+    monkeypatch.setattr(outage, "LONGEST_PAUSE_S", LONG_S)
+    monkeypatch.setattr(outage, "FIRST_PAUSE_S", LONG_S)
     monkeypatch.setattr("random.uniform", lambda least, most: most)
 
 

@@ -9,10 +9,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError, NotCoordinatorForGroupError
 
 from workers.errors import OffsetLost, StalePosition
-from workers.stream.cluster import Partition
-from workers.stream.completion import NOTHING_KNOWN, Completion
-from workers.stream.offset_fetch import UnstableOffsetCommitError
-from workers.stream.position import read_position
+from workers.stream.connection.admin_client import Partition
+from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
+from workers.stream.offsets import NOTHING_KNOWN, Completion
+from workers.stream.partition.position import read_position
 
 AT = TopicPartition("test.position", 3)
 OLD, NEW, NONE = (63, ""), (298, ""), (-1, "")

@@ -22,14 +22,14 @@ from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.builders import make_scored
 from workers.errors import BrokerError, Refused, Unsuitable
 from workers.settings import Settings
-from workers.stream.clients import Clients
-from workers.stream.cluster import TopicPlan
-from workers.stream.dedup.restore import Restore
-from workers.stream.dedup.rocks import RocksStore
-from workers.stream.dedup.store import Remembered, Store
-from workers.stream.dedup.window import Window
-from workers.stream.once import Once
-from workers.stream.placement import Placement
+from workers.stream.connection.admin_client import TopicPlan
+from workers.stream.connection.clients import Clients
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.deduplication.restore import Restore
+from workers.stream.deduplication.rocks import RocksStore
+from workers.stream.deduplication.store import Remembered, Store
+from workers.stream.deduplication.window import Window
+from workers.stream.wire.partitioner import Placement
 
 WINDOW = Window(timedelta(days=7))
 DIGEST = "d" * 64

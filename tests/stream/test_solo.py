@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from workers.stream.solo import Solo
+from workers.stream.partition.quarantine import Solo
 
 
 @dataclass(eq=False)

@@ -11,11 +11,11 @@ from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Outgoing, Record
 from schemas.topics import GENERATED, QUERIES, Topic
 from workers.errors import BrokerError
-from workers.letters import SOURCES
-from workers.monitor import Monitor
-from workers.stream.letters import RECORDS_PER_PUBLISH, read_letters, republish
+from workers.operations.monitor import Monitor
+from workers.operations.redrive import SOURCES
+from workers.stream.dead_letters import RECORDS_PER_PUBLISH, read_letters, republish
 from workers.stream.memory import MemoryBus
-from workers.stream.step import dead_letter
+from workers.stream.processing import dead_letter
 
 
 @dataclass

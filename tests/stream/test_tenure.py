@@ -10,10 +10,10 @@ from aiokafka import TopicPartition
 from schemas.record import Outgoing
 from workers.pipeline import STAGES
 from workers.settings import Settings
-from workers.stream.attempts import Attempts
-from workers.stream.completion import Completion
-from workers.stream.tenure import Tenure
-from workers.stream.writer import Oversized
+from workers.stream.offsets import Completion
+from workers.stream.partition.crash_count import Attempts
+from workers.stream.partition.producer import Oversized
+from workers.stream.partition.transaction import Tenure
 
 LARGE, SMALL = Outgoing("t", None, b"large", ()), Outgoing("t", None, b"small", ())
 

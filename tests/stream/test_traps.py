@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
 
 from workers.settings import Settings
-from workers.stream import clients as clients_module
-from workers.stream.clients import Clients
-from workers.stream.loop import StageLoop
+from workers.stream.connection import clients as clients_module
+from workers.stream.connection.clients import Clients
+from workers.stream.consumer import StageLoop
 
 SOURCES = sorted(Path(clients_module.__file__).parent.parent.rglob("*.py"))
 LEAKS = {"getone"}  # cancelled, it switches the poll-interval guard off for ever

@@ -17,8 +17,8 @@ from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import OffsetAndMetadata
 
-from workers.stream import unawaited, writer
-from workers.stream.writer import TransactionalWriter
+from workers.stream.partition import producer, unawaited
+from workers.stream.partition.producer import TransactionalWriter
 
 AT = TopicPartition("topic", 0)
 
@@ -110,7 +110,7 @@ async def test_a_stop_that_fails_in_an_unknown_way_is_printed(printed: list[dict
     async def stop() -> None:
         raise TypeError("new")
 
-    assert not await writer._ended(stop(), 1.0)
+    assert not await producer._ended(stop(), 1.0)
     await collect()
 
     assert [repr(context["exception"]) for context in printed] == ["TypeError('new')"]

@@ -11,13 +11,13 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer import sender
 
-from workers.stream import writer
-from workers.stream.writer import TransactionalWriter
+from workers.stream.partition import producer
+from workers.stream.partition.producer import TransactionalWriter
 
 
 def test_the_pause_between_transactions_is_the_constant_of_the_pinned_library() -> None:
     assert aiokafka.__version__ == "0.14.0"
-    assert sender.BACKOFF_OVERRIDE == writer.PAUSE_BETWEEN_TRANSACTIONS_S == 0.002
+    assert sender.BACKOFF_OVERRIDE == producer.PAUSE_BETWEEN_TRANSACTIONS_S == 0.002
 
 
 @pytest.mark.parametrize("count", [1, 4, 12])
@@ -25,11 +25,11 @@ def test_keys_are_placed_as_every_other_client_places_them(count: int) -> None:
     theirs, partitions = DefaultPartitioner(), list(range(count))
     for _ in range(200):
         key = random.randbytes(random.randrange(80))
-        assert writer.place(key, count) == theirs(key, partitions, partitions)
+        assert producer.place(key, count) == theirs(key, partitions, partitions)
 
 
 def test_a_record_without_a_key_goes_to_any_partition() -> None:
-    assert {writer.place(None, 3) for _ in range(200)} == {0, 1, 2}
+    assert {producer.place(None, 3) for _ in range(200)} == {0, 1, 2}
 
 
 class Deaf:
@@ -53,8 +53,8 @@ class Deaf:
 
 
 async def test_a_producer_that_does_not_close_is_dropped_after_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "STOP_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(writer, "CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(producer, "STOP_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(producer, "CLOSE_TIMEOUT_S", 0.05)
     deaf, began = Deaf(), time.monotonic()
 
     await TransactionalWriter(SimpleNamespace(user="", producer=lambda **_: deaf), "id").discard()  # type: ignore[arg-type]

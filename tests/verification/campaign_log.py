@@ -13,18 +13,18 @@ from schemas.record import Outgoing, Record
 from schemas.reply import ReplySettled
 from schemas.topics import CHARGED, QUERIES, SCORED, SETTLED
 from tests.audit.logs import Log
+from workers.audit.log.auction_ids import NAMES
+from workers.audit.log.horizon import Scope
+from workers.audit.log.invariants import Report, Row, State
+from workers.audit.log.plan import Plan, read_plan
+from workers.audit.log.verifier import Verification
+from workers.audit.log.witness import Witness, read_witness, witness_line
 from workers.engines.null import NullEngine
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.pipeline import PATH, Means, build_stages, now
 from workers.settings import DEMO_DRAW_KEY, Settings
-from workers.stream.keys import open_key_ring
+from workers.stream.commitments import open_key_ring
 from workers.stream.memory import MemoryBus
-from workers.verification.invariants import Report, Row, State
-from workers.verification.plan import Plan, read_plan
-from workers.verification.reading import NAMES
-from workers.verification.scope import Scope
-from workers.verification.verifier import Verification
-from workers.verification.witness import Witness, read_witness, witness_line
 
 SECRET = DEMO_DRAW_KEY.get_secret_value().encode()
 ADVERTISERS = [

@@ -9,8 +9,7 @@ import pytest
 from schemas.record import Record
 from schemas.topics import QUERIES, SCORED, SETTLED
 from tests.verification.campaign_log import broken, row
-from workers.errors import TesseraError
-from workers.verification.campaign import (
+from workers.audit.log.campaign_faults import (
     Unread,
     check_aborts,
     check_faults,
@@ -19,12 +18,13 @@ from workers.verification.campaign import (
     read_faults,
     read_resources,
 )
-from workers.verification.flatness import Sample
-from workers.verification.invariants import Report, State
-from workers.verification.marks import Marks
-from workers.verification.plan import read_plan
-from workers.verification.scope import Place
-from workers.verification.witness import read_witness, witness_line
+from workers.audit.log.horizon import Place
+from workers.audit.log.invariants import Report, State
+from workers.audit.log.leaks import Sample
+from workers.audit.log.offset_set import Marks
+from workers.audit.log.plan import read_plan
+from workers.audit.log.witness import read_witness, witness_line
+from workers.errors import TesseraError
 
 READ = "reading"
 

@@ -24,8 +24,8 @@ from tests.verification.campaign_log import (
     verified,
     without,
 )
-from workers.stream.step import dead_letter
-from workers.verification.invariants import State
+from workers.audit.log.invariants import State
+from workers.stream.processing import dead_letter
 
 Edit = Callable[[Sequence[Record]], list[Record]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines import bundled
-from workers.diagnosis import State
-from workers.engine_check import inspect_engine
+from workers.doctor.engine import inspect_engine
+from workers.doctor.verdict import State
 from workers.settings import Settings
 
 pytestmark = pytest.mark.vllm

@@ -36,7 +36,7 @@ class BrokenLlm:
 async def test_the_guard_is_closed_though_vllm_fails_to_end() -> None:
     bundled.need_vllm()
     from workers.engines.vllm_local.core import Core
-    from workers.engines.vllm_local.turns import Turns
+    from workers.engines.vllm_local.scheduling import Turns
 
     llm: Any = BrokenLlm()
     guard: Any = Guard()

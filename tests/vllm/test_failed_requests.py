@@ -55,7 +55,7 @@ async def test_a_failed_request_is_attributed_to_its_input_or_to_the_engine(
 
     from workers.engines.vllm_local.core import Core
     from workers.engines.vllm_local.requests import drawing
-    from workers.engines.vllm_local.turns import Turns
+    from workers.engines.vllm_local.scheduling import Turns
 
     def raised(name: str | None) -> Exception | None:
         return None if name is None else (getattr(of_engine, name, None) or getattr(exceptions, name))()

@@ -223,7 +223,7 @@ async def test_the_longest_answers_are_within_what_is_read(
     http_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With an eighth of what is read around them: vLLM writes less than 256 bytes for each token."""
-    monkeypatch.setattr("workers.engines.openai_http.answer.BYTES_BESIDE", 8 << 10)
+    monkeypatch.setattr("workers.engines.openai_http.response.BYTES_BESIDE", 8 << 10)
     prompt = http_engine.encode(QUESTION)
     length = http_engine.limits.context - len(prompt)
     replies = await http_engine.sample(prompt, seeds=seeds("long", 4), max_tokens=length)

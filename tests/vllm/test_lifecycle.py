@@ -63,7 +63,7 @@ async def test_a_deadline_frees_scoring_too(vllm_engine: Engine) -> None:
 
 
 async def test_the_engines_own_timeout_is_applied(vllm_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.engines.retrying.PAUSES_S", (0.01,))
+    monkeypatch.setattr("workers.engines.calls.PAUSES_S", (0.01,))
     monkeypatch.setattr(vllm_engine.wrapped._core, "_timeout_s", 0.05)
 
     with pytest.raises(RetriesExhausted, match=r"within 0\.05 s"):

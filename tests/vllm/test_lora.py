@@ -94,7 +94,7 @@ async def test_too_few_adapter_slots_are_found_at_the_start(
 ) -> None:
     """With as many slots as adapters, a CPU's vLLM scores replies without an adapter as if they had one."""
     bundled.need_vllm()
-    from workers.engines.vllm_local import opening
+    from workers.engines.vllm_local import open as opening
 
     def one_too_few(given: Any) -> dict[str, Any]:
         return correct(given) | {"max_loras": len(given)}

@@ -80,7 +80,7 @@ async def test_a_vllm_for_gpus_without_one_says_what_to_do(monkeypatch: pytest.M
 def test_a_wrong_setting_ends_at_once_though_the_digest_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither is it begun, nor does the end of the event loop wait for it."""
     bundled.need_vllm()
-    from workers.engines.vllm_local import opening
+    from workers.engines.vllm_local import open as opening
 
     release, began = threading.Event(), time.monotonic()
     monkeypatch.setattr(opening, "weights_sha256", lambda _: release.wait(SLOW_S))
@@ -97,7 +97,7 @@ def test_a_wrong_setting_ends_at_once_though_the_digest_is_slow(monkeypatch: pyt
 async def test_an_auction_larger_than_vllms_queue_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only slower: vLLM refuses what is too much, as if it were down."""
     bundled.need_vllm()
-    from workers.engines.vllm_local import opening
+    from workers.engines.vllm_local import open as opening
 
     monkeypatch.setattr(opening, "QUEUED_PER_SEQUENCE", 2)
     engine = await open_engine(

@@ -17,7 +17,7 @@ from tests.workers.fakes import Clock, drawn_by
 from workers.engines.base import Engine
 from workers.engines.embedders import open_embedder
 from workers.errors import SettingsError
-from workers.rewards.opening import Known, Sources, open_sources
+from workers.rewards.open import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
 pytestmark = pytest.mark.vllm

@@ -18,9 +18,9 @@ from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query, 
 from tests.workers.fakes import Clock, FaultyEngine, Hang
 from workers.engines import answering
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
+from workers.engines.prompts import context_aware_turn
 from workers.errors import EngineRejected, EngineUnavailable, Refused, RetriesExhausted
 from workers.generation import Generation, Policy
-from workers.prompts import context_aware_turn
 
 POLICY = Policy(
     proposal="context_aware",

@@ -13,10 +13,10 @@ from tests.builders import make_bidder, make_record, make_scored
 from tests.contracts.test_bus import Journal
 from workers.incentives import MOST_PARTIES, Incentives, measure
 from workers.mechanism.allocation import Numbers
-from workers.mechanism.rule import Priced, as_billed
 from workers.pipeline import STAGES, Stage
-from workers.stream.once import Once
-from workers.stream.step import process
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.processing import process
+from workers.truthfulness.rule import Priced, as_billed
 
 EVERY, NONE = 1.0, 0.0
 

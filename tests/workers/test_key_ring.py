@@ -12,8 +12,8 @@ from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.topics import COMMITMENTS
 from tests.builders import make_record
+from workers.draw_keys import Committed, KeyRing, commitment, commitments
 from workers.errors import Refused, SettingsError
-from workers.key_ring import Committed, KeyRing, commitment, commitments
 from workers.mechanism.epochs import epoch_key, epoch_of, next_epoch
 
 OLD, NEW = b"the old secret of thirty-two characters", b"the new secret of thirty-two characters"

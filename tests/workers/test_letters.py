@@ -15,9 +15,9 @@ from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.builders import make_generated, make_query, make_record, make_scored
 from workers.cli.redrive import why_forgotten
 from workers.errors import TesseraError
-from workers.letter_search import find
-from workers.letters import HOPELESS, MOST_REDRIVES, SOURCES, Letter, Place, parse_place, redriven, why_not
-from workers.stream.step import dead_letter
+from workers.operations.letter_search import find
+from workers.operations.redrive import HOPELESS, MOST_REDRIVES, SOURCES, Letter, Place, parse_place, redriven, why_not
+from workers.stream.processing import dead_letter
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 TEXT = b'{"text":"How?"}'

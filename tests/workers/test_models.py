@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tests.rewards.models import Fake, Shelf, on_shelf
+from workers.app.models import open_models
 from workers.cli.session import monitor_of, stages_running
 from workers.engines import catalogue
 from workers.engines.options import EngineOptions
 from workers.errors import SettingsError
-from workers.models import open_models
 from workers.settings import DEMO_DRAW_KEY, Settings
 
 OWN = {"advertisers": {"ovennest": {"source": "model", "engine": "own"}}}

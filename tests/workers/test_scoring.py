@@ -21,8 +21,8 @@ from workers.engines import answering
 from workers.engines.base import Engine, Reply
 from workers.engines.catalogue import ENGINES, open_engine
 from workers.engines.options import EngineOptions
+from workers.engines.prompts import advertiser_turn, reference_turn
 from workers.errors import EngineError, EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted
-from workers.prompts import advertiser_turn, reference_turn
 from workers.rewards.base import Candidates
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms

@@ -9,8 +9,8 @@ from schemas.auction import CandidatesScored
 from schemas.envelope import Event
 from schemas.reasons import VoidReason
 from tests.builders import make_scored, make_settled
-from workers.mechanism.splitting import MIN_AUCTIONS, MIN_COSINE
-from workers.splitting import SplittingReport
+from workers.truthfulness.split_bids import MIN_AUCTIONS, MIN_COSINE
+from workers.truthfulness.split_bids_watch import SplittingReport
 
 
 def split_auction(seed: int, *, parts: int = 2, **changes: Any) -> Event[CandidatesScored]:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.draw import DrawCommitment
+from workers.audit.assembly import Horizon, Ledger
+from workers.audit.draw_keys import Keys
+from workers.audit.entries import Entry
 from workers.audit.findings import Finding, Kind, Tally
-from workers.audit.keys import Keys
-from workers.audit.ledger import Horizon, Ledger
-from workers.audit.reading import Entry
 
 
 @dataclass

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from schemas.billing import AdvertiserCharged
 from schemas.identity import derive
+from workers.audit.auction import Bidder
 from workers.audit.charges import Amounts, Verdict, bound_of, judge
 from workers.audit.findings import Invariant, Kind
-from workers.audit.logged import Bidder
 from workers.audit.recompute import Solved
 from workers.audit.replies import ReplyCheck
 

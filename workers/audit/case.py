@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
+from workers.audit.auction import Auction
+from workers.audit.entries import Refusal
 from workers.audit.examination import Reply
-from workers.audit.logged import Auction
-from workers.audit.reading import Refusal
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from workers.audit.auction import Auction
 from workers.audit.exact import Exact
-from workers.audit.logged import Auction
 from workers.audit.recompute import UNIT, Solved
 
 HALF = 0.5 + 1e-6

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 
-from workers.audit.logged import Auction
+from workers.audit.auction import Auction
 
 DIGITS = Context(prec=50, Emin=MIN_EMIN, Emax=MAX_EMAX)  # exp(-10**15) is a number here, not 0
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from schemas.billing import AdvertiserCharged
 from schemas.reasons import VoidReason
 from schemas.reply import ReplySettled
+from workers.audit.auction import Auction
 from workers.audit.bills import BillCheck, bills_due
 from workers.audit.charges import Amounts
+from workers.audit.draw_keys import Keys
 from workers.audit.exact import Exact
 from workers.audit.findings import Finding, Invariant, Kind, Tally
-from workers.audit.keys import Keys
-from workers.audit.logged import Auction
 from workers.audit.recompute import Solved, solve
 from workers.audit.replies import ReplyCheck
 

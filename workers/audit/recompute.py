@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from math import exp, fsum, log
 from operator import mul, sub
 
-from workers.audit.logged import Auction, Party, Row
+from workers.audit.auction import Auction, Party, Row
 
 UNIT = 2.0**-53
 SECOND_ORDER = 1.01

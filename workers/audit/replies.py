@@ -6,10 +6,10 @@ from math import fsum
 from operator import mul, sub
 
 from schemas.reply import Draw, ReplySettled
+from workers.audit.auction import Auction, Bidder
 from workers.audit.charges import raw_error
 from workers.audit.draws import picked, weights_of
 from workers.audit.findings import Finding, Invariant, Kind, Tally
-from workers.audit.logged import Auction, Bidder
 from workers.audit.recompute import Solved
 
 ODDS = 1e-12  # of the whole; 2**62 times that for a weight

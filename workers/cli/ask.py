@@ -16,8 +16,8 @@ from workers.cli import options, render
 from workers.cli.bus import bus_of
 from workers.errors import TesseraError
 from workers.pipeline import now
+from workers.receipts.query_result import TERMINAL_TOPICS, Terminal, terminals
 from workers.settings import Settings
-from workers.stream.terminals import TERMINAL_TOPICS, Terminal, terminals
 
 DEFAULT_VALUE_MICROS = 1_000
 

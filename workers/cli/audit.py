@@ -15,9 +15,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
 from schemas.topics import SCORED, SETTLED
+from workers.audit.assembly import Horizon
 from workers.audit.auditor import Audit
-from workers.audit.ledger import Horizon
-from workers.audit.reading import NAMES, read_line, read_record
+from workers.audit.entries import NAMES, read_line, read_record
 from workers.cli import options, render
 from workers.cli.verdict import Findings, print_json, print_verdict
 from workers.errors import TesseraError

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from workers.cli import options
-from workers.stream.broker.detached import DEFAULT_PORT, default_data, find_broker, start_broker, stop_broker
-from workers.stream.broker.running import RunningBroker
+from workers.devkafka.detached import DEFAULT_PORT, default_data, find_broker, start_broker, stop_broker
+from workers.devkafka.running import RunningBroker
 
 NOTHING_RUNS = 1
 

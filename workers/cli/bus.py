@@ -1,6 +1,6 @@
 """Kafka for commands that run no stage: they read, and some publish."""
 
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.settings import Settings
 from workers.stream.kafka import KafkaBus
 

@@ -22,10 +22,10 @@ from workers.cli import options, render
 from workers.cli.session import Session, monitor_of, stages_running
 from workers.errors import SettingsError
 from workers.pipeline import GROUPS, PATH
+from workers.receipts.query_result import TERMINAL_TOPICS, Collector, Terminal, terminals
 from workers.settings import DEMO_DRAW_KEY, Settings
-from workers.stream.admin import create_topics
-from workers.stream.first_offsets import initialise_offsets
-from workers.stream.terminals import TERMINAL_TOPICS, Collector, Terminal, terminals
+from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.topics import create_topics
 
 MOST_QUERIES = 10_000
 MOST_CHARGE_ROWS = 10

@@ -16,8 +16,8 @@ from workers.cli.dlq_send import send
 from workers.cli.letter_source import stored_letters
 from workers.cli.redrive import redrive
 from workers.errors import TesseraError
-from workers.letter_search import find
-from workers.letters import SOURCES, Letter, Place, check_topic, parse_place
+from workers.operations.letter_search import find
+from workers.operations.redrive import SOURCES, Letter, Place, check_topic, parse_place
 from workers.pipeline import now
 from workers.settings import Settings
 

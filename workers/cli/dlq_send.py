@@ -7,9 +7,9 @@ import click
 
 from workers.cli import options
 from workers.errors import TesseraError
-from workers.letters import parse_place
+from workers.operations.redrive import parse_place
 from workers.settings import Settings
-from workers.stream.set_aside import READERS, SetAside, set_aside
+from workers.stream.admin.set_aside import READERS, SetAside, set_aside
 
 
 @click.command()

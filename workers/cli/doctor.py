@@ -14,11 +14,11 @@ from rich.text import Text
 
 from workers.cli import marker_probe_view, options, render
 from workers.cli.waiting import waiting
-from workers.diagnosis import State, Verdict
-from workers.engine_check import inspect_engine
+from workers.doctor.engine import inspect_engine
+from workers.doctor.kafka import inspect_kafka
+from workers.doctor.verdict import State, Verdict
 from workers.errors import TesseraError
 from workers.settings import Settings
-from workers.stream.inspection import inspect_kafka
 
 FOUND = 1
 AS_SET = ""  # of --engine without a name

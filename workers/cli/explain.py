@@ -14,9 +14,9 @@ from workers.cli.documents import insist_writable, write_whole
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
 from workers.cli.visible import visible
 from workers.receipts.build import advertiser_receipt, auditor_receipt
-from workers.receipts.page import page
 from workers.receipts.recheck import recheck
 from workers.settings import Settings
+from workers.web.receipt.page import page
 
 
 @click.command()

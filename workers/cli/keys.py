@@ -13,13 +13,13 @@ from schemas.draw import a_day
 from schemas.topics import SCORED
 from workers.cli import options
 from workers.cli.bus import bus_of
+from workers.draw_keys import Committed, commitment
 from workers.errors import TesseraError
-from workers.key_ring import Committed, commitment
 from workers.mechanism.epochs import EpochKey, committed_key, epoch_of
 from workers.pipeline import STAGES, now
 from workers.settings import Settings
-from workers.stream.description import describe_topics
-from workers.stream.keys import open_key_ring, read_commitments
+from workers.stream.admin.description import describe_topics
+from workers.stream.commitments import open_key_ring, read_commitments
 
 SECRET_BYTES = 32
 REST = timedelta(hours=1)  # after midnight, before a day's key is shown: its last auctions are drawn by then

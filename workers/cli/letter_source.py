@@ -7,9 +7,9 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from workers.cli import render
 from workers.cli.bus import bus_of
-from workers.letters import Letter
+from workers.operations.redrive import Letter
 from workers.settings import Settings
-from workers.stream.letters import read_letters
+from workers.stream.dead_letters import read_letters
 
 
 async def stored_letters(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from schemas.record import Headers
 from workers.cli.visible import visible
-from workers.letters import PREFIX, Letter
+from workers.operations.redrive import PREFIX, Letter
 
 MESSAGE_CHARACTERS = 80
 SHOWN_CHARACTERS = 16_384

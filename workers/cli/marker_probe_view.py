@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.cli import render
+from workers.doctor.marker_probe import probe_markers
+from workers.doctor.marker_probe.comparison import Comparison, ProbeReport, Round
 from workers.errors import BrokerError
-from workers.stream.marker_probe import probe_markers
-from workers.stream.marker_probe.comparison import Comparison, ProbeReport, Round
 
 
 def probe(version: str | None, rounds: int, ids: int, keep: Path | None) -> ProbeReport:

@@ -14,7 +14,7 @@ from workers.cli import options
 from workers.cli.topics import console
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.standing import Standing, accept_losses, standings
+from workers.stream.admin.group_offsets import Standing, accept_losses, standings
 
 
 @click.group()

@@ -10,10 +10,10 @@ from rich import box
 from rich.table import Table
 
 from workers.cli import options, render
-from workers.principals import Principal, principals
+from workers.operations.principals import Principal, principals
 from workers.settings import Settings
-from workers.stream.acls import commands, grant_all
-from workers.stream.clients import Clients
+from workers.stream.admin.acls import commands, grant_all
+from workers.stream.connection.clients import Clients
 
 PIPED_WIDTH = 140
 NAMES = [principal.name for principal in principals()]

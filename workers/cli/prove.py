@@ -11,17 +11,17 @@ from rich.table import Table
 
 from workers.cli import options, render
 from workers.cli.documents import insist_writable, write_whole
-from workers.mechanism.campaign import Tally, run, tally
 from workers.mechanism.payments import RULES
-from workers.mechanism.properties import PROPERTIES
-from workers.mechanism.rule import in_expectation
+from workers.truthfulness.properties import PROPERTIES
+from workers.truthfulness.rule import in_expectation
+from workers.truthfulness.trials import Tally, run, tally
 
 MOST_AUCTIONS = 10**9
 HEADINGS = ("property", "statement", "checked", "worst margin", "tolerance there", "violations")
 LEGEND = """\
 Margins are micros, of `distribution` a probability; a margin above its tolerance is a violation. Shown is
 the auction that used the largest share of its tolerance, which grows with the money and nats at stake:
-`workers/mechanism/properties.py` derives it. Last digits depend on the processor's floating point."""
+`workers/truthfulness/properties.py` derives it. Last digits depend on the processor's floating point."""
 
 
 @click.command()

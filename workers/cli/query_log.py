@@ -16,8 +16,8 @@ from schemas.reasons import VoidReason
 from schemas.record import Record
 from schemas.reply import ReplySettled
 from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED, SETTLED
+from workers.draw_keys import commitments
 from workers.errors import ReceiptError
-from workers.key_ring import commitments
 from workers.mechanism.epochs import EpochKey, epoch_key
 from workers.receipts.sale import KnownKey, Sale
 from workers.settings import DEMO_DRAW_KEY

@@ -16,11 +16,11 @@ from workers.cli.bus import bus_of
 from workers.cli.letter_source import stored_letters
 from workers.cli.visible import visible
 from workers.errors import TesseraError
-from workers.letter_search import find
-from workers.letters import MOST_REDRIVES, SOURCES, Letter, parse_place, redriven, why_not
+from workers.operations.letter_search import find
+from workers.operations.redrive import MOST_REDRIVES, SOURCES, Letter, parse_place, redriven, why_not
 from workers.pipeline import now
 from workers.settings import Settings
-from workers.stream.letters import republish
+from workers.stream.dead_letters import republish
 
 MOST_BYTES = 256 * 1024 * 1024  # of all values redriven at once: they are held until the question is answered
 

@@ -15,7 +15,7 @@ from schemas.record import Record
 from schemas.reply import ReplySettled
 from workers.cli.console import Console
 from workers.cli.visible import Visible, visible
-from workers.stream.terminals import Terminal
+from workers.receipts.query_result import Terminal
 
 MICROS = 1_000_000
 BRAND = "bold black on yellow"

@@ -8,6 +8,7 @@ import click
 
 from workers.cli import options
 from workers.cli.session import Session, monitor_of, stages_running
+from workers.cli.settings_table import settings_table
 from workers.cli.stopping import Stopping
 from workers.cli.visible import indented
 from workers.errors import (
@@ -20,11 +21,10 @@ from workers.errors import (
     RetriesExhausted,
     TesseraError,
 )
-from workers.health import MonitoringServer, keep_beating
+from workers.operations.health import MonitoringServer, keep_beating
 from workers.pipeline import STAGES
 from workers.settings import Settings
-from workers.settings_table import settings_table
-from workers.stream.security import connection
+from workers.stream.connection.security import connection
 
 EXIT_FAILED = 70
 PASSES = (BrokerError, EngineUnavailable, EngineTimeout, RetriesExhausted, EngineGone)  # also before the stages begin

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import click
 
+from workers.app.models import Models, open_models
 from workers.cli.visible import indented
 from workers.cli.waiting import waiting
 from workers.errors import TesseraError
-from workers.models import Models, open_models
-from workers.monitor import Monitor
+from workers.operations.monitor import Monitor
 from workers.pipeline import (
     Means,
     build_stages,
@@ -27,10 +27,10 @@ from workers.pipeline import (
 from workers.settings import Settings
 from workers.settlement import KeySource
 from workers.stream.bus import Bus
+from workers.stream.commitments import open_key_ring
+from workers.stream.connection.preflight import preflight
 from workers.stream.kafka import KafkaBus
-from workers.stream.keys import open_key_ring
 from workers.stream.memory import MemoryBus
-from workers.stream.preflight import preflight
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from workers.cli import options, render
 from workers.cli.scored import scored_events
 from workers.held import is_held
-from workers.mechanism.splitting import MIN_AUCTIONS, MIN_COSINE, SuspectPair
-from workers.splitting import SplittingReport
+from workers.truthfulness.split_bids import MIN_AUCTIONS, MIN_COSINE, SuspectPair
+from workers.truthfulness.split_bids_watch import SplittingReport
 
 MEANING = (
     "Wishes this much alike, auction after auction, may be one party's. Under several names it pays less than under "

@@ -7,7 +7,7 @@ import signal
 import click
 
 from workers.cli.session import Session
-from workers.health import Health
+from workers.operations.health import Health
 
 EXIT_INTERRUPTED = 130
 

@@ -14,17 +14,17 @@ from rich.table import Table
 
 from schemas.topics import MEBIBYTE
 from workers.cli import options, render
-from workers.diagnosis import State
+from workers.doctor.kafka import OF_TOPICS, inspect_kafka
+from workers.doctor.verdict import State
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.admin import CreatedTopics, create_topics
-from workers.stream.copies import copies_warning
-from workers.stream.description import TopicState, describe_topics
-from workers.stream.first_offsets import Begin, FirstOffsets, initialise_offsets
-from workers.stream.inspection import OF_TOPICS, inspect_kafka
-from workers.stream.plans import planned_topics
-from workers.stream.stamps import stamp_warning
+from workers.stream.admin.description import TopicState, describe_topics
+from workers.stream.admin.first_offsets import Begin, FirstOffsets, initialise_offsets
+from workers.stream.admin.plans import planned_topics
+from workers.stream.admin.replication import copies_warning
+from workers.stream.admin.timestamps import stamp_warning
+from workers.stream.admin.topics import CreatedTopics, create_topics
 
 PIPED_WIDTH = 160  # columns of a table that no terminal shows: nothing is cut
 

@@ -9,16 +9,16 @@ from typing import BinaryIO
 import click
 from click.core import ParameterSource
 
+from workers.audit.log import campaign_faults
+from workers.audit.log.invariants import Invariant, Report
+from workers.audit.log.plan import read_plan
+from workers.audit.log.witness import read_witness
 from workers.cli import options
 from workers.cli.verify_kafka import Evidence, Look, verify_kafka
 from workers.cli.verify_view import Work, print_json, print_table
 from workers.cli.witness import record
 from workers.errors import BrokerError
 from workers.settings import Settings
-from workers.verification import campaign
-from workers.verification.invariants import Invariant, Report
-from workers.verification.plan import read_plan
-from workers.verification.witness import read_witness
 
 HEALED_WITHIN_S = 120.0
 MOST_FAULT_BYTES = 16 * 1024 * 1024
@@ -150,10 +150,10 @@ def _is_given(context: click.Context, parameter: click.Parameter) -> bool:
 def _check_files(report: Report, faults: BinaryIO | None, resources: BinaryIO | None) -> None:
     """Faults and resources: files that say all there is to know."""
     if faults:
-        campaign.check_faults(report, campaign.read_faults(faults.read(MOST_FAULT_BYTES), faults.name))
+        campaign_faults.check_faults(report, campaign_faults.read_faults(faults.read(MOST_FAULT_BYTES), faults.name))
     else:
         report.not_checked(Invariant.FAULTS_HAPPENED, "no faults were given (--faults)")
     if resources:
-        campaign.check_resources(report, campaign.read_resources(resources, resources.name))
+        campaign_faults.check_resources(report, campaign_faults.read_resources(resources, resources.name))
     else:
         report.not_checked(Invariant.HEALED, "no samples of memory and descriptors were given (--resources)")

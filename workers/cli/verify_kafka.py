@@ -5,19 +5,19 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass
 
 from schemas.topics import QUERIES, SETTLED
+from workers.audit.log.auction_ids import NAMES
+from workers.audit.log.campaign_faults import check_aborts, check_unread
+from workers.audit.log.horizon import NOTHING_IS_YOUNG, Scope
+from workers.audit.log.invariants import Invariant, Report
+from workers.audit.log.plan import Plan
+from workers.audit.log.verifier import Verification
+from workers.audit.log.witness import Witness
 from workers.cli.audit import secrets_of
 from workers.cli.bus import bus_of
 from workers.cli.witness import reading_bar
 from workers.pipeline import PATH, STAGES
 from workers.settings import Settings
-from workers.stream import survey
-from workers.verification.campaign import check_aborts, check_unread
-from workers.verification.invariants import Invariant, Report
-from workers.verification.plan import Plan
-from workers.verification.reading import NAMES
-from workers.verification.scope import NOTHING_IS_YOUNG, Scope
-from workers.verification.verifier import Verification
-from workers.verification.witness import Witness
+from workers.stream.admin import positions
 
 MILLISECONDS = 1_000
 DAY_S = 24 * 60 * 60
@@ -45,10 +45,10 @@ class Evidence:
 
 async def verify_kafka(settings: Settings, report: Report, look: Look, evidence: Evidence) -> int:
     """Check everything that needs Kafka; how many records were read. BrokerError: it cannot be read."""
-    with survey.named(settings):
+    with positions.named(settings):
         await _check_lag(settings, report, look)
         scope = await _scope(settings, look)
-        last = await survey.ends(settings, NAMES)
+        last = await positions.ends(settings, NAMES)
         verification = Verification(report, scope, secrets_of(settings), evidence.plan, evidence.witness)
         with closing(verification):
             records, committed = await _read(settings, verification, last)
@@ -62,16 +62,16 @@ async def _check_lag(settings: Settings, report: Report, look: Look) -> None:
         why = "stages at work are always a little behind (--healed-within and --complete check the lag)"
         report.not_checked(Invariant.HEALED, why)
         return
-    unread = await survey.unread(settings, GROUPS, look.healed_within_s)
+    unread = await positions.unread(settings, GROUPS, look.healed_within_s)
     check_unread(report, list(GROUPS), unread, look.healed_within_s)
 
 
 async def _scope(settings: Settings, look: Look) -> Scope:
     """Offsets of groups are asked for before the topics' ends are: what was read by then has its outputs there."""
-    committed = await survey.committed(settings, GROUPS)
+    committed = await positions.committed(settings, GROUPS)
     began_ms = int(look.began * MILLISECONDS)
     return Scope(
-        begins=await survey.begins(settings, NAMES),
+        begins=await positions.begins(settings, NAMES),
         committed=committed,
         settled_from_ms=began_ms - _milliseconds(SETTLED.retention.total_seconds()),
         queried_from_ms=began_ms - _milliseconds(QUERIES.retention.total_seconds() - DAY_S),
@@ -84,7 +84,7 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * MILLISECONDS)
 
 
-async def _read(settings: Settings, verification: Verification, last: survey.Positions) -> tuple[int, Counter[str]]:
+async def _read(settings: Settings, verification: Verification, last: positions.Positions) -> tuple[int, Counter[str]]:
     """Every committed record into the verification; how many there were, and by topic those before `last`."""
     counts, records = Counter[str](), 0
     with reading_bar("records") as advance:
@@ -103,10 +103,10 @@ async def _check_aborts(
     look: Look,
     committed: Counter[str],
     scope: Scope,
-    last: survey.Positions,
+    last: positions.Positions,
 ) -> None:
     if look.expect_aborts:
         first = {at: scope.begins[at] for at in last}
-        check_aborts(report, committed, await survey.count_uncommitted(settings, first, last))
+        check_aborts(report, committed, await positions.count_uncommitted(settings, first, last))
     else:
         report.not_checked(Invariant.ABORTS_SEEN, "nobody expects any (--expect-aborts reads everything once more)")

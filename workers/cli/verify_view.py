@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from workers.audit.log.invariants import SENTENCES, Invariant, Report, Row, State
 from workers.cli import render
 from workers.cli.visible import visible
-from workers.verification.invariants import SENTENCES, Invariant, Report, Row, State
 
 STYLES = {State.HELD: "green", State.BROKEN: "bold red", State.NOT_CHECKED: "yellow"}
 

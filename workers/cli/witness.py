@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from workers.audit.log.auction_ids import NAMES
+from workers.audit.log.witness import witness_line
 from workers.cli import render
 from workers.cli.documents import insist_writable
 from workers.settings import Settings
+from workers.stream.admin.positions import named
 from workers.stream.live import live
-from workers.stream.survey import named
-from workers.verification.reading import NAMES
-from workers.verification.witness import witness_line
 
 REFRESH_RECORDS = 1_024
 

@@ -7,8 +7,8 @@ from typing import TypeVar
 from workers.engines.all_of import all_of
 from workers.engines.base import Engine
 from workers.engines.deadline import within
+from workers.engines.prompts import reference_turn
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted
-from workers.prompts import reference_turn
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from workers.engines.base import Engine
+from workers.engines.calls import Retrying
 from workers.engines.options import EngineOptions
-from workers.engines.retrying import Retrying
 from workers.errors import SettingsError
 
 Open = Callable[[str, EngineOptions], Awaitable[Engine]]
@@ -25,7 +25,7 @@ async def _null(_: str, options: EngineOptions) -> Engine:
 
 async def _http(scheme: str, rest: str, options: EngineOptions) -> Engine:
     """The name is the server's address as it is, `#` and the model: `http://HOST:PORT#MODEL`."""
-    from workers.engines.openai_http.opening import open_http
+    from workers.engines.openai_http.open import open_http
 
     return await open_http(f"{scheme}:{rest}", options)
 

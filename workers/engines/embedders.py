@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from workers.engines.base import Embedder
+from workers.engines.calls import RetryingEmbedder
 from workers.engines.options import EngineOptions
-from workers.engines.retrying import RetryingEmbedder
 from workers.errors import SettingsError
 
 Open = Callable[[str, EngineOptions], Awaitable[Embedder]]  # by the whole name
@@ -17,7 +17,7 @@ async def _null(name: str, options: EngineOptions) -> Embedder:
 
 
 async def _http(name: str, options: EngineOptions) -> Embedder:
-    from workers.engines.embeddings_http import open_embeddings
+    from workers.engines.openai_http.embeddings import open_embeddings
 
     return await open_embeddings(name, options)
 

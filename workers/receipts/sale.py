@@ -6,8 +6,8 @@ from schemas.auction import Bidder, CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
 from schemas.reply import Draw, ReplySettled
+from workers.draw_keys import Committed
 from workers.errors import ReceiptError
-from workers.key_ring import Committed
 from workers.mechanism.allocation import Allocation, Floats
 from workers.mechanism.epochs import EpochKey
 from workers.mechanism.payments import billable

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workers.engines.base import Scorer
-from workers.engines.compatible import insist_tokenizer
+from workers.engines.compatibility import insist_tokenizer
 from workers.engines.openai_http.address import FORM, parse_address
 from workers.errors import SettingsError
 
@@ -64,7 +64,7 @@ def insist_server(address: Address) -> None:
 
 def insist_folder(tokenizer: str, reference: Scorer) -> None:
     """SettingsError: the folder on this machine cannot be read, or has another tokenizer than the reference engine."""
-    from workers.engines.openai_http.opening import framing_of  # with it come libraries that only a server needs
+    from workers.engines.openai_http.open import framing_of  # with it come libraries that only a server needs
 
     framing, _ = framing_of(tokenizer)
     insist_tokenizer(tokenizer, framing.sha256, reference)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder
 from workers.engines.base import Embedder
-from workers.engines.late import Late
+from workers.engines.lazy import Late
+from workers.engines.prompts import reference_turn
 from workers.errors import EngineError
-from workers.prompts import reference_turn
 from workers.rewards.base import Candidates
-from workers.rewards.chosen import origin_of
+from workers.rewards.by_advertiser import origin_of
 from workers.rewards.weights import Weights
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder
 from workers.engines.base import Scorer
-from workers.prompts import advertiser_turn
+from workers.engines.prompts import advertiser_turn
 from workers.rewards.base import Candidates
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from workers.engines.base import Embedder, Engine
 from workers.engines.catalogue import open_engine
-from workers.engines.compatible import insist_same_tokenizer, open_checked
+from workers.engines.compatibility import insist_same_tokenizer, open_checked
 from workers.engines.deadline import within
 from workers.engines.embedders import open_embedder
-from workers.engines.late import Late
+from workers.engines.lazy import Late
 from workers.engines.options import EngineOptions
 from workers.errors import EngineError, EngineUnavailable, SettingsError
 from workers.rewards.addresses import Address, insist_folder, insist_server, told_at

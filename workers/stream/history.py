@@ -10,9 +10,9 @@ from aiokafka import TopicPartition
 
 from schemas.record import Record
 from workers.errors import BrokerError
-from workers.stream.clients import Clients
-from workers.stream.cluster import EARLIEST, LATEST
-from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, SILENCE_S, as_record, edges, reader
+from workers.stream.connection.admin_client import EARLIEST, LATEST
+from workers.stream.connection.clients import Clients
+from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, SILENCE_S, as_record, edges, reader
 
 #: Whether a partition is to be read, of so many that its topic has.
 Wanted: TypeAlias = Callable[[TopicPartition, int], bool]

@@ -10,16 +10,16 @@ from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.pipeline import Stage
 from workers.settings import Settings
 from workers.stream.bus import Observer
-from workers.stream.clients import Clients
-from workers.stream.cluster import LATEST
-from workers.stream.dedup.folder import StateFolder, Stores
+from workers.stream.connection.admin_client import LATEST
+from workers.stream.connection.clients import Clients
+from workers.stream.consumer import StageLoop
+from workers.stream.deduplication.folder import StateFolder, Stores
 from workers.stream.history import stored
-from workers.stream.loop import StageLoop
-from workers.stream.patience import patient
-from workers.stream.raw_names import RawNamesBatch, has_raw_names
-from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
-from workers.stream.solo import Solo
-from workers.stream.writer import place
+from workers.stream.outage import patient
+from workers.stream.partition.producer import place
+from workers.stream.partition.quarantine import Solo
+from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
+from workers.stream.wire.raw_names import RawNamesBatch, has_raw_names
 
 PUBLISH_TIMEOUT_S = 30.0
 

@@ -9,9 +9,9 @@ from aiokafka.errors import KafkaError
 from schemas.record import Record
 from workers.errors import BrokerError
 from workers.settings import Settings
-from workers.stream.clients import Clients
-from workers.stream.cluster import LATEST
-from workers.stream.reading import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader
+from workers.stream.connection.admin_client import LATEST
+from workers.stream.connection.clients import Clients
+from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader
 
 PATIENCE_S = 300.0  # so long no broker may answer
 PAUSE_S = 1.0

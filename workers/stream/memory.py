@@ -10,10 +10,10 @@ from typing import Any
 from schemas.record import Outgoing, Record
 from workers.pipeline import Stage
 from workers.stream.bus import Observer
-from workers.stream.dedup.restore import decoded
-from workers.stream.once import Once
-from workers.stream.patience import patient
-from workers.stream.step import process, report
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.deduplication.restore import decoded
+from workers.stream.outage import patient
+from workers.stream.processing import process, report
 
 
 class MemoryBus:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
-from workers.engines.nats import total
+from workers.engines.log_probs import total
 from workers.errors import SettingsError
 
 MODEL = Path(__file__).parent / "model"

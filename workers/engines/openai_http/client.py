@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import httpx
 
 from workers.engines.deadline import within
-from workers.engines.openai_http.answer import Unusable, one_line, parsed, read_body, shown
 from workers.engines.openai_http.breaker import Breaker, Silent
+from workers.engines.openai_http.response import Unusable, one_line, parsed, read_body, shown
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from workers.engines.base import Limits, Prompt
-from workers.engines.nats import ROUNDING, total
-from workers.engines.openai_http.answer import Unusable, most_bytes, one_line
+from workers.engines.log_probs import ROUNDING, total
 from workers.engines.openai_http.client import Client, Read
+from workers.engines.openai_http.response import Unusable, most_bytes, one_line
 
 PATH = "/v1/completions"
 ZERO = -9999.0  # what vLLM writes for a probability of 0, and for NaN

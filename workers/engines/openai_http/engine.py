@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from workers.engines.all_of import all_of
 from workers.engines.base import Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
-from workers.engines.framing import Framing
-from workers.engines.openai_http.answer import Unusable, one_line
 from workers.engines.openai_http.client import Client
 from workers.engines.openai_http.completions import Request, drawing, scoring
-from workers.engines.openai_http.constancy import Watch
+from workers.engines.openai_http.drift import Watch
 from workers.engines.openai_http.models import Served
+from workers.engines.openai_http.response import Unusable, one_line
+from workers.engines.tokenizer import Framing
 from workers.errors import EngineRejected, SettingsError
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 from workers.engines.base import Identity, Limits
-from workers.engines.openai_http.answer import Unusable, most_bytes, one_line
 from workers.engines.openai_http.client import Client
+from workers.engines.openai_http.response import Unusable, most_bytes, one_line
 from workers.errors import SettingsError
 
 CALLS = "POST /v1/completions draws with log-probabilities, and scores by prompt_logprobs"

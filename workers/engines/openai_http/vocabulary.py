@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workers.engines.framing import Framing
+from workers.engines.tokenizer import Framing
 from workers.errors import SettingsError
 
 CONFIG = "config.json"

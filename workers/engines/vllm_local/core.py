@@ -15,9 +15,9 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from workers.engines.vllm_local.background import Background
 from workers.engines.vllm_local.heartbeat import Heartbeat, silence_s
+from workers.engines.vllm_local.process import Guard
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
-from workers.engines.vllm_local.starting import Guard
-from workers.engines.vllm_local.turns import Turn, Turns
+from workers.engines.vllm_local.scheduling import Turn, Turns
 from workers.errors import EngineError, EngineGone, EngineRejected, EngineUnavailable
 
 STARTING_S = 600.0  # for one of the first requests, which compile

@@ -13,10 +13,10 @@ from vllm.outputs import CompletionOutput
 
 from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
-from workers.engines.framing import Framing
+from workers.engines.tokenizer import Framing
 from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.requests import drawing, drawn_nats
-from workers.engines.vllm_local.turns import Turn
+from workers.engines.vllm_local.scheduling import Turn
 from workers.errors import SettingsError
 
 

@@ -9,7 +9,7 @@ from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
 from workers.engines.base import Prompt
-from workers.engines.nats import total
+from workers.engines.log_probs import total
 from workers.errors import EngineGone, EngineUnavailable
 
 #: Nothing is detokenised, and only the finished reply crosses from the engine core: scoring 190 tokens costs the front

@@ -1,0 +1,107 @@
+"""Checks of clocks: this machine's and the workers' against those of the brokers."""
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from schemas.moments import read_moment
+from schemas.topics import GENERATED, SCORED
+from workers.doctor.kafka_cluster import Findings, Inspected, few
+from workers.doctor.verdict import State
+from workers.stream.admin.timestamps import BY_BROKER, TYPE
+from workers.stream.connection.admin_client import EARLIEST, LATEST
+from workers.stream.connection.clients import Clients
+from workers.stream.connection.clocks import REMEDY, ahead_of_controller_s, said
+from workers.stream.reader import POLL_MS, reader
+
+TOLERANCE_S = 2.0
+WRITTEN_BY_CLOCK = {GENERATED.name: "generation", SCORED.name: "scoring"}  # their stages' clock is in each event
+NEWEST_OFFSETS = 6  # of each partition: about as many markers of transactions as records
+READING_S = 3.0
+
+
+async def clock(kafka: Inspected) -> Findings:
+    """The active controller tells its clock; of other brokers only one that is ahead shows, by the stamps it gave."""
+    ahead = await ahead_of_controller_s(kafka.cluster)
+    if ahead is not None and abs(ahead) > TOLERANCE_S:
+        return State.WARNING, said(ahead), REMEDY
+    if stamped := await _stamped_later_than_now(kafka):
+        found = f"records are stamped more than {TOLERANCE_S:g} s in this machine's future: {few(stamped)}"
+        return State.WARNING, found, REMEDY
+    if ahead is None:
+        return State.UNKNOWN, "the controller does not tell its clock", "the account may need Describe on the cluster"
+    return State.OK, f"this machine's and the controller's differ by less than {TOLERANCE_S:g} s", ""
+
+
+async def worker_clocks(kafka: Inspected) -> Findings:
+    """Each event holds its worker's clock, and then gets the broker's stamp. A clock that is behind cannot be told
+    from a slow commit."""
+    places = await _newest(kafka)
+    if not places:
+        return State.OK, "no worker has written anything that would show its clock", ""
+    ahead: dict[str, float] = {}
+    async for record in _records(Clients(kafka.settings), places):
+        stage = WRITTEN_BY_CLOCK[record.topic]
+        for moment_s in _clock_of(record.headers):
+            ahead[stage] = max(ahead.get(stage, 0.0), moment_s - record.timestamp / 1_000)
+    if wrong := [f"{stage} by {by_s:.1f} s" for stage, by_s in ahead.items() if by_s > TOLERANCE_S]:
+        found = f"clocks of workers are ahead of the brokers': {', '.join(wrong)}"
+        return State.WARNING, found, f"auctions are void before their deadline; {REMEDY}"
+    return (
+        State.OK,
+        f"the newest events of {' and '.join(ahead) or 'no stage'} are not ahead of the brokers' stamps",
+        "",
+    )
+
+
+async def _stamped_later_than_now(kafka: Inspected) -> list[str]:
+    later_ms = int((time.time() + TOLERANCE_S) * 1_000)
+    found: list[str] = []
+    for name, partitions in kafka.present.items():
+        if kafka.configs[name][TYPE] == BY_BROKER:
+            at = await kafka.cluster.insist(partial(kafka.cluster.offsets, name, partitions, later_ms))
+            found += [name] if any(offset >= 0 for offset in at.values()) else []
+    return found
+
+
+async def _newest(kafka: Inspected) -> dict[TopicPartition, int]:
+    """Where the newest records of each partition begin; partitions that hold none are left out."""
+    places: dict[TopicPartition, int] = {}
+    for name in WRITTEN_BY_CLOCK:
+        partitions = kafka.present.get(name, ())
+        begins, ends = [
+            await kafka.cluster.insist(partial(kafka.cluster.offsets, name, partitions, edge))
+            for edge in (EARLIEST, LATEST)
+        ]
+        places |= {
+            TopicPartition(name, number): max(begins[number], end - NEWEST_OFFSETS)
+            for number, end in ends.items()
+            if end > begins[number]
+        }
+    return places
+
+
+async def _records(clients: Clients, places: Mapping[TopicPartition, int]) -> Any:
+    """What is there from these offsets on and comes within a moment."""
+    until = time.monotonic() + READING_S
+    async with reader(clients, places) as consumer:
+        waiting = set(places)
+        while waiting and time.monotonic() < until:
+            batches = await consumer.getmany(*waiting, timeout_ms=POLL_MS)
+            waiting -= set(batches)
+            for records in batches.values():
+                for record in records:
+                    yield record
+
+
+def _clock_of(headers: tuple[tuple[str, bytes | None], ...]) -> Iterator[float]:
+    """The worker's clock, seconds since 1970, where it can be read."""
+    for name, value in headers:
+        if name == "ce_time" and value:
+            try:
+                yield read_moment(value.decode()).timestamp()
+            except ValueError:
+                return

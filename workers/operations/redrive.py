@@ -1,0 +1,247 @@
+"""Dead letters read back: what was refused, where and why, and the record that goes out again when one is redriven."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+
+from schemas.envelope import Event, from_record, timestamp
+from schemas.payload import BadRecord, Payload
+from schemas.reasons import DeadLetterReason
+from schemas.record import Headers, Outgoing, Record
+from schemas.topics import DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED
+from workers.errors import TesseraError
+from workers.mechanism.epochs import has_begun
+from workers.operations.letter_cut import Cut
+
+PREFIX = "dlq."
+REDRIVEN = "dlq.redriven"  # the letter that a redriven record comes from
+REDRIVES = "dlq.redrives"  # how often this record, and those it was redriven from, went out again
+MOST_REDRIVES = 3
+MOST_SEARCHED_BYTES = 1024 * 1024  # a larger value is not searched for its query id
+
+#: The topic that each dead-letter topic belongs to.
+SOURCES = {topic.dead_letters: topic for topic in (QUERIES, GENERATED, SCORED)}
+
+#: What is wrong lies in the bytes, and they go out unchanged: also an id that has its reply, and a day that is over.
+HOPELESS = frozenset(
+    reason.name
+    for reason in (
+        DeadLetterReason.BAD_JSON,
+        DeadLetterReason.BAD_SCHEMA,
+        DeadLetterReason.TOO_LARGE,
+        DeadLetterReason.BAD_NUMBER,
+        DeadLetterReason.BAD_KEY,
+        DeadLetterReason.KEY_REVEALED,
+        DeadLetterReason.DUPLICATE_QUERY,
+        DeadLetterReason.UNREADABLE,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record lies; written `TOPIC/PARTITION/OFFSET`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def check_topic(topic: str) -> str:
+    """The name of a dead-letter topic. TesseraError: it is none, or nobody's."""
+    if topic in SOURCES:
+        return topic
+    if topic + DEAD_LETTER_SUFFIX in SOURCES:
+        raise TesseraError(f"{topic} holds no dead letters; those of its readers are in {topic}{DEAD_LETTER_SUFFIX}")
+    raise TesseraError(f"there is no dead-letter topic {topic!r}; there are {', '.join(SOURCES)}")
+
+
+def parse_place(text: str, check: Callable[[str], str] = check_topic) -> Place:
+    """A place as `tessera dlq list` prints it, in a topic that `check` knows. TesseraError: malformed or unknown."""
+    topic, _, rest = text.partition("/")
+    partition, _, offset = rest.partition("/")
+    if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in (partition, offset)):
+        raise TesseraError(
+            f"{text!r} is no place of a record: expected TOPIC/PARTITION/OFFSET, as `tessera dlq list` prints it"
+        )
+    return Place(check(topic), int(partition), int(offset))
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A record of a dead-letter topic. Whatever its headers do not say is empty, None or 0: strangers can write there.
+
+    A worker's headers stand behind those of the refused record, so the last one of a name counts.
+    """
+
+    record: Record
+
+    @property
+    def place(self) -> Place:
+        return Place(self.record.topic, self.record.partition, self.record.offset)
+
+    @property
+    def reason(self) -> str:
+        return self._said("dlq.reason")
+
+    @property
+    def code(self) -> str:
+        return self._said("dlq.code")
+
+    @property
+    def message(self) -> str:
+        return self._said("dlq.message")
+
+    @property
+    def stage(self) -> str:
+        return self._said("dlq.stage")
+
+    @property
+    def redriven(self) -> str:
+        """The letter that the refused record was redriven from."""
+        return self._said(REDRIVEN)
+
+    @property
+    def redrives(self) -> int:
+        return self._number(REDRIVES) or 0
+
+    @property
+    def source(self) -> Place | None:
+        """Where the refused record lies, or lay."""
+        partition, offset = self._number("dlq.partition"), self._number("dlq.offset")
+        if not self._said("dlq.topic") or partition is None or offset is None:
+            return None
+        return Place(self._said("dlq.topic"), partition, offset)
+
+    @property
+    def timestamp(self) -> str:
+        """The refused record's, ms since 1970."""
+        return self._said("dlq.timestamp")
+
+    @property
+    def original_headers(self) -> Headers:
+        return tuple(pair for pair in self.record.headers if not pair[0].startswith(PREFIX))
+
+    @property
+    def query_id(self) -> str | None:
+        """The record's key, or else the id in its value, where either can be read."""
+        if self.record.key is not None:
+            return self.record.key.decode(errors="replace")
+        value = self.record.value or b""
+        try:
+            found = json.loads(value) if len(value) <= MOST_SEARCHED_BYTES else None
+        except (ValueError, RecursionError):
+            return None
+        named = found.get("query_id") if isinstance(found, dict) else None
+        return named if isinstance(named, str) else None
+
+    @cached_property
+    def cut(self) -> Cut:
+        """What is missing in it."""
+        return Cut.of(self.record.headers)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value has the SHA-256 it had when it was refused."""
+        return sha256(self.record.value or b"").hexdigest() == self._said("dlq.value.sha256")
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        return {name: (value or b"").decode(errors="replace") for name, value in self.record.headers}
+
+    def _said(self, name: str) -> str:
+        return self._headers.get(name, "")
+
+    def _number(self, name: str) -> int | None:
+        text = self._said(name)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def redriven(letter: Letter) -> Outgoing:
+    """The refused record to be written once more: the same key, value and headers, and where it comes from."""
+    record = letter.record
+    added = ((REDRIVEN, str(letter.place).encode()), (REDRIVES, str(letter.redrives + 1).encode()))
+    return Outgoing(SOURCES[record.topic].name, record.key, record.value, (*letter.original_headers, *added))
+
+
+def why_not(letter: Letter, at: datetime, force: bool) -> str | None:
+    """Why `letter` is not to be redriven at this moment; None for one that may succeed.
+
+    `force` overrules what is pointless, never what would write something else than the record that was refused.
+    """
+    return _why_impossible(letter) or (None if force else _why_pointless(letter, at))
+
+
+def _why_impossible(letter: Letter) -> str | None:
+    source, topic = letter.source, SOURCES[letter.record.topic].name
+    if source is None:
+        return "its headers do not say where it comes from: no worker wrote it"
+    if source.topic != topic:
+        return f"it says that it comes from {source.topic}, and the letters of this topic come from {topic}"
+    if letter.cut.is_batch:
+        return "it holds a packed batch that nobody could read, not a record; ask its producer for the records"
+    if letter.cut.is_any:
+        return f"it was cut: the refused record lies at {source}, for as long as its topic keeps it"
+    if not letter.is_whole:
+        return "its value is not the one that was refused: the SHA-256 differs"
+    return None
+
+
+def _why_pointless(letter: Letter, at: datetime) -> str | None:
+    if letter.reason in HOPELESS:
+        return f"{letter.reason} lies in its bytes, which would be refused again; correct the query and produce it anew"
+    if letter.reason == DeadLetterReason.CRASHED_WORKER.name:
+        return "it ended every worker that tried it; first find out why (their logs) and mend it"
+    if letter.redrives >= MOST_REDRIVES:
+        return f"it was redriven {letter.redrives} times already and refused each time"
+    if letter.record.topic == QUERIES.dead_letters:
+        return _why_late(letter, at)
+    if letter.reason == DeadLetterReason.BAD_HEADERS.name:
+        return _why_refused_again(letter)
+    if letter.reason == DeadLetterReason.BAD_EPOCH.name:
+        return _why_no_day(letter, at)
+    return None  # later stages answer a late auction, too: without adverts
+
+
+def _why_refused_again(letter: Letter) -> str | None:
+    """An earlier release judged headers of others as well."""
+    try:
+        _read_again(letter)
+    except BadRecord as error:
+        return f"it would be refused again: {error.reason.name}: {error}"
+    return None
+
+
+def _read_again(letter: Letter) -> Event[Payload]:
+    record, topic = letter.record, SOURCES[letter.record.topic]
+    again = Record(topic.name, record.key, record.value, letter.original_headers, record.partition, record.offset)
+    return from_record(again, topic)
+
+
+def _why_late(letter: Letter, at: datetime) -> str | None:
+    try:
+        deadline = _read_again(letter).expiry_time
+    except BadRecord as error:
+        return f"it would be refused again: {error.reason.name}: {error}"
+    if deadline is not None and deadline <= at:
+        return f"the deadline that it states, {timestamp(deadline)}, has passed: it would expire again"
+    return None
+
+
+def _why_no_day(letter: Letter, at: datetime) -> str | None:
+    """The broker's time of the redriven record counts: what was too early then may be right now."""
+    try:
+        epoch = SCORED.payload.decode(letter.record.value).draw_epoch  # type: ignore[attr-defined]  # a scored event
+    except BadRecord as error:
+        return f"it would be refused again: {error.reason.name}: {error}"
+    if epoch is None:
+        return "it names no day to draw on: it would be refused again"
+    if not has_begun(epoch, at):
+        return f"the day of its draw, {epoch}, has not begun: redrive it then"
+    return None

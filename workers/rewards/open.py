@@ -1,0 +1,138 @@
+"""The reward sources that a file of choices names, opened: each engine once, whoever it belongs to."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workers.engines.base import Embedder, Engine
+from workers.engines.calls import embedder_of
+from workers.engines.lazy import Late
+from workers.engines.options import EngineOptions
+from workers.errors import SettingsError
+from workers.rewards.addresses import OVER_NETWORK, Address, located, told_at
+from workers.rewards.bulkhead import Isolated
+from workers.rewards.by_advertiser import ByAdvertiser, Chosen
+from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
+from workers.rewards.linear_probe import Embeddings, LinearProbe
+from workers.rewards.log_ratio import LogRatio
+from workers.rewards.lora import Lora
+from workers.rewards.observing import Observer, Unobserved
+from workers.rewards.own_engines import OwnEngines, insist_dimensions
+from workers.rewards.own_model import OwnModel
+from workers.rewards.reading import read_bounded
+from workers.rewards.weights import read_weights
+
+MAX_KEY_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The rewards of everybody; `unreached`: one sentence for each model that is not as it must be yet."""
+
+    rewards: ByAdvertiser
+    unreached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Engines that are open already, by name; they are closed by whoever opened them."""
+
+    reference: Engine
+    by_name: Mapping[str, Engine]
+    options: EngineOptions  # that all were opened with
+    observer: Observer = field(default_factory=Unobserved)  # of advertisers' own models
+
+
+async def open_sources(file: Path, known: Known, stack: AsyncExitStack) -> Sources:
+    """What is opened is closed by `stack`. SettingsError names the file, the advertiser and the field.
+
+    A server that does not answer, or not as it must, is no error: its advertiser abstains until it does.
+    """
+    engines = OwnEngines(known.by_name, known.reference, known.options)
+    stack.push_async_callback(engines.close)
+    opener = _Opener(file, known, engines)
+    choices = read_choices(file).items()
+    chosen = {id_: opener.source(id_, choice) for id_, choice in choices if not isinstance(choice, Prompted)}
+    for source in chosen.values():
+        if isinstance(source, Isolated):
+            stack.push_async_callback(source.close)
+    return Sources(ByAdvertiser(LogRatio(known.reference), chosen), await engines.reach())
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """From one advertiser's choice to its source."""
+
+    file: Path
+    known: Known
+    engines: OwnEngines
+    shared: dict[Late[Embedder] | None, Embeddings] = field(default_factory=dict)
+
+    def source(self, advertiser_id: str, choice: Adapted | Owned | Probed) -> Chosen:
+        where = f"{self.file}: advertisers.{advertiser_id}"
+        if isinstance(choice, Adapted):
+            return self._lora(choice, where)
+        return self._owned(choice, where) if isinstance(choice, Owned) else self._probed(choice, where)
+
+    def _lora(self, choice: Adapted, where: str) -> Chosen:
+        with told_at(f"{where}.adapter"):
+            return Lora(choice.adapter, self.known.reference.adapter(choice.adapter))
+
+    def _owned(self, choice: Owned, where: str) -> Chosen:
+        model = self.engines.model(self._address(choice.engine, choice, where), f"{where}.engine")
+        source = OwnModel(model)
+        return source if model.model is self.known.reference else self._isolated(source, choice.engine, choice)
+
+    def _probed(self, choice: Probed, where: str) -> Chosen:
+        weights = read_weights(self.file.parent / choice.weights_file, f"{where}.weights_file")
+        probe = LinearProbe(self._embeddings(choice, len(weights.w), where), weights)
+        return self._isolated(probe, choice.engine, choice) if choice.engine else probe
+
+    def _isolated(self, source: Chosen, engine: str, choice: Owned | Probed) -> Isolated:
+        """Told of by the engine's name as it was found: at most as many as there are engines (own_engines.py)."""
+        name = located(engine, self.file.parent, self.known.by_name)
+        return Isolated(source, choice.timeout_s, model=name, observer=self.known.observer)
+
+    def _embeddings(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
+        if choice.engine is None:
+            return self._of_reference(choice, dimensions, where)
+        address = self._address(choice.engine, choice, where)
+        late = self.engines.embedder(address, dimensions, f"{where}.engine")
+        return self.shared.setdefault(late, Embeddings(late))
+
+    def _of_reference(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
+        """Where the choice names no other: it is everybody's."""
+        if choice.tokenizer:
+            raise SettingsError(f"{where}.tokenizer: only an engine over HTTP needs one; name the engine too")
+        embedder = embedder_of(self.known.reference)
+        if embedder is None:
+            raise SettingsError(
+                f"{where}.engine: {self.known.reference.identity.name} gives no embeddings; name a server that does: "
+                "http://HOST:PORT#MODEL"
+            )
+        with told_at(f"{where}.weights_file"):
+            insist_dimensions(embedder, dimensions)
+        return self.shared.setdefault(None, Embeddings(Late.of(embedder)))
+
+    def _address(self, engine: str, choice: Owned | Probed, where: str) -> Address:
+        name = located(engine, self.file.parent, self.known.by_name)
+        return Address(name, self._key(choice, where), self._tokenizer(engine, choice, where))
+
+    def _tokenizer(self, engine: str, choice: Owned | Probed, where: str) -> str:
+        if choice.tokenizer is None:
+            return ""
+        if not engine.startswith(OVER_NETWORK):
+            raise SettingsError(f"{where}.tokenizer: only an engine over HTTP needs one; {engine} has its own")
+        return str(self.file.parent / Path(choice.tokenizer).expanduser())
+
+    def _key(self, choice: Owned | Probed, where: str) -> str:
+        """Never the reference server's key: an advertiser's server must not get to know it."""
+        if choice.api_key_file is None:
+            return ""
+        named_by = f"{where}.api_key_file"
+        path = self.file.parent / choice.api_key_file
+        key = read_bounded(path, MAX_KEY_BYTES, named_by).strip()
+        if not key.isascii() or not key.decode("ascii", "replace").isprintable():
+            raise SettingsError(f"{named_by}: {path} holds no key: not one line of printable ASCII")
+        return key.decode("ascii")

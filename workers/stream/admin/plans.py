@@ -1,0 +1,73 @@
+"""The topics as they are to be created: partitions, copies and settings of each."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from schemas.topics import (
+    CHARGED,
+    COMMITMENTS,
+    DEAD_LETTER_MAX_BYTES,
+    DEAD_LETTER_RETENTION,
+    FOR_EVER,
+    GENERATED,
+    QUERIES,
+    SCORED,
+    SETTLED_QUERIES,
+    TOPICS,
+    Topic,
+)
+from workers.settings import Settings
+from workers.stream.admin.timestamps import BY_BROKER, TYPE
+from workers.stream.connection.admin_client import TopicPlan
+from workers.stream.deduplication.window import DAY, MILLISECOND, Window
+
+NEVER = -1  # Kafka's word for it
+CONSUMED = (QUERIES, GENERATED, SCORED)  # the topics whose readers have dead letters
+
+
+def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
+    """The topics of the table and the dead-letter topics of those that a worker consumes."""
+    topics = [
+        _plan(
+            settings,
+            topic.name,
+            _partitions(settings, topic),
+            _memory(settings) if topic is SETTLED_QUERIES else _retention(topic.cleanup, topic.retention),
+            topic.max_message_bytes,
+        )
+        for topic in TOPICS
+    ]
+    kept = _retention("delete", DEAD_LETTER_RETENTION)
+    letters = [_plan(settings, topic.dead_letters, 1, kept, DEAD_LETTER_MAX_BYTES) for topic in CONSUMED]
+    return (*topics, *letters)
+
+
+def _partitions(settings: Settings, topic: Topic) -> int:
+    if topic is COMMITMENTS:
+        return topic.partitions  # so few that everybody may read them all, in one order
+    return max(topic.partitions, settings.partitions) if topic is CHARGED else settings.partitions
+
+
+def _retention(cleanup: str, retention: timedelta) -> dict[str, str]:
+    """The settings that say what is deleted, and when."""
+    retention_ms = NEVER if retention == FOR_EVER else retention // MILLISECOND
+    return {"cleanup.policy": cleanup, "retention.ms": str(retention_ms)}
+
+
+def _memory(settings: Settings) -> dict[str, str]:
+    """Ids are kept as long as the window needs them; what is older goes with whole segments of the log."""
+    window = Window.of(settings)
+    segment_ms = min(DAY, window.length) // MILLISECOND
+    return {"cleanup.policy": "compact,delete", "retention.ms": str(window.kept_ms), "segment.ms": str(segment_ms)}
+
+
+def _plan(settings: Settings, name: str, partitions: int, kept: Mapping[str, str], max_message_bytes: int) -> TopicPlan:
+    configs = {
+        **kept,
+        "max.message.bytes": str(max_message_bytes),
+        # Stamped by the broker: nobody can backdate a bill, and no query is deleted for its producer's wrong clock.
+        TYPE: BY_BROKER,
+        "min.insync.replicas": "2" if settings.replication_factor >= 3 else "1",
+        "unclean.leader.election.enable": "false",
+    }
+    return TopicPlan(name, partitions, settings.replication_factor, configs)

@@ -1,0 +1,34 @@
+"""How many copies records have, on a cluster that could keep more."""
+
+from workers.settings import Settings
+from workers.stream.admin.plans import planned_topics
+from workers.stream.connection.clients import Clients
+
+SAFE_COPIES = 3
+REMEDY = (
+    "Set TESSERA_REPLICATION_FACTOR=3 before topics are made (`tessera topics create --replication-factor 3`); to "
+    "those that exist, add copies with Kafka's kafka-reassign-partitions.sh, and then set min.insync.replicas=2"
+)
+
+
+def are_too_few(copies: int, brokers: int) -> bool:
+    """Whether the cluster has more brokers than copies of a record, and fewer copies than survive the loss of one."""
+    return copies < min(SAFE_COPIES, brokers)
+
+
+def danger(copies: int, brokers: int) -> str:
+    """What `are_too_few` copies mean."""
+    return (
+        f"{copies} cop{'y' if copies == 1 else 'ies'} of each record on a cluster of {brokers} brokers: when one of "
+        "them is gone, so are its partitions, or their last acknowledged records"
+    )
+
+
+async def copies_warning(settings: Settings) -> str | None:
+    """What is to be said of the topics as they are, if anything. BrokerError: no answer."""
+    async with Clients(settings).cluster() as cluster:
+        brokers = len(await cluster.insist(cluster.brokers))
+        topics = await cluster.insist(cluster.partitions)
+    names = [plan.name for plan in planned_topics(settings)]
+    fewest = min((one.replicas for name in names for one in topics.get(name, ())), default=SAFE_COPIES)
+    return f"{danger(fewest, brokers)}. {REMEDY}" if are_too_few(fewest, brokers) else None

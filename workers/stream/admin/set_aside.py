@@ -1,0 +1,137 @@
+"""One record made a dead letter by hand: what no worker gets past, while none of its stage runs.
+
+It goes the way of a worker: the partition's transactional id, so that whoever else is at work is fenced; the letter and
+the group's position in one transaction; and what was finished early stays finished.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+
+from aiokafka import TopicPartition
+from aiokafka.errors import for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest
+
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from workers.errors import BrokerError, TesseraError
+from workers.operations.redrive import Place
+from workers.pipeline import PATH, STAGES, StageSpec
+from workers.settings import Settings
+from workers.stream.connection.admin_client import GROUP, LATEST, Cluster
+from workers.stream.connection.clients import Clients
+from workers.stream.dead_letter import dead_letter
+from workers.stream.history import History
+from workers.stream.offsets import NOTHING_KNOWN, WINDOW, Completion
+from workers.stream.partition.position import read_position
+from workers.stream.partition.producer import TransactionalWriter, WriterLost
+from workers.stream.reader import as_record, edges, reader
+
+BY_HAND = "put here by hand"
+READERS = {STAGES[name].consumes.name: STAGES[name] for name in PATH}
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """What was done: the record (or the batch that nobody could read), and where its group stood and stands."""
+
+    record: Record
+    group: str
+    before: Completion
+    after: Completion
+
+
+async def set_aside(settings: Settings, place: Place) -> SetAside:
+    """Make the record at `place` a dead letter and let its stage go on behind it.
+
+    TesseraError: the stage runs, the record is finished, there is none, or too much before it is not finished.
+    """
+    clients, spec, at = Clients(settings), READERS[place.topic], TopicPartition(place.topic, place.partition)
+    await _refuse_running(clients, spec)
+    end = (await edges(clients, [at.topic], LATEST)).get(at)
+    if end is None:
+        raise TesseraError(f"{at.topic} has no partition {at.partition}")
+    writer = TransactionalWriter(clients, f"{spec.group}.{at.topic}.{at.partition}")
+    try:
+        await writer.start()
+        before = await read_position(clients, spec.group, at, NOTHING_KNOWN, partial(writer.barrier, at, spec.group))
+        record, is_first = await _find(clients, at, before, place, end)
+        after = _after(before, record, is_first)
+        await writer.begin()
+        await writer.send([dead_letter(record, spec.name, DeadLetterReason.SET_ASIDE, _why(record))])
+        await writer.commit(at, after.base, after.metadata(), spec.group)
+    except WriterLost as error:
+        raise BrokerError(
+            f"{place}: {error}. Whether it was done is not known: `tessera dlq list --reason SET_ASIDE` tells"
+        ) from error
+    finally:
+        await writer.discard()
+    return SetAside(record, spec.group, before, after)
+
+
+async def _refuse_running(clients: Clients, spec: StageSpec) -> None:
+    async with clients.cluster() as cluster:
+        members = await cluster.insist(lambda: _members(cluster, spec.group))
+    if members:
+        raise TesseraError(
+            f"group {spec.group} has {members} running {'worker' if members == 1 else 'workers'}: stop stage "
+            f"{spec.name} everywhere first. Nothing was done"
+        )
+
+
+async def _members(cluster: Cluster, group: str) -> int:
+    """How many consumers the group has."""
+    answer = await cluster.ask(DescribeGroupsRequest([group]), await cluster.coordinator(GROUP, group))
+    code, *_, members = answer.groups[0][:6]
+    if code:
+        raise for_code(code)(f"group {group}")
+    return len(members)
+
+
+async def _find(
+    clients: Clients, at: TopicPartition, before: Completion, place: Place, end: int
+) -> tuple[Record, bool]:
+    """The record, and whether everything before it is finished."""
+    if place.offset < before.base or place.offset in before.done:
+        raise TesseraError(f"{place} is finished already: nothing was done")
+    is_first = True
+    async with aclosing(_records(clients, at, before.base, end)) as records:
+        async for record in records:
+            if record.offset >= place.offset:
+                if _covers(record, place):
+                    return record, is_first
+                break
+            is_first = is_first and record.offset in before.done
+    raise TesseraError(f"{place} holds no record (Kafka marks transactions there, or nothing was written yet)")
+
+
+async def _records(clients: Clients, at: TopicPartition, offset: int, end: int) -> AsyncGenerator[Record, None]:
+    if offset < end:
+        async with reader(clients, {at: offset}) as consumer:
+            async for record in History(consumer, {at: end}).records():
+                yield as_record(record)
+
+
+def _covers(record: Record, place: Place) -> bool:
+    """A batch that nobody can read stands at its last offset, for all of them."""
+    about = dict(record.flaw.about) if record.flaw else {}
+    return int(about.get("dlq.batch.first_offset") or record.offset) <= place.offset
+
+
+def _after(before: Completion, record: Record, is_first: bool) -> Completion:
+    finished = before.done | {record.offset}
+    if not is_first:
+        if record.offset - before.base >= WINDOW:
+            raise TesseraError(
+                f"{record.offset - before.base:,} offsets before it are not finished: let the stage work on them first"
+            )
+        return Completion(before.base, finished, before.attempts)
+    base = record.offset + 1
+    while base in finished:
+        base += 1
+    return Completion(base, frozenset(offset for offset in finished if offset >= base))
+
+
+def _why(record: Record) -> str:
+    return BY_HAND if record.flaw is None else f"{BY_HAND}; {record.flaw.message}"

@@ -1,0 +1,1 @@
+"""Connections to Kafka: clients, security, single requests, and what their errors mean."""

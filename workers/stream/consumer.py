@@ -1,0 +1,206 @@
+"""The loop of one stage: a consumer in the stage's group that hands records to the actors of its partitions."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from workers.errors import BrokerError, OffsetLost, Stalled, Unsuitable
+from workers.pipeline import Stage
+from workers.settings import Settings
+from workers.stream.bus import Observer
+from workers.stream.connection.clients import REQUEST_TIMEOUT_MS, Clients
+from workers.stream.connection.unsuitable_settings import unsuitable
+from workers.stream.deduplication.folder import Stores
+from workers.stream.deduplication.recollection import check_partitions
+from workers.stream.displacement import Displacement
+from workers.stream.liveness import Liveness, Progress
+from workers.stream.offsets import Completion
+from workers.stream.partition.in_flight import WorkerFailed
+from workers.stream.partition.position import lost
+from workers.stream.partition.processor import PartitionActor
+from workers.stream.partition.quarantine import Solo
+from workers.stream.partition.transaction import Tenure
+from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record, started
+
+log = logging.getLogger(__name__)
+
+LONGEST_LEAVE_S = 4.0
+HEARTBEATS_PER_SESSION = 4
+MILLISECONDS = 1_000
+
+
+class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
+
+    def __init__(
+        self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: Solo, stores: Stores
+    ) -> None:
+        self._solo = solo
+        self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
+        self._actors: dict[TopicPartition, PartitionActor] = {}
+        self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
+        known: dict[TopicPartition, Completion] = {}  # to be committed, of every partition owned so far
+        self._tenure = partial(Tenure, settings, clients, stage, stores, known)
+        self._failure: BaseException | None = None
+        self._partitions = 0  # of the topic, when its memory was last checked
+        self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
+        self._liveness = Liveness(stage.spec.name)
+        self._displacement = Displacement(
+            settings.instance, settings.session_timeout_s, asyncio.get_running_loop().time
+        )
+        self._consumer = self._new_consumer()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop` is set; raises what an actor failed with, and BrokerError for topics that do not fit."""
+        async with started(self._consumer, self._clients):
+            self._partitions = await check_partitions(self._clients, self.stage.spec)
+            self._consumer.subscribe([self.stage.spec.consumes.name], listener=self)
+            try:
+                while not stop.is_set() and self._failure is None:
+                    await self._poll()
+            except OffsetOutOfRangeError as error:
+                ((at, offset),) = [*error.args[0].items()][:1]
+                where = f"group {self.stage.spec.group}, {at.topic} partition {at.partition}"
+                raise OffsetLost(lost(where, offset)) from error
+            except KafkaError as error:
+                refused = BrokerError(f"stage {self.stage.spec.name}: Kafka refuses to be read: {error!r}")
+                raise unsuitable(error, session_s=self._settings.session_timeout_s) or refused from error
+            finally:
+                self._is_over = True
+                await self._let_go(list(self._actors))
+                await self._end(list(self._tasks.values()))  # whom a rebalance let go at the same time
+        if self._failure is not None:
+            raise self._failure
+
+    async def _poll(self) -> None:
+        epochs = {partition: actor.epoch for partition, actor in self._actors.items()}
+        try:
+            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
+        except NoOffsetForPartitionError:  # aiokafka's own look-up, which mistakes "not yet" for "none"
+            await asyncio.sleep(POLL_MS / MILLISECONDS)  # the actor's opening asks for itself, and seeks or refuses
+            return
+        for partition, records in batches.items():
+            actor = self._actors.get(partition)
+            if actor is None or not actor.ready:
+                continue  # its own opening seeks to the right place
+            if epochs.get(partition) != actor.epoch:
+                actor.seek()  # these records may have been fetched after the actor's own seek: fetch them again
+            else:
+                actor.deliver([as_record(record) for record in records])
+        self._observer.in_flight(self.stage.spec.name, sum(len(actor.backlog) for actor in self._actors.values()))
+        self._observer.assigned(self.stage.spec.name, self._is_ready())
+        self._liveness.check({actor.partition: self._progress(actor) for actor in self._actors.values() if actor.ready})
+
+    def _progress(self, actor: PartitionActor) -> Progress:
+        """How far the actor has come, and how far it could."""
+        return Progress(actor.backlog.next_offset, len(actor.backlog), actor.fetching.stable_end())
+
+    def _is_ready(self) -> bool:
+        return bool(self._actors) and all(actor.ready for actor in self._actors.values())
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._observer.rebalanced(self.stage.spec.name)
+        self._displacement.joined()
+        for partition in () if self._is_over else assigned:
+            self._consumer.pause(partition)
+            if self._was_added(partition):
+                continue
+            means = self._settings, self._tenure, self.stage
+            actor = PartitionActor(*means, partition, self._consumer, self._observer, self._is_owner, self._solo)
+            self._actors[partition] = actor
+            task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
+            task.add_done_callback(partial(self._actor_ended, actor))
+
+    def _was_added(self, partition: TopicPartition) -> bool:
+        """Whether a stage that remembers must end: queries of a new partition may be known in another one."""
+        is_added = self.stage.spec.remembers is not None and partition.partition >= self._partitions
+        if is_added:
+            self._failure = BrokerError(
+                f"{partition.topic} had {self._partitions} partitions when this process started, and has "
+                f"{partition.partition + 1} or more now. It ends; a new one checks what is remembered"
+            )
+        return is_added
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._let_go(list(revoked))
+        if self._settings.instance and not self._is_over:
+            self._check_displacement()
+
+    def _check_displacement(self) -> None:
+        """aiokafka logs what a callback raises and joins again, unless it is a cancellation: `run` raises the failure.
+
+        To join once more would displace the other process once more, and could end it as well.
+        """
+        try:
+            self._displacement.joins_again(self._consumer._coordinator.member_id)
+        except Unsuitable as error:
+            self._failure = self._failure or error
+            raise asyncio.CancelledError from error
+
+    async def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
+        """Let the actors leave in order, for a moment; then forget them, so that they do nothing more, and end them.
+
+        Whoever takes over settles what they leave open.
+        """
+        actors = [self._actors[partition] for partition in partitions if partition in self._actors]
+        tasks = [self._tasks[actor] for actor in actors if actor in self._tasks]  # one that failed has ended
+        for actor in actors:
+            actor.leave()
+        await _wait_for(tasks, self._leave_s)
+        for actor in actors:  # a rebalance during the end of `run` lets the same actors go
+            if self._is_owner(actor):
+                del self._actors[actor.partition]
+        await self._end(tasks)
+
+    async def _end(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
+        for task in tasks:
+            task.cancel()
+        await _wait_for(tasks, self._leave_s)
+
+    @property
+    def _leave_s(self) -> float:
+        """No heartbeat is sent meanwhile."""
+        return min(LONGEST_LEAVE_S, self._settings.session_timeout_s / 4)
+
+    def _is_owner(self, actor: PartitionActor) -> bool:
+        return self._actors.get(actor.partition) is actor
+
+    def _actor_ended(self, actor: PartitionActor, task: asyncio.Task[None]) -> None:
+        del self._tasks[actor]
+        error = _why_it_ended(actor, task)
+        if task.cancelled() and (self._is_over or not self._is_owner(actor)):
+            return  # by us
+        if error is not None and self._failure is None:
+            self._failure = error.__cause__ if isinstance(error, WorkerFailed) else error
+
+    def _new_consumer(self) -> Any:
+        settings, session_ms = self._settings, int(self._settings.session_timeout_s * MILLISECONDS)
+        name = self.stage.spec.name
+        return self._clients.consumer(
+            client_id=self.stage.spec.group,
+            group_id=self.stage.spec.group,
+            group_instance_id=f"{name}-{settings.instance}" if settings.instance else None,
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
+            rebalance_timeout_ms=session_ms,
+            max_poll_interval_ms=300_000,
+            request_timeout_ms=max(session_ms + 5_000, REQUEST_TIMEOUT_MS),
+        )
+
+
+async def _wait_for(tasks: Sequence["asyncio.Task[None]"], within_s: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=within_s)
+
+
+def _why_it_ended(actor: PartitionActor, task: "asyncio.Task[None]") -> BaseException | None:
+    if task.cancelled():
+        return Stalled(
+            f"{actor.partition}: its work was cancelled, and not by us. The process ends; another begins anew"
+        )
+    return task.exception()

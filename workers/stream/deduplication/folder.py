@@ -1,0 +1,57 @@
+"""Where stores are kept: a folder of this machine, or a temporary one where that cannot be used."""
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from workers.errors import SettingsError
+from workers.settings import Settings, state_folder
+from workers.stream.deduplication.rocks import RocksStore
+from workers.stream.deduplication.store import Store, StoreFailed
+from workers.stream.deduplication.window import Window
+from workers.stream.wire.partitioner import Placement
+
+log = logging.getLogger(__name__)
+
+
+class Stores(Protocol):
+    """Opens the store of a partition: what it held when it was closed, or nothing."""
+
+    def open(self, placement: Placement, number: int) -> Store: ...
+
+
+class StateFolder:
+    """Stores in TESSERA_STATE_FOLDER, each in a folder of its own.
+
+    A folder that cannot be written, or that another process uses, is no reason to stop: then the partition is restored
+    from Kafka into a temporary folder, which takes longer, and which is said in the log.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._given, self._segment_ms = settings.state_folder, Window.of(settings).segment_ms
+
+    def open(self, placement: Placement, number: int) -> Store:
+        """An id that lies here belongs here only while there are as many partitions: with others it is emptied."""
+        name = f"{placement.topic}/{number} of {placement.count}"
+        try:
+            return RocksStore(self._folder / f"{placement.topic}-{number}", name, self._segment_ms)
+        except (StoreFailed, SettingsError) as error:
+            log.warning("%s: restored from Kafka into a temporary folder: %s", name, error)
+        return _TemporaryStore(tempfile.TemporaryDirectory(prefix="tessera-"), name, self._segment_ms)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self._given) if self._given else state_folder() / "ids"
+
+
+class _TemporaryStore(RocksStore):
+    """A store that is gone when it is closed."""
+
+    def __init__(self, place: "tempfile.TemporaryDirectory[str]", name: str, segment_ms: int) -> None:
+        self._place = place
+        super().__init__(Path(place.name), name, segment_ms)
+
+    def close(self) -> None:
+        super().close()
+        self._place.cleanup()

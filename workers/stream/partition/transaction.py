@@ -1,0 +1,128 @@
+"""What the owner of an input partition holds: the transactional producer, and what it has committed with it."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from aiokafka import TopicPartition
+
+from schemas.record import Outgoing
+from workers.errors import BrokerError
+from workers.pipeline import Stage
+from workers.settings import Settings
+from workers.stream.connection.clients import Clients
+from workers.stream.deduplication.deduplicator import Once
+from workers.stream.deduplication.folder import Stores
+from workers.stream.deduplication.recollection import Recollection
+from workers.stream.deduplication.window import Window
+from workers.stream.offsets import NOTHING_KNOWN, Completion
+from workers.stream.partition.crash_count import Attempts, found, found_again
+from workers.stream.partition.position import read_position
+from workers.stream.partition.producer import Oversized, TransactionalWriter, WriterLost
+
+log = logging.getLogger(__name__)
+
+
+class Tenure:
+    """Opened, written through until the first doubt, closed, opened again. `check_owner` raises when it is over.
+
+    `known`: what this process knows to be committed, of every partition that it has owned.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clients: Clients,
+        stage: Stage,
+        stores: Stores,
+        known: dict[TopicPartition, Completion],
+        partition: TopicPartition,
+        check_owner: Callable[[], None],
+    ) -> None:
+        self.completion = NOTHING_KNOWN  # as committed, for all that is known
+        self.attempts = Attempts()
+        self.once = Once(None)
+        self._clients, self._stage, self._partition = clients, stage, partition
+        self._check_owner, self._known = check_owner, known
+        self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
+        self._writer: TransactionalWriter | None = None
+        self._singly = False  # each record in a batch of its own
+
+    async def open(self) -> Completion:
+        """Fence every earlier owner, and only then read where the partition stands and what the stage remembers.
+
+        StalePosition: Kafka does not know what this process has committed there.
+        """
+        at, group = self._partition, self._stage.spec.group
+        self._check_owner()
+        self._writer = TransactionalWriter(self._clients, f"{group}.{at.topic}.{at.partition}")
+        await self._writer.start()
+        barrier, known = partial(self._writer.barrier, at, group), self._known.get(at, NOTHING_KNOWN)
+        completion = await read_position(self._clients, group, at, known, barrier)
+        self.once = await self._memory.read()
+        self._check_owner()
+        self._note(completion, self._attempts_at(completion))
+        return completion
+
+    def _note(self, completion: Completion, attempts: Attempts) -> None:
+        """This is committed."""
+        self.completion, self.attempts = completion, attempts
+        self._known[self._partition] = completion
+
+    def _attempts_at(self, completion: Completion) -> Attempts:
+        if self.completion is NOTHING_KNOWN:
+            return found(completion.attempts, self._stage.in_flight)
+        moved = completion.base > self.completion.base
+        return found_again(completion.attempts, self.attempts, self._stage.in_flight, moved=moved)
+
+    async def write(self, outgoing: Iterable[Outgoing], completion: Completion, attempts: Attempts) -> None:
+        """One transaction: records, where the partition stands with them, and how often it was tried.
+
+        WriterLost; BrokerError: what was settled before cannot be brought to the disk.
+        """
+        await self._memory.save(self.once)
+        writer = self._sound_writer()
+        await writer.begin()
+        await self._send(writer, outgoing)
+        self._check_owner()
+        committed = Completion(completion.base, completion.done, attempts.number)
+        await writer.commit(self._partition, committed.base, committed.metadata(), self._stage.spec.group)
+        self._note(committed, attempts)
+
+    async def disclaim(self) -> None:
+        """Take back the attempt, if Kafka can be told; what is committed may be more than this process knows of."""
+        with contextlib.suppress(WriterLost, BrokerError):
+            try:
+                completion = await self.open()
+                if self.attempts.begun:
+                    await self.write((), completion, self.attempts.release())
+            finally:
+                await self.close()
+
+    async def _send(self, writer: TransactionalWriter, outgoing: Iterable[Outgoing]) -> None:
+        try:
+            await writer.send(outgoing, singly=self._singly)
+        except Oversized as error:
+            self._singly = not error.numbers  # until it is known whose fault it is: that record is refused from now on
+            raise
+
+    def check(self) -> None:
+        """WriterLost: an answer was lost. What is committed stands, but a late duplicate must meet a newer producer."""
+        self._sound_writer()
+
+    def _sound_writer(self) -> TransactionalWriter:
+        self._check_owner()
+        if self._writer is None or self._writer.tainted:
+            raise WriterLost("an answer was lost")
+        return self._writer
+
+    def end(self) -> None:
+        """Let go of what outlives doubts: the partition is somebody else's, or nobody's."""
+        self._memory.close()
+
+    async def close(self) -> None:
+        """Let go of the producer, within seconds."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.discard()
