@@ -1,4 +1,4 @@
-"""The participation-fee gate: by hand, against a textbook search of all sets, and its theorems (mechanism.md §5)."""
+"""The participation-fee gate: by hand, against a search of all sets, and its theorems (mechanism/README §6)."""
 
 from dataclasses import replace
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""Link groups: what splitting a bid saves, and that grouping takes it back (mechanism.md §5)."""
+"""Link groups: what false-name bids save, and that a link group takes it back (mechanism/README §6)."""
 
 from dataclasses import replace
 

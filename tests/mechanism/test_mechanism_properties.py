@@ -1,4 +1,4 @@
-"""The theorems over many auctions, through the table that `tessera prove` uses (mechanism.md §3)."""
+"""The theorems over many auctions, through the table that `tessera prove` uses (mechanism/README §5)."""
 
 import numpy as np
 import pytest

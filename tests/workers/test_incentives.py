@@ -22,7 +22,7 @@ EVERY, NONE = 1.0, 0.0
 
 
 def floored(numbers: Numbers) -> Priced:
-    """The product's rule with a least charge: not truthful (mechanism.md §5)."""
+    """The product's rule with a least charge: not truthful (mechanism/README §6)."""
     honest = as_billed(numbers)
     return replace(honest, prices=np.maximum(honest.prices, 500.0), charges=(500,) * len(honest.charges))
 

@@ -1,4 +1,4 @@
-"""What a wrong log q does to the limit law: candidates drawn under a decoding, logged in three ways (mechanism.md §4).
+"""What a wrong log q does to the limit law: candidates of one decoding, logged in three ways (mechanism/README §7).
 
 As M grows, the mechanism's reply tends to the law ∝ q·exp(Σ r/τ)·π_ref/q̂, where q is what candidates are really drawn
 from and q̂ what is logged as their probability. On a model whose replies can be listed, that limit needs no sampling.

@@ -13,7 +13,7 @@ Tokens: TypeAlias = NDArray[np.int64]
 END = 0  # ends a reply; nothing comes after it
 MOST_REPLIES = 1_000_000
 
-#: Which log-probability of a sampled reply is written down as its log q; only the first is right (mechanism.md §4).
+#: Which log-probability of a sampled reply is written down as its log q; only the first is right (mechanism/README §7).
 Logged = Literal["processed", "raw", "divided"]
 LOGGED: tuple[Logged, ...] = ("processed", "raw", "divided")
 

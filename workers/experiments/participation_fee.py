@@ -1,4 +1,4 @@
-"""The participation-fee gate: who takes part when taking part costs a fee (mechanism.md §5).
+"""The participation-fee gate: who takes part when taking part costs a fee (mechanism/README §6).
 
 Rewards count from their mean under the advert-free allocation π_∅ = softmax(w), so that being absent is worth 0:
 

@@ -1,4 +1,4 @@
-"""Who gets how much say: π = softmax(S) with S = Σᵢ rᵢ/τ + log π_ref − log q (paper, §4; mechanism.md §1–2)."""
+"""Who gets how much say: π = softmax(S) with S = Σᵢ rᵢ/τ + log π_ref − log q (paper: EC.1; mechanism/README §2)."""
 
 import math
 from dataclasses import dataclass

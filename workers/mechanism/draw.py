@@ -1,4 +1,4 @@
-"""The draw in integers: the same on every machine, and repeatable by anyone with the key (mechanism.md §6)."""
+"""The draw in integers: the same on every machine, and repeatable by anyone with the key (mechanism/README §8)."""
 
 import hmac
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Link groups: advertisers known to be one party bid as one; splitting a bid then saves nothing (mechanism.md §5)."""
+"""Link groups: advertisers known to be one party bid as one, so false names save nothing (mechanism/README §6)."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

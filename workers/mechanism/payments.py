@@ -1,4 +1,7 @@
-"""What each advertiser pays: three payment rules behind one signature, of which one is billed (mechanism.md §2)."""
+"""What each advertiser pays: three payment rules behind one signature, of which one is billed.
+
+Paper: section 5.3, (4), (EC.4); mechanism/README §3 and §4.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

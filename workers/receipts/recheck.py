@@ -1,4 +1,4 @@
-"""Receipts checked against themselves: what one holds must give the numbers it claims (mechanism.md §6)."""
+"""Receipts checked against themselves: what one holds must give the numbers it claims (mechanism/README §11)."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""One sold auction from its events, with what its bidders did to it worked out again (mechanism.md §6)."""
+"""One sold auction from its events, with what its bidders did to it worked out again (mechanism/README §11)."""
 
 from dataclasses import dataclass
 

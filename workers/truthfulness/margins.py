@@ -1,4 +1,4 @@
-"""How far an auction is from breaking each theorem: one function per row of mechanism.md §3, numbers in, margin out.
+"""How far an auction is from breaking each theorem: one function per row of mechanism/README §5.
 
 Every function takes (numbers, rule, rng) and returns a float; the larger, the worse. The unit is micros unless the
 docstring says otherwise; a margin above the tolerance (workers/truthfulness/properties.py) is a violation.

@@ -1,7 +1,7 @@
-"""The search for a profitable lie: random, scaled, flipped, one-hot, swapped, and gradient ascent (mechanism.md §3).
+"""The search for a misreport that gains: random, scaled, flipped, one-hot, swapped, and gradient ascent.
 
 A lie's gain is the liar's utility at its *true* rewards minus its utility when honest: Definition 1 of the paper
-evaluates one side at the false ones, which no test may copy (mechanism.md §7).
+evaluates one side at the false ones, which no test may copy (mechanism/README §10).
 """
 
 from collections.abc import Callable

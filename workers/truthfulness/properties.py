@@ -1,4 +1,4 @@
-"""The theorems as a table: what each states, how its margin is measured, and what float64 allows (mechanism.md §3).
+"""The theorems as a table: what each states, how its margin is measured, and what float64 allows (mechanism/README §5).
 
     for property_ in PROPERTIES.values():
         finding = property_.check(numbers, as_billed, rng)

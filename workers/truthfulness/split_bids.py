@@ -1,4 +1,4 @@
-"""A watch for split bids: pairs of advertisers who wish for the same in auction after auction (mechanism.md §5).
+"""A watch for split bids: pairs of advertisers who wish for the same in auction after auction (mechanism/README §6).
 
 k identities that report r/k each leave the reply alone and pay less than one that reports r, for any way of dividing r.
 What gives them away is that their rewards, less their mean over the candidates of an auction, are collinear.
