@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.engines import bundled
-from tests.own_node import started
-from tests.vllm_server import VllmServer
+from tests.support.own_node import started
+from tests.support.vllm_server import VllmServer
 from workers.devkafka import DevelopmentBroker
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine

@@ -15,7 +15,7 @@ from schemas.draw import DrawCommitment
 from schemas.lines import to_line
 from schemas.payload import Payload
 from schemas.reply import ReplySettled
-from tests.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, settle
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, settle
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
 from workers.audit.findings import Finding, Tally

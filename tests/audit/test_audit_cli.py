@@ -8,8 +8,8 @@ import pytest
 
 from schemas.topics import TOPICS
 from tests.audit.logs import Log, committed, lines, make_log
-from tests.builders import DRAW_KEY, make_events, make_query
-from tests.worker_process import tessera
+from tests.support.builders import DRAW_KEY, make_events, make_query
+from tests.support.worker_process import tessera
 from workers.audit.findings import Invariant
 
 SECRET = DRAW_KEY.decode()

@@ -11,7 +11,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import Log, lines, make_log
-from tests.builders import DRAW_KEY, envelop, make_record, settle
+from tests.support.builders import DRAW_KEY, envelop, make_record, settle
 from workers.audit.assembly import Horizon
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line, read_record

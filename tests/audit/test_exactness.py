@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from schemas.auction import Bidder
 from tests.audit.logs import Log, audited, kinds, make_log
-from tests.builders import make_bidder, make_candidate
 from tests.mechanism.auctions import Numbers, auctions
 from tests.mechanism.exact import DIGITS
 from tests.mechanism.exact import solve as solve_exactly
+from tests.support.builders import make_bidder, make_candidate
 from workers.audit.auction import read_scored
 from workers.audit.charges import Amount, Verdict, judge
 from workers.audit.exact import Exact

@@ -10,7 +10,7 @@ from schemas.identity import derive
 from schemas.payload import Payload
 from schemas.reasons import AbstentionReason, VoidReason
 from tests.audit.logs import Log, audited, committed, kinds, lines, make_log
-from tests.builders import DRAW_KEY
+from tests.support.builders import DRAW_KEY
 from workers.audit.assembly import CLOSED
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line

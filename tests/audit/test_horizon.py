@@ -8,7 +8,7 @@ from schemas.payload import BadRecord, Payload
 from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import committed, make_log
-from tests.builders import DRAW_KEY, envelop, make_record
+from tests.support.builders import DRAW_KEY, envelop, make_record
 from workers.audit.assembly import MARGIN_MS, Horizon
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_record

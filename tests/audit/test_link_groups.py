@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.audit.logs import Log, kinds, make_log
-from tests.builders import make_bidder
+from tests.support.builders import make_bidder
 
 GROUPS = st.lists(st.sampled_from([None, "left", "right"]), min_size=1, max_size=6)
 

@@ -12,7 +12,7 @@ from schemas.payload import BadRecord
 from schemas.reply import ReplySettled
 from schemas.topics import SCORED, SETTLED
 from tests.audit.logs import committed
-from tests.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, make_settled, settle
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, make_settled, settle
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
 from workers.audit.findings import Finding

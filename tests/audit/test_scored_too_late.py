@@ -7,7 +7,7 @@ import pytest
 
 from schemas.lines import to_line
 from tests.audit.logs import committed
-from tests.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, settle
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, settle
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
 from workers.audit.findings import Invariant, Kind, Tally

@@ -7,7 +7,7 @@ from datetime import timedelta
 from schemas.auction import CandidatesScored
 from schemas.envelope import Event
 from schemas.identity import derive
-from tests.builders import make_query
+from tests.support.builders import make_query
 from workers.engines.null import NullEngine
 from workers.generation import Generation, Policy
 from workers.pipeline import now

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.report import Scale
-from tests.own_node import started
+from tests.support.own_node import started
 from workers.devkafka import DevelopmentBroker
 
 FORMS = (pytest.param(False, id="short"), pytest.param(True, id="full", marks=pytest.mark.benchmark))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.worker_process import WorkerProcess
+from tests.support.worker_process import WorkerProcess
 from workers.devkafka import DevelopmentBroker
 from workers.pipeline import GROUPS, PATH
 from workers.settings import Settings

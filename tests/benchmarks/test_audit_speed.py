@@ -14,8 +14,8 @@ from schemas.lines import to_line
 from tests.benchmarks.auctions import CANDIDATES, renamed, scored_auctions
 from tests.benchmarks.report import Scale, print_profile
 from tests.benchmarks.test_demo_memory import MEBIBYTE, peak_memory
-from tests.builders import DRAW_KEY, SUBMITTED_AT, settle
-from tests.worker_process import environment
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, settle
+from tests.support.worker_process import environment
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
 from workers.draw_keys import commitment

@@ -8,7 +8,7 @@ import time
 import psutil
 
 from tests.benchmarks.report import Scale
-from tests.worker_process import environment
+from tests.support.worker_process import environment
 
 MEBIBYTE = 1024 * 1024
 POLL_S = 0.02

@@ -27,8 +27,8 @@ from schemas.topics import SETTLED as SETTLED_REPLIES
 from tests.benchmarks.auctions import scored_auctions
 from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import prepare
-from tests.builders import Keys
-from tests.kafka_client import produce, until_no_transaction
+from tests.support.builders import Keys
+from tests.support.kafka_client import produce, until_no_transaction
 from workers.cli.session import calm_collector
 from workers.devkafka import DevelopmentBroker
 from workers.operations.monitor import Monitor

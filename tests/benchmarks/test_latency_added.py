@@ -14,8 +14,8 @@ from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED
 from tests.benchmarks.auctions import CANDIDATES
 from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import prepare, three_stages
-from tests.builders import make_query
-from tests.kafka_client import Reader, of
+from tests.support.builders import make_query
+from tests.support.kafka_client import Reader, of
 from workers.devkafka import DevelopmentBroker
 
 pytestmark = pytest.mark.kafka

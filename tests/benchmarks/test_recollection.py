@@ -20,7 +20,7 @@ from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, SETTLED_QUERIES, Topic
 from tests.benchmarks.auctions import scored_auctions
 from tests.benchmarks.report import Scale
-from tests.builders import Keys, make_record, make_scored
+from tests.support.builders import Keys, make_record, make_scored
 from workers.id_set import KnownIds
 from workers.operations.monitor import Monitor
 from workers.pipeline import STAGES, Stage

@@ -23,7 +23,7 @@ from tests.benchmarks.report import Scale
 from tests.benchmarks.rivals.contenders import CONTENDERS, Contender, Run, running
 from tests.benchmarks.rivals.environments import REQUIREMENTS, python_of
 from tests.benchmarks.stages import cpu_s, prepare
-from tests.kafka_client import Reader, produce, until_no_transaction
+from tests.support.kafka_client import Reader, produce, until_no_transaction
 from workers.devkafka import DevelopmentBroker
 
 pytestmark = pytest.mark.kafka

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import Scale
-from tests.builders import settle
+from tests.support.builders import settle
 from workers.mechanism.allocation import Floats, Numbers
 from workers.mechanism.payments import offset, whole_micros
 from workers.truthfulness.misreports import one_by_one, price_reports

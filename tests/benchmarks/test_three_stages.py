@@ -10,8 +10,8 @@ import pytest
 from tests.benchmarks.auctions import CANDIDATES
 from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import BROKER, Sample, Stages, prepare, three_stages
-from tests.builders import make_query
-from tests.kafka_client import produce
+from tests.support.builders import make_query
+from tests.support.kafka_client import produce
 from workers.devkafka import DevelopmentBroker
 from workers.pipeline import PATH
 

@@ -17,7 +17,7 @@ from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
 from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import Scale, print_profile
 from tests.benchmarks.test_demo_memory import MEBIBYTE
-from tests.builders import DRAW_KEY, SUBMITTED_AT, make_record, settle
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_record, settle
 from workers.audit.assembly import Horizon
 from workers.audit.auditor import Audit
 from workers.audit.entries import NAMES, read_record

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.envelope import from_record
 from schemas.topics import SCORED
-from tests.builders import DRAW_KEY, make_record, settle
 from tests.cases import expected
+from tests.support.builders import DRAW_KEY, make_record, settle
 
 FOLDER = Path(__file__).parent
 CASES = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.glob("*/*.json"))}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.chaos.failpoints import Armoury
 from tests.chaos.walls import WITHOUT
-from tests.worker_process import environment
+from tests.support.worker_process import environment
 
 END_S = 30.0
 EARLY_S = 0.5  # between two starts of one that ends by itself

@@ -12,7 +12,7 @@ from pathlib import Path
 from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.chaos.queries import SETTLED, Queries
-from tests.poisoned_batches import BATCHES, PoisonedBatch, write_batches
+from tests.support.poisoned_batches import BATCHES, PoisonedBatch, write_batches
 from workers.cli.bus import bus_of
 from workers.settings import Settings
 

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.campaign import SESSION_S, Round
 from tests.chaos.failpoints import POINTS
 from tests.chaos.plan import Outcome, Plan
-from tests.poisoned_batches import BATCHES
+from tests.support.poisoned_batches import BATCHES
 from workers.devkafka import DevelopmentBroker
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.worker_process import environment
+from tests.support.worker_process import environment
 
 ROOT = Path(__file__).parents[2]
 CLEAN, FINDING = 0, 1

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import CHARGED, COMMITMENTS, INCENTIVES, SCORED, SETTLED
-from tests.builders import make_events
-from tests.worker_process import environment, tessera, worker
+from tests.support.builders import make_events
+from tests.support.worker_process import environment, tessera, worker
 from workers.cli import COMMANDS
 from workers.cli.render import lies
 from workers.errors import SettingsError

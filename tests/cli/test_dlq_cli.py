@@ -13,7 +13,7 @@ from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.cli.test_commands import refused
-from tests.worker_process import tessera
+from tests.support.worker_process import tessera
 from workers.cli import letter_view
 from workers.cli.dlq import moment
 from workers.errors import TesseraError

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import CHARGED
-from tests.worker_process import environment, tessera
+from tests.support.worker_process import environment, tessera
 
 COMMAND = [sys.executable, "-m", "workers"]
 SECONDS = 120

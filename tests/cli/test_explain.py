@@ -19,10 +19,10 @@ from schemas.reasons import AbstentionReason, VoidReason
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
 from schemas.record import Record
 from schemas.topics import BY_NAME, QUERIES
-from tests.builders import DRAW_KEY, SUBMITTED_AT, make_bidder, make_candidate, make_scored, settle
 from tests.cli.test_commands import refused
 from tests.receipts.sales import make_sale
-from tests.worker_process import tessera, worker
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_bidder, make_candidate, make_scored, settle
+from tests.support.worker_process import tessera, worker
 from workers.cli import receipt_view
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
 from workers.draw_keys import commitment

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.record import Outgoing, Record
 from schemas.topics import CHARGED, COMMITMENTS, SCORED, SETTLED
-from tests.builders import make_scored, settle
+from tests.support.builders import make_scored, settle
 from workers.cli.query_log import read_kafka
 from workers.errors import ReceiptError
 from workers.operations.monitor import Monitor

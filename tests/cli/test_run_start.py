@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.rewards.models import Fake
-from tests.worker_process import WorkerProcess, tessera
+from tests.support.worker_process import WorkerProcess, tessera
 from workers.cli import cli
 from workers.devkafka.ports import free_port
 from workers.engines import catalogue

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from schemas.lines import to_line
-from tests.builders import make_scored
 from tests.cli.test_commands import refused
-from tests.worker_process import tessera
-from tests.workers.test_splitting import split_auction
+from tests.support.builders import make_scored
+from tests.support.worker_process import tessera
+from tests.truthfulness.test_split_bids_watch import split_auction
 from workers.truthfulness.split_bids import MIN_AUCTIONS
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
+from tests.support.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
 from workers.engines.base import Engine, Limits, Reply
 from workers.engines.catalogue import open_engine
 from workers.engines.compatibility import insist_same_tokenizer, insist_scorable

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
-from tests.committed_events import abstention, charged, generated, measured, not_sold, sold
-from tests.prometheus_server import PrometheusServer, poll, require, running_prometheus
+from tests.support.committed_events import abstention, charged, generated, measured, not_sold, sold
+from tests.support.prometheus_server import PrometheusServer, poll, require, running_prometheus
 from workers.operations.health import Health, MonitoringServer
 from workers.operations.metrics import Metrics, utc_now
 from workers.operations.own_model_metrics import OwnModelMetrics

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.prometheus_server import require
+from tests.support.prometheus_server import require
 
 PROMETHEUS = Path(__file__).parents[2] / "infra" / "prometheus"
 ALERTS = {

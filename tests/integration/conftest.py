@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.own_node import started
-from tests.strict_broker import StrictBroker
-from tests.worker_process import tessera
+from tests.support.own_node import started
+from tests.support.strict_broker import StrictBroker
+from tests.support.worker_process import tessera
 from workers.devkafka import DevelopmentBroker
 
 

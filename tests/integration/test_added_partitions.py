@@ -8,10 +8,10 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from schemas.topics import QUERIES, SCORED, SETTLED
-from tests.builders import make_query
-from tests.kafka_client import Reader, produce
-from tests.own_node import started
-from tests.worker_process import tessera, worker
+from tests.support.builders import make_query
+from tests.support.kafka_client import Reader, produce
+from tests.support.own_node import started
+from tests.support.worker_process import tessera, worker
 from workers.devkafka import DevelopmentBroker
 from workers.doctor.kafka import inspect_kafka
 from workers.doctor.verdict import State

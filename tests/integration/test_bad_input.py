@@ -12,8 +12,8 @@ from confluent_kafka import Message
 
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.topics import QUERIES, SETTLED
-from tests.kafka_client import DEAD_LETTERS, Header, Reader, header, of, produce
-from tests.worker_process import WorkerProcess, worker
+from tests.support.kafka_client import DEAD_LETTERS, Header, Reader, header, of, produce
+from tests.support.worker_process import WorkerProcess, worker
 
 pytestmark = pytest.mark.kafka
 

@@ -8,9 +8,9 @@ import pytest
 
 from schemas.record import Outgoing
 from schemas.topics import GENERATED
-from tests.builders import make_query
-from tests.kafka_client import produce
-from tests.strict_broker import StrictBroker
+from tests.support.builders import make_query
+from tests.support.kafka_client import produce
+from tests.support.strict_broker import StrictBroker
 from workers.doctor.kafka import inspect_kafka
 from workers.doctor.verdict import State, Verdict
 from workers.settings import Settings

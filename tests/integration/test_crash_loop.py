@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import QUERIES, SETTLED
-from tests.builders import make_query
 from tests.integration.deadly_worker import WORD
-from tests.kafka_client import Reader, counts, header, of, produce
-from tests.worker_process import WorkerProcess, tessera
+from tests.support.builders import make_query
+from tests.support.kafka_client import Reader, counts, header, of, produce
+from tests.support.worker_process import WorkerProcess, tessera
 from workers.stream.partition.crash_count import MOST_DEATHS
 
 pytestmark = pytest.mark.kafka

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from schemas.topics import CHARGED, COMMITMENTS, SCORED, SETTLED
-from tests.kafka_client import DEAD_LETTERS, Reader, counts, of
-from tests.worker_process import tessera
+from tests.support.kafka_client import DEAD_LETTERS, Reader, counts, of
+from tests.support.worker_process import tessera
 
 pytestmark = pytest.mark.kafka
 

@@ -17,8 +17,8 @@ from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Record
 from schemas.topics import QUERIES, SCORED, SETTLED
 from tests.cli.test_commands import refused
-from tests.kafka_client import WAIT_S, Header, Reader, of, produce
-from tests.worker_process import WorkerProcess, environment, tessera, worker
+from tests.support.kafka_client import WAIT_S, Header, Reader, of, produce
+from tests.support.worker_process import WorkerProcess, environment, tessera, worker
 from workers.stream.processing import dead_letter
 
 pytestmark = pytest.mark.kafka

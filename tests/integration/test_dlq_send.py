@@ -11,9 +11,9 @@ from confluent_kafka import Message
 
 from schemas.topics import QUERIES, SETTLED
 from tests.integration.test_bad_input import GOOD
-from tests.kafka_client import Reader, header, of, until_no_transaction
-from tests.poisoned_batches import MEBIBYTE, batch, produce_batches, raw_record, zstd_bomb
-from tests.worker_process import tessera, worker
+from tests.support.kafka_client import Reader, header, of, until_no_transaction
+from tests.support.poisoned_batches import MEBIBYTE, batch, produce_batches, raw_record, zstd_bomb
+from tests.support.worker_process import tessera, worker
 from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stream.connection.clients import Clients

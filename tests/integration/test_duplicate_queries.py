@@ -14,8 +14,8 @@ from confluent_kafka import Message
 
 from schemas.topics import CHARGED, SCORED, SETTLED, SETTLED_QUERIES
 from tests.integration.test_kill import query
-from tests.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, header, of, produce
-from tests.worker_process import WorkerProcess
+from tests.support.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, header, of, produce
+from tests.support.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.kafka
 

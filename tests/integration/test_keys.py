@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from schemas.topics import COMMITMENTS, SETTLED
-from tests.kafka_client import Reader, of, produce
-from tests.worker_process import tessera, worker
+from tests.support.kafka_client import Reader, of, produce
+from tests.support.worker_process import tessera, worker
 from workers.draw_keys import commitment
 from workers.mechanism.epochs import epoch_key, epoch_of
 from workers.operations.monitor import Monitor

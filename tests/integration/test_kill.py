@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import CHARGED, GENERATED, SCORED, SETTLED, Topic
-from tests.kafka_client import DEAD_LETTERS, Reader, of, produce
-from tests.worker_process import WorkerProcess
+from tests.support.kafka_client import DEAD_LETTERS, Reader, of, produce
+from tests.support.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.kafka
 

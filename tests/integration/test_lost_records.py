@@ -12,11 +12,11 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import QUERIES
-from tests.builders import make_query
-from tests.kafka_client import WAIT_S, produce
-from tests.own_node import started
-from tests.topic_settings import alter
-from tests.worker_process import WorkerProcess, tessera
+from tests.support.builders import make_query
+from tests.support.kafka_client import WAIT_S, produce
+from tests.support.own_node import started
+from tests.support.topic_settings import alter
+from tests.support.worker_process import WorkerProcess, tessera
 from workers.devkafka import DevelopmentBroker
 from workers.doctor.kafka import inspect_kafka
 from workers.doctor.verdict import State, Verdict

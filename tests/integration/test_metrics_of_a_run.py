@@ -11,9 +11,9 @@ from confluent_kafka import Message
 
 from schemas.topics import CHARGED, INCENTIVES, SETTLED
 from tests.integration.test_kill import query
-from tests.kafka_client import EVERYTHING, Reader, of, produce
-from tests.prometheus_server import poll, running_prometheus
-from tests.worker_process import worker
+from tests.support.kafka_client import EVERYTHING, Reader, of, produce
+from tests.support.prometheus_server import poll, running_prometheus
+from tests.support.worker_process import worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.prometheus]
 

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from schemas.topics import CHARGED, SCORED, SETTLED
-from tests.kafka_client import DEAD_LETTERS, Reader, of, produce
-from tests.own_node import started
-from tests.worker_process import worker
+from tests.support.kafka_client import DEAD_LETTERS, Reader, of, produce
+from tests.support.own_node import started
+from tests.support.worker_process import worker
 from workers.devkafka.development_cluster import DevelopmentCluster
 from workers.errors import BrokerError
 from workers.pipeline import GROUPS

@@ -11,9 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.topics import CHARGED, GENERATED, SETTLED, SETTLED_QUERIES
 from tests.integration.test_kill import query
-from tests.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, of, produce, until_no_transaction
-from tests.own_node import started
-from tests.worker_process import WorkerProcess, tessera, worker
+from tests.support.kafka_client import DEAD_LETTERS, EVERYTHING, Reader, of, produce, until_no_transaction
+from tests.support.own_node import started
+from tests.support.worker_process import WorkerProcess, tessera, worker
 from workers.devkafka import DevelopmentBroker
 from workers.pipeline import PATH, STAGES
 

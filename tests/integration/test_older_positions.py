@@ -16,7 +16,7 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from tests.contracts.test_bus import Answerer, Rig, numbers, rig_with
-from tests.own_node import started
+from tests.support.own_node import started
 from workers.devkafka import DevelopmentBroker
 from workers.errors import BrokerError, StalePosition
 from workers.settings import Settings

@@ -4,9 +4,9 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.topics import QUERIES
-from tests.strict_broker import StrictBroker
-from tests.topic_settings import altered
-from tests.worker_process import tessera
+from tests.support.strict_broker import StrictBroker
+from tests.support.topic_settings import altered
+from tests.support.worker_process import tessera
 from workers.doctor import kafka_transactions
 from workers.doctor.kafka import inspect_kafka
 from workers.doctor.verdict import State

@@ -13,10 +13,10 @@ import pytest
 
 from schemas.envelope import timestamp
 from schemas.topics import GENERATED, SETTLED
-from tests.builders import SUBMITTED_AT, Keys, make_scored
-from tests.kafka_client import Reader, of, produce
-from tests.test_metrics import make_metrics
-from tests.worker_process import WorkerProcess, worker
+from tests.operations.test_metrics import make_metrics
+from tests.support.builders import SUBMITTED_AT, Keys, make_scored
+from tests.support.kafka_client import Reader, of, produce
+from tests.support.worker_process import WorkerProcess, worker
 from workers.pipeline import STAGES, Stage
 from workers.settlement import Settlement
 from workers.stream.memory import MemoryBus

@@ -11,9 +11,9 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from schemas.topics import GENERATED, QUERIES, SETTLED
 from tests.integration.test_bad_input import GOOD
-from tests.kafka_client import Reader, header, of
-from tests.poisoned_batches import batch, produce_batches, raw_record
-from tests.worker_process import worker
+from tests.support.kafka_client import Reader, header, of
+from tests.support.poisoned_batches import batch, produce_batches, raw_record
+from tests.support.worker_process import worker
 
 pytestmark = pytest.mark.kafka
 

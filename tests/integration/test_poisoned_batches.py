@@ -12,9 +12,9 @@ from confluent_kafka import Message
 
 from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.integration.test_bad_input import GOOD
-from tests.kafka_client import Reader, header, of
-from tests.poisoned_batches import BATCHES, MEBIBYTE, TRACE, batch, produce_batches, raw_record, zstd_bomb
-from tests.worker_process import WorkerProcess, tessera, worker
+from tests.support.kafka_client import Reader, header, of
+from tests.support.poisoned_batches import BATCHES, MEBIBYTE, TRACE, batch, produce_batches, raw_record, zstd_bomb
+from tests.support.worker_process import WorkerProcess, tessera, worker
 from workers.cli.bus import bus_of
 from workers.operations.redrive import Letter
 from workers.settings import Settings

@@ -12,8 +12,8 @@ import pytest
 
 from infra.readme import TABLES, generated
 from schemas.topics import CHARGED, SETTLED
-from tests.kafka_client import Reader, of
-from tests.worker_process import environment, worker
+from tests.support.kafka_client import Reader, of
+from tests.support.worker_process import environment, worker
 from workers.devkafka.jars import fetch_jars, find_java
 
 README = Path(__file__).parents[2] / "README.md"

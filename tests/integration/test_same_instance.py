@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker_process import WorkerProcess
+from tests.support.worker_process import WorkerProcess
 
 STAGES = ["generation", "incentives"]
 SESSION_S = 3

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import CHARGED, INCENTIVES, SCORED, SETTLED
-from tests.kafka_client import EVERYTHING, Header, Reader, of, produce
-from tests.own_node import started
-from tests.worker_process import WorkerProcess, tessera
+from tests.support.kafka_client import EVERYTHING, Header, Reader, of, produce
+from tests.support.own_node import started
+from tests.support.worker_process import WorkerProcess, tessera
 from workers.devkafka import DevelopmentBroker
 from workers.devkafka.secured import ADMIN, Secured
 from workers.engines.null import NullEngine

@@ -9,9 +9,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.envelope import Event, from_record
 from schemas.topics import QUERIES
-from tests.kafka_client import produce
-from tests.test_metrics import make_metrics
-from tests.workers.test_generation import generate
+from tests.operations.test_metrics import make_metrics
+from tests.stages.test_generation import generate
+from tests.support.kafka_client import produce
 from workers.settings import Settings
 from workers.stream.kafka import KafkaBus
 

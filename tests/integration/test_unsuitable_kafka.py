@@ -3,9 +3,9 @@
 import pytest
 
 from schemas.topics import GENERATED
-from tests.strict_broker import StrictBroker
-from tests.topic_settings import altered
-from tests.worker_process import tessera
+from tests.support.strict_broker import StrictBroker
+from tests.support.topic_settings import altered
+from tests.support.worker_process import tessera
 
 
 def refusal(kafka: str, command: tuple[str, ...] = ("run", "generation"), **settings: object) -> str:

@@ -15,10 +15,10 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.topics import SCORED, SETTLED
-from tests.kafka_client import DEAD_LETTERS, WAIT_S, Reader, of, produce
-from tests.own_node import started
-from tests.verification.campaign_log import Asked, asked, plan_lines, query
-from tests.worker_process import environment, tessera, worker
+from tests.audit.campaign_log import Asked, asked, plan_lines, query
+from tests.support.kafka_client import DEAD_LETTERS, WAIT_S, Reader, of, produce
+from tests.support.own_node import started
+from tests.support.worker_process import environment, tessera, worker
 from workers.devkafka import DevelopmentBroker
 from workers.pipeline import GROUPS, PATH
 from workers.settings import Settings

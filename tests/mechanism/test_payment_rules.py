@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from schemas.auction import PaymentRule
-from tests.builders import make_scored, make_settled
+from tests.support.builders import make_scored, make_settled
 from workers.mechanism.allocation import Numbers
 from workers.mechanism.payments import RULES, NotBillable, billable, no_offset, offset, outcome, whole_micros
 from workers.truthfulness.rule import in_expectation

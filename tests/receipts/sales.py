@@ -6,7 +6,7 @@ from typing import Any
 from schemas.auction import Bidder, CandidatesScored
 from schemas.envelope import Event
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
-from tests.builders import DRAW_KEY, SUBMITTED_AT, make_bidder, make_scored, make_settled
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_bidder, make_scored, make_settled
 from workers.draw_keys import Committed
 from workers.mechanism.epochs import epoch_key
 from workers.receipts.build import advertiser_receipt, auditor_receipt

@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 
 from schemas.publish import document
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
-from tests.builders import envelop, make_bidder, make_scored
 from tests.mechanism.exact import solve
 from tests.receipts.sales import linked, make_sale, receipts_of
+from tests.support.builders import envelop, make_bidder, make_scored
 from workers.errors import ReceiptError
 from workers.mechanism.epochs import epoch_key
 from workers.receipts.build import advertiser_receipt, auditor_receipt

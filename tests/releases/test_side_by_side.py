@@ -20,9 +20,9 @@ from schemas.envelope import Event
 from schemas.lines import read_event, to_line
 from schemas.reasons import VoidReason
 from schemas.topics import BY_NAME, CHARGED, SCORED, SETTLED
-from tests.builders import SUBMITTED_AT, envelop, make_bidder, make_generated, make_scored
 from tests.releases.old_release import SECRET
-from tests.workers.fakes import drawn_by
+from tests.support.builders import SUBMITTED_AT, envelop, make_bidder, make_generated, make_scored
+from tests.support.fakes import drawn_by
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
 from workers.draw_keys import commitment

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.builders import make_bidder
 from tests.rewards.models import Fake
-from tests.vllm_stand_in import FRAMING, TOKENIZER, StandIn, standing_in
+from tests.support.builders import make_bidder
+from tests.support.vllm_stand_in import FRAMING, TOKENIZER, StandIn, standing_in
 from workers.engines.base import Reply
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.engines.tokenizer import TEMPLATE, Framing

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from schemas.auction import Bidder, CandidatesGenerated, CandidatesScored
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason
-from tests import builders
-from tests.builders import make_bidder, make_scored
 from tests.rewards.models import Fake, Shelf, on_shelf, probes_of
-from tests.workers.fakes import Clock, drawn_by
+from tests.support import builders
+from tests.support.builders import make_bidder, make_scored
+from tests.support.fakes import Clock, drawn_by
 from workers.engines.base import Prompt, Reply
 from workers.engines.log_probs import total
 from workers.engines.options import EngineOptions

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from schemas.auction import CandidatesScored
-from tests.builders import make_bidder, make_generated
 from tests.rewards.models import Fake, probes_of
-from tests.vllm_stand_in import FRAMING, TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
-from tests.workers.fakes import Clock, drawn_by
+from tests.support.builders import make_bidder, make_generated
+from tests.support.fakes import Clock, drawn_by
+from tests.support.vllm_stand_in import FRAMING, TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import SettingsError
 from workers.rewards.open import Known, Sources, open_sources

@@ -13,7 +13,7 @@ from schemas.envelope import Event
 from schemas.lines import read_event, to_line
 from schemas.payload import Payload
 from schemas.topics import BY_NAME, CHARGED, SCORED, SETTLED, TOPICS
-from tests.builders import settle
+from tests.support.builders import settle
 from workers.settings import DEMO_DRAW_KEY
 
 SAMPLES = {path.stem: path for path in sorted((Path(__file__).parent / "samples").glob("*.jsonl"))}

@@ -13,7 +13,7 @@ from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import QUERIES, SCORED, TOPICS, Topic
-from tests.builders import make_events, make_record, make_scored
+from tests.support.builders import make_events, make_record, make_scored
 
 BAD_JSON, BAD_SCHEMA, TOO_LARGE, BAD_NUMBER, BAD_HEADERS, BAD_KEY = (
     DeadLetterReason.BAD_JSON,

@@ -14,7 +14,15 @@ from cloudevents.core.v1.event import CloudEvent
 from schemas.envelope import Event, from_record
 from schemas.identity import derive, netstrings
 from schemas.topics import BY_NAME, QUERIES, SCORED
-from tests.builders import SUBMITTED_AT, envelop, make_events, make_query, make_record, make_scored, make_settled
+from tests.support.builders import (
+    SUBMITTED_AT,
+    envelop,
+    make_events,
+    make_query,
+    make_record,
+    make_scored,
+    make_settled,
+)
 
 EVENTS = make_events()
 IDS = [event.type for event in EVENTS]

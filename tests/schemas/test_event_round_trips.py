@@ -14,7 +14,7 @@ from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord
 from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
 from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, QUERIES, SETTLED_QUERIES, TOPICS
-from tests.builders import make_candidate, make_events, make_query, make_record, make_scored, make_settled
+from tests.support.builders import make_candidate, make_events, make_query, make_record, make_scored, make_settled
 
 EVENTS = make_events()
 IDS = [event.type for event in EVENTS]

@@ -14,7 +14,7 @@ from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import BY_NAME, QUERIES, SCORED, SETTLED, TOPICS
-from tests.builders import DEADLINE, SUBMITTED_AT, envelop, make_events, make_query, make_record, make_scored
+from tests.support.builders import DEADLINE, SUBMITTED_AT, envelop, make_events, make_query, make_record, make_scored
 
 EVENTS = make_events()
 IDS = [event.type for event in EVENTS]

@@ -11,7 +11,7 @@ from schemas.moments import read_moment
 from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.topics import QUERIES, SCORED
-from tests.builders import SUBMITTED_AT, make_query, make_record, make_scored
+from tests.support.builders import SUBMITTED_AT, make_query, make_record, make_scored
 from workers.cli.dlq import moment as since
 from workers.errors import TesseraError
 

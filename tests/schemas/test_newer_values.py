@@ -10,7 +10,7 @@ from schemas.auction import CandidatesGenerated, CandidatesScored
 from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.reasons import AbstentionReason, VoidReason
 from schemas.reply import ReplySettled
-from tests.builders import envelop, make_generated, make_query, make_scored, make_settled, settle
+from tests.support.builders import envelop, make_generated, make_query, make_scored, make_settled, settle
 from workers.operations.metrics import Metrics
 
 ABSENT = {"advertiser_id": "advertiser-09", "reason": 150}

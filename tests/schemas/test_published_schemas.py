@@ -11,7 +11,7 @@ from schemas.envelope import Event
 from schemas.payload import BadRecord
 from schemas.publish import PUBLISHED, RECEIPTS, export, files
 from schemas.topics import TOPICS
-from tests.builders import make_events, make_query
+from tests.support.builders import make_events, make_query
 
 EVENTS = make_events()
 IDS = [event.type for event in EVENTS]

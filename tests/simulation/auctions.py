@@ -11,13 +11,13 @@ from typing import Any
 from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
 from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
-from tests.builders import Keys, make_query
 from tests.simulation.clock import Process
 from tests.simulation.lives import Outcome
 from tests.simulation.log import Stored
 from tests.simulation.scenario import PARTITIONS
 from tests.simulation.world import World
-from tests.workers.fakes import Clock
+from tests.support.builders import Keys, make_query
+from tests.support.fakes import Clock
 from workers.engines.null import NullEngine
 from workers.pipeline import PATH, STAGES, Means, Stage
 from workers.stream.partition.producer import place

@@ -4,11 +4,11 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.builders import SUBMITTED_AT
 from tests.simulation.clock import NOBODY, VirtualLoop
 from tests.simulation.groups import Group
 from tests.simulation.log import Fate, PartitionLog, Stored
 from tests.simulation.transactions import Place, TransactionCoordinator
+from tests.support.builders import SUBMITTED_AT
 
 MILLISECONDS = 1_000
 BEGAN_MS = int(SUBMITTED_AT.timestamp() * MILLISECONDS)  # of the builders' queries, and of the workers' clock

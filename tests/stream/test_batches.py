@@ -17,7 +17,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Outgoing, Record
-from tests.poisoned_batches import (
+from tests.support.poisoned_batches import (
     BATCHES,
     BY_NAME,
     ENCODE,

@@ -9,7 +9,7 @@ from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Flaw, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES, QUERIES
-from tests.builders import SUBMITTED_AT
+from tests.support.builders import SUBMITTED_AT
 from workers.audit.log.dead_letters import read_refusal
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.query import content_digest

@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from schemas.reasons import DeadLetterReason
-from tests.builders import make_scored
-from tests.kafka_client import produce
 from tests.stream.test_restore import WINDOW, Log
+from tests.support.builders import make_scored
+from tests.support.kafka_client import produce
 from workers.errors import Refused, Unsuitable
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.volatile import VolatileStore

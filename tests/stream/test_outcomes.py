@@ -12,7 +12,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.settled import QuerySettled
 from schemas.topics import SCORED, SETTLED_QUERIES
-from tests.builders import make_events, make_record, make_scored
+from tests.support.builders import make_events, make_record, make_scored
 from workers.stream.admin.outcomes import Outcomes, Reached
 from workers.stream.offsets import WINDOW, Completion
 from workers.stream.processing import dead_letter

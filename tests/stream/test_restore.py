@@ -19,7 +19,7 @@ from schemas.envelope import Event
 from schemas.reasons import DeadLetterReason
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
-from tests.builders import make_scored
+from tests.support.builders import make_scored
 from workers.errors import BrokerError, Refused, Unsuitable
 from workers.settings import Settings
 from workers.stream.connection.admin_client import TopicPlan

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests.engines import bundled
-from tests.worker_process import WorkerProcess
+from tests.support.worker_process import WorkerProcess
 
 LOADS_WITHIN_S = 400.0  # two at once on two busy cores
 ADVERTISERS = [

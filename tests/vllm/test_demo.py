@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from tests.engines import bundled
-from tests.vllm_server import VllmServer
-from tests.worker_process import environment, tessera
+from tests.support.vllm_server import VllmServer
+from tests.support.worker_process import environment, tessera
 
 pytestmark = pytest.mark.vllm
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from tests.support.vllm_server import ADAPTER, VllmServer
 from tests.vllm.lora_weights import log_probability, merged_model, plain_model
-from tests.vllm_server import ADAPTER, VllmServer
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.engines.catalogue import open_engine
 from workers.engines.embedded.engine import EmbeddedEngine

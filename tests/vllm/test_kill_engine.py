@@ -7,9 +7,9 @@ import psutil
 import pytest
 
 from schemas.topics import GENERATED, SCORED, SETTLED, Topic
-from tests.kafka_client import DEAD_LETTERS, Reader, of, produce
+from tests.support.kafka_client import DEAD_LETTERS, Reader, of, produce
+from tests.support.worker_process import WorkerProcess, tessera
 from tests.vllm.stages import on_vllm, processes_of, queries
-from tests.worker_process import WorkerProcess, tessera
 from workers.engines.vllm_local.heartbeat import SILENT_S
 
 pytestmark = [pytest.mark.vllm, pytest.mark.kafka]

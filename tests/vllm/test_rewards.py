@@ -11,9 +11,9 @@ import pytest
 
 from schemas.auction import CandidatesScored
 from schemas.reasons import AbstentionReason
-from tests.builders import make_bidder, make_candidate, make_generated
-from tests.vllm_server import ADAPTER, VllmServer
-from tests.workers.fakes import Clock, drawn_by
+from tests.support.builders import make_bidder, make_candidate, make_generated
+from tests.support.fakes import Clock, drawn_by
+from tests.support.vllm_server import ADAPTER, VllmServer
 from workers.engines.base import Engine
 from workers.engines.embedders import open_embedder
 from workers.errors import SettingsError

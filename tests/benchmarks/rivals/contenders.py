@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.rivals.environments import python_of
-from tests.worker_process import WorkerProcess
+from tests.support.worker_process import WorkerProcess
 
 ROOT = Path(__file__).parents[3]
 STOP_S = 20.0

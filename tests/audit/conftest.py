@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.record import Record
-from tests.verification.campaign_log import asked, run_pipeline
+from tests.audit.campaign_log import asked, run_pipeline
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from playwright.async_api import Browser, Page
 
 from schemas.auction import Question
 from schemas.receipt import AuditorReceipt, Receipt
-from tests.builders import make_bidder, make_candidate
 from tests.receipts.sales import linked, make_sale, receipts_of
+from tests.support.builders import make_bidder, make_candidate
 from workers.mechanism.allocation import Allocation, allocate
 from workers.receipts.build import advertiser_receipt, auditor_receipt
 from workers.receipts.recheck import recheck

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.auction import Question
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
-from tests.builders import make_candidate, make_scored
 from tests.receipts.sales import linked, make_sale, receipts_of
+from tests.support.builders import make_candidate, make_scored
 from workers.receipts.build import advertiser_receipt, auditor_receipt
 from workers.receipts.sale import Sale
 from workers.web.receipt.page import page

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from schemas.topics import QUERIES, TOPICS
-from tests.worker_process import tessera
+from tests.support.worker_process import tessera
 from workers.operations.principals import DEAD_LETTERS, DOMAIN, principals
 from workers.pipeline import STAGES
 

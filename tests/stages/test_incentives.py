@@ -9,8 +9,8 @@ from schemas.auction import CandidatesScored
 from schemas.envelope import Event
 from schemas.reasons import VoidReason
 from schemas.topics import SCORED
-from tests.builders import make_bidder, make_record, make_scored
 from tests.contracts.test_bus import Journal
+from tests.support.builders import make_bidder, make_record, make_scored
 from workers.incentives import MOST_PARTIES, Incentives, measure
 from workers.mechanism.allocation import Numbers
 from workers.pipeline import STAGES, Stage

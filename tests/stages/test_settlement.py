@@ -16,7 +16,7 @@ from schemas.identity import derive
 from schemas.reasons import AbstentionReason, VoidReason
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
-from tests.builders import DRAW_KEY, SUBMITTED_AT, Keys, make_bidder, make_scored, make_settled, settle
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, Keys, make_bidder, make_scored, make_settled, settle
 from workers.mechanism.epochs import EpochKey, epoch_key
 from workers.mechanism.payments import charge_bound
 from workers.settlement import Settlement, disclosure
@@ -187,7 +187,7 @@ async def test_foreign_headers_reach_the_reply_and_not_the_settled_ids() -> None
 def test_settlement_depends_on_no_clock_no_randomness_and_no_hash_order() -> None:
     """Another process, with another hash seed, settles to the same bytes."""
     program = (
-        "from tests.builders import *\n"
+        "from tests.support.builders import *\n"
         "print(*(e.value.decode() for e in settle(make_scored(2, advertisers=5))), sep='\\n')"
     )
     outputs = {

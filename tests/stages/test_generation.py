@@ -14,8 +14,8 @@ from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from schemas.topics import QUERIES
-from tests.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query, make_record
-from tests.workers.fakes import Clock, FaultyEngine, Hang
+from tests.support.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query, make_record
+from tests.support.fakes import Clock, FaultyEngine, Hang
 from workers.engines import answering
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.engines.prompts import context_aware_turn

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder, CandidatesScored
 from schemas.reasons import AbstentionReason
-from tests.builders import make_bidder, make_generated
 from tests.rewards.models import Fake
-from tests.workers.fakes import Clock, drawn_by
+from tests.support.builders import make_bidder, make_generated
+from tests.support.fakes import Clock, drawn_by
 from workers.engines.deadline import seconds_left, within
 from workers.errors import EngineError, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
 from workers.operations.monitor import Monitor

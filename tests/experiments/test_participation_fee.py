@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.experiments.gates import advert_free, exact_gate, largest_gain, utility, what_joining_brings
 from tests.mechanism.auctions import auctions
-from tests.mechanism.gates import advert_free, exact_gate, largest_gain, utility, what_joining_brings
 from workers.experiments.participation_fee import MOST_EXACT, Gated, gate, gated_charge_bound
 from workers.mechanism.allocation import InvalidAuction, Numbers, allocate
 from workers.mechanism.payments import charge_bound

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.builders import SUBMITTED_AT, make_generated, make_query
-from tests.workers.fakes import Clock, drawn_by
-from tests.workers.test_generation import POLICY
+from tests.stages.test_generation import POLICY
+from tests.support.builders import SUBMITTED_AT, make_generated, make_query
+from tests.support.fakes import Clock, drawn_by
 from workers.engines.age import work_for_query_of
 from workers.engines.base import Prompt, Reply
 from workers.engines.calls import Retrying

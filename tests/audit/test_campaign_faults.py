@@ -8,7 +8,7 @@ import pytest
 
 from schemas.record import Record
 from schemas.topics import QUERIES, SCORED, SETTLED
-from tests.verification.campaign_log import broken, row
+from tests.audit.campaign_log import broken, row
 from workers.audit.log.campaign_faults import (
     Unread,
     check_aborts,

@@ -8,7 +8,7 @@ import pytest
 from schemas.auction import CandidatesScored
 from schemas.envelope import Event
 from schemas.reasons import VoidReason
-from tests.builders import make_scored, make_settled
+from tests.support.builders import make_scored, make_settled
 from workers.truthfulness.split_bids import MIN_AUCTIONS, MIN_COSINE
 from workers.truthfulness.split_bids_watch import SplittingReport
 

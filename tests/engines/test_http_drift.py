@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import numpy as np
 import pytest
 
-from tests.builders import make_bidder
-from tests.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
+from tests.support.builders import make_bidder
+from tests.support.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
 from workers.engines.base import Reply
 from workers.engines.lazy import Late
 from workers.engines.openai_http import client as client_module

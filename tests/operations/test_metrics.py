@@ -13,8 +13,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.reasons import AbstentionReason, DeadLetterReason, RepeatReason, VoidReason
-from tests.committed_events import SUBMITTED_AT, abstention, charged, generated, measured, not_sold, scored, sold
-from tests.prometheus_server import get, poll
+from tests.support.committed_events import (
+    SUBMITTED_AT,
+    abstention,
+    charged,
+    generated,
+    measured,
+    not_sold,
+    scored,
+    sold,
+)
+from tests.support.prometheus_server import get, poll
 from workers.errors import SettingsError
 from workers.operations.health import Health, MonitoringServer, keep_beating
 from workers.operations.metrics import LATENCY_BUCKETS_S, OUTCOMES, Metrics

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from schemas.auction import Abstention, Bidder, CandidatesGenerated, CandidatesScored
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
-from tests import builders
-from tests.builders import envelop, make_bidder
-from tests.workers.fakes import Clock, FaultyEngine, Hang, drawn_by
+from tests.support import builders
+from tests.support.builders import envelop, make_bidder
+from tests.support.fakes import Clock, FaultyEngine, Hang, drawn_by
 from workers.engines import answering
 from workers.engines.base import Engine, Reply
 from workers.engines.catalogue import ENGINES, open_engine

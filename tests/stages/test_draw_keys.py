@@ -11,7 +11,7 @@ from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.topics import COMMITMENTS
-from tests.builders import make_record
+from tests.support.builders import make_record
 from workers.draw_keys import Committed, KeyRing, commitment, commitments
 from workers.errors import Refused, SettingsError
 from workers.mechanism.epochs import epoch_key, epoch_of, next_epoch

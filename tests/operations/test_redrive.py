@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED, Topic
-from tests.builders import make_generated, make_query, make_record, make_scored
+from tests.support.builders import make_generated, make_query, make_record, make_scored
 from workers.cli.redrive import why_forgotten
 from workers.errors import TesseraError
 from workers.operations.letter_search import find

@@ -10,9 +10,9 @@ import pytest
 
 from schemas.envelope import Event
 from schemas.reasons import DeadLetterReason, VoidReason
-from tests.builders import make_query
-from tests.workers.fakes import Clock, FaultyEngine, Hang
-from tests.workers.test_scoring import TERMS, make_generated
+from tests.stages.test_scoring import TERMS, make_generated
+from tests.support.builders import make_query
+from tests.support.fakes import Clock, FaultyEngine, Hang
 from workers.engines.calls import Retrying
 from workers.engines.contact import engine_answered, engine_asked
 from workers.errors import EngineUnavailable, Refused

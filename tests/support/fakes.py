@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import auction
-from tests.builders import SUBMITTED_AT
+from tests.support.builders import SUBMITTED_AT
 from workers.engines.base import Limits, Prompt, Reply, Scorer
 from workers.engines.null import NullEngine
 

@@ -11,8 +11,7 @@ from schemas.identity import derive
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
-from tests.audit.logs import Log
-from tests.verification.campaign_log import (
+from tests.audit.campaign_log import (
     GOOD,
     appended,
     asked,
@@ -24,6 +23,7 @@ from tests.verification.campaign_log import (
     verified,
     without,
 )
+from tests.audit.logs import Log
 from workers.audit.log.invariants import State
 from workers.stream.processing import dead_letter
 

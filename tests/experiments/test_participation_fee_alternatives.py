@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.mechanism.gates import (
+from tests.experiments.gates import (
     Rule,
     advert_free,
     charge_at_least,
