@@ -128,7 +128,6 @@ FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in ("schemas", "workers")
     for path in sorted((ROOT / package).rglob("*.py"))
-    if "training" not in path.parts
 }
 CORE = ("workers.settlement", "workers.generation", "workers.scoring", "workers.pipeline", "workers.mechanism.settle")
 BLOCKED = (

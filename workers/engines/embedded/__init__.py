@@ -1,1 +1,1 @@
-"""The bundled tiny language model, served by CTranslate2 inside this process. `training/` made its weights."""
+"""The bundled tiny language model, served by CTranslate2 inside this process. infra/embedded_model made its weights."""

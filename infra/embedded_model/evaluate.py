@@ -1,11 +1,11 @@
 """Measure the demonstration model: auctions, copying, topics, samples, speed, agreement with transformers.
 
-    python -m workers.engines.embedded.training.evaluate auctions    # the paper's orderings
-    python -m workers.engines.embedded.training.evaluate copying     # brand names never seen in training
-    python -m workers.engines.embedded.training.evaluate topics      # tips of the right topic, well-formed replies
-    python -m workers.engines.embedded.training.evaluate samples     # some replies
-    python -m workers.engines.embedded.training.evaluate speed
-    python -m workers.engines.embedded.training.evaluate agree       # also needs torch and transformers
+    python -m infra.embedded_model.evaluate auctions    # the paper's orderings
+    python -m infra.embedded_model.evaluate copying     # brand names never seen in training
+    python -m infra.embedded_model.evaluate topics      # tips of the right topic, well-formed replies
+    python -m infra.embedded_model.evaluate samples     # some replies
+    python -m infra.embedded_model.evaluate speed
+    python -m infra.embedded_model.evaluate agree       # also needs torch and transformers
 
 Requirements: ctranslate2, tokenizers, numpy.  The same command gives the same
 numbers on the same machine, whatever ``--threads``: every block of work starts
@@ -29,7 +29,7 @@ from .on_topic import topics
 from .sampler import MAX_TOKENS, Files, Sampler
 from .turns import advertiser_prompt, context_prompt
 
-SHIPPED = Path(__file__).parent.parent / "model"
+SHIPPED = Path(__file__).parents[2] / "workers" / "engines" / "embedded" / "model"
 
 
 def samples(sampler: Sampler, seed: int) -> None:

@@ -1,6 +1,6 @@
 """Train the demonstration language model from scratch and export it in the Hugging Face Llama format.
 
-    python -m workers.engines.embedded.training.train --out weights
+    python -m infra.embedded_model.train --out weights
 
 Only the reply part of the dialogues, drawn on the fly from ``corpus.py``, is
 learnt: matrices with Muon, embeddings and norms with AdamW.  The learning rate

@@ -1,6 +1,6 @@
 """Turn trained weights into the folder that ships: Hugging Face copy, CTranslate2 copy, recorded replies.
 
-    python -m workers.engines.embedded.training.release --weights weights --out model
+    python -m infra.embedded_model.release --weights weights --out model
 
 The weights are float16; CTranslate2 keeps them so and computes in float32, which
 changes no number.  ``recorded.json`` holds replies of these weights together with
