@@ -14,8 +14,8 @@ from schemas.reply import ReplySettled
 from schemas.topics import CHARGED, QUERIES, SCORED, SETTLED
 from tests.audit.logs import Log
 from workers.audit.log.auction_ids import NAMES
-from workers.audit.log.horizon import Scope
-from workers.audit.log.invariants import Report, Row, State
+from workers.audit.log.horizon import Horizon
+from workers.audit.log.invariants import InvariantRow, InvariantState, Report
 from workers.audit.log.plan import Plan, read_plan
 from workers.audit.log.verifier import Verification
 from workers.audit.log.witness import Witness, read_witness, witness_line
@@ -91,14 +91,14 @@ def verified(
     *,
     plan: Sequence[Asked] | None = None,
     witness: Sequence[Record] | None = None,
-    **scope: Any,
+    **horizon: Any,
 ) -> Report:
     """The report on these records. Without a word on offsets everything was read by its stage."""
     report, records = Report(), list(records)
     read = {(topic, 0): 1_000_000 for topic in NAMES}
     verification = Verification(
         report,
-        Scope(**({"committed": read, "complete": True} | scope)),
+        Horizon(**({"committed": read, "complete": True} | horizon)),
         [SECRET],
         None if plan is None else a_plan(plan),
         None if witness is None else a_witness(witness),
@@ -119,10 +119,10 @@ def a_witness(records: Sequence[Record]) -> Witness:
 
 
 def broken(report: Report) -> list[int]:
-    return [int(row.invariant) for row in report.rows() if row.state is State.BROKEN]
+    return [int(row.invariant) for row in report.rows() if row.state is InvariantState.BROKEN]
 
 
-def row(report: Report, number: int) -> Row:
+def row(report: Report, number: int) -> InvariantRow:
     return next(row for row in report.rows() if row.invariant == number)
 
 

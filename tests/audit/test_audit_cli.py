@@ -10,7 +10,7 @@ from schemas.topics import TOPICS
 from tests.audit.logs import Log, committed, lines, make_log
 from tests.support.builders import DRAW_KEY, make_events, make_query
 from tests.support.worker_process import tessera
-from workers.audit.findings import Invariant
+from workers.audit.findings import Check
 
 SECRET = DRAW_KEY.decode()
 
@@ -36,7 +36,7 @@ def test_a_correct_log_exits_with_0(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr.decode()
     assert "5 auctions: everything is right" in done.stdout.decode()
-    assert all(invariant.value in done.stdout.decode() for invariant in Invariant)
+    assert all(invariant.value in done.stdout.decode() for invariant in Check)
 
 
 def test_a_wrong_charge_exits_with_1_and_prints_a_sentence(tmp_path: Path) -> None:

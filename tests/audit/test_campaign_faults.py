@@ -19,9 +19,9 @@ from workers.audit.log.campaign_faults import (
     read_resources,
 )
 from workers.audit.log.horizon import Place
-from workers.audit.log.invariants import Report, State
+from workers.audit.log.invariants import InvariantState, Report
 from workers.audit.log.leaks import Sample
-from workers.audit.log.offset_set import Marks
+from workers.audit.log.offset_set import OffsetSet
 from workers.audit.log.plan import read_plan
 from workers.audit.log.witness import read_witness, witness_line
 from workers.errors import TesseraError
@@ -35,7 +35,7 @@ def test_a_fault_that_happened_less_often_than_planned_is_found() -> None:
     check_faults(done, read_faults(b'{"kill": {"planned": 3, "happened": 4}}', READ))
     check_faults(missing, read_faults(b'{"kill": {"planned": 3, "happened": 2}}', READ))
 
-    assert (broken(done), row(done, 10).state) == ([], State.HELD)
+    assert (broken(done), row(done, 10).state) == ([], InvariantState.HELD)
     assert broken(missing) == [10]
     assert row(missing, 10).examples == ("kill: planned 3, happened 2",)
 
@@ -58,7 +58,7 @@ def test_a_consumer_lag_that_stays_is_found() -> None:
     check_unread(healed, ["auction.generation"], [], 5.0)
     check_unread(behind, ["auction.generation"], [Unread("auction.generation", QUERIES.name, 0, 7)], 5.0)
 
-    assert (broken(healed), row(healed, 11).state) == ([], State.HELD)
+    assert (broken(healed), row(healed, 11).state) == ([], InvariantState.HELD)
     assert broken(behind) == [11]
 
 
@@ -93,7 +93,7 @@ def test_too_few_samples_are_not_judged() -> None:
 
     check_resources(report, {"settlement": samples(lambda t: 80.0 + t, lambda t: 30, count=9)})
 
-    assert row(report, 11).state is State.NOT_CHECKED
+    assert row(report, 11).state is InvariantState.NOT_CHECKED
     assert "1 processes have too few samples" in row(report, 11).why
 
 
@@ -147,7 +147,7 @@ def test_a_truncated_witness_file_is_read_up_to_the_last_whole_line() -> None:
 def test_an_offset_set_holds_exactly_the_offsets_added() -> None:
     rng = random.Random(3)
     places = {Place("t", rng.randrange(2), rng.randrange(1_000_000, 1_003_000)) for _ in range(500)}
-    marks = Marks()
+    marks = OffsetSet()
     for place in places:
         marks.add(place)
 

@@ -12,7 +12,7 @@ from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import Log, lines, make_log
 from tests.support.builders import DRAW_KEY, envelop, make_record, settle
-from workers.audit.assembly import Horizon
+from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line, read_record
 from workers.audit.findings import Finding, Kind
@@ -86,7 +86,7 @@ def sent_again(log: Log, redriven: bool = True) -> Record:
 
 def judged(*records: Record) -> tuple[list[Kind], dict[str, int]]:
     found: list[Finding] = []
-    audit = Audit(found.append, [DRAW_KEY], Horizon(settled_from=AT - 10_000, complete_until=AT + 10_000))
+    audit = Audit(found.append, [DRAW_KEY], Completeness(settled_from=AT - 10_000, complete_until=AT + 10_000))
     for record in records:
         if (entry := read_record(record)) is not None:
             audit.add(entry)
@@ -131,7 +131,7 @@ def test_a_duplicate_query_that_was_billed_is_found(late: bool) -> None:
 
 
 def test_on_kafka_the_dead_letter_is_read_from_its_own_topic() -> None:
-    audit = Audit(lambda finding: None, [DRAW_KEY], Horizon(settled_from=AT - 10_000, complete_until=AT + 10_000))
+    audit = Audit(lambda finding: None, [DRAW_KEY], Completeness(settled_from=AT - 10_000, complete_until=AT + 10_000))
     for record in (make_record(envelop(SECOND.scored)), letter(SECOND), letter(FIRST, DeadLetterReason.BAD_KEY)):
         assert record.topic in (SCORED.name, SCORED.dead_letters)
         if (entry := read_record(record)) is not None:

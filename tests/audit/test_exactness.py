@@ -17,9 +17,9 @@ from tests.mechanism.exact import DIGITS
 from tests.mechanism.exact import solve as solve_exactly
 from tests.support.builders import make_bidder, make_candidate
 from workers.audit.auction import read_scored
-from workers.audit.charges import Amount, Verdict, judge
+from workers.audit.charges import Amount, Correctness, check_charge
 from workers.audit.exact import Exact
-from workers.audit.findings import Finding, Invariant
+from workers.audit.findings import Check, Finding
 from workers.audit.recompute import solve
 
 LEAST_LOG_REF = -1e9  # what an event can hold
@@ -46,7 +46,7 @@ def assert_honest(log: Log) -> None:
     found: list[Finding] = []
     tally = audited(log, keep=found.append)
     assert [finding.sentence for finding in found] == []
-    assert tally.checked[Invariant.CHARGES] > 0
+    assert tally.checked[Check.CHARGES] > 0
     auction = read_scored(log.scored, "")
     solved, exact = solve(auction), Exact(auction)
     for place in range(len(auction.parties)):
@@ -167,15 +167,15 @@ def amount(value: str, bound: float, allowance: float = 0.0) -> Amount:
 
 
 def test_decimals_decide_only_where_the_float_bound_cannot() -> None:
-    clear, doubt = judge(30, amount("30.3", 1e-9)), judge(30, amount("30.500001", 1e-9))
-    assert (clear.verdict, clear.by_decimal) == (Verdict.RIGHT, False)
-    assert (doubt.verdict, doubt.by_decimal) == (Verdict.RIGHT, True)
+    clear, doubt = check_charge(30, amount("30.3", 1e-9)), check_charge(30, amount("30.500001", 1e-9))
+    assert (clear.correctness, clear.by_decimal) == (Correctness.RIGHT, False)
+    assert (doubt.correctness, doubt.by_decimal) == (Correctness.RIGHT, True)
 
-    off = judge(30, amount("30.5000011", 1e-9))
-    assert (off.verdict, off.by_decimal) == (Verdict.WRONG, False)
-    assert judge(30, amount("30.5000011", 1e-6)).by_decimal
-    assert judge(30, amount("30.5000011", 1e-6)).verdict is Verdict.WRONG
-    assert judge(30, amount("30.5000011", 1e-6, 2e-6)).verdict is Verdict.IMPRECISE
+    off = check_charge(30, amount("30.5000011", 1e-9))
+    assert (off.correctness, off.by_decimal) == (Correctness.WRONG, False)
+    assert check_charge(30, amount("30.5000011", 1e-6)).by_decimal
+    assert check_charge(30, amount("30.5000011", 1e-6)).correctness is Correctness.WRONG
+    assert check_charge(30, amount("30.5000011", 1e-6, 2e-6)).correctness is Correctness.IMPRECISE
 
 
 def test_the_float_filter_decides_nearly_every_charge() -> None:

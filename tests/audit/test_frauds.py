@@ -14,7 +14,7 @@ from tests.support.builders import DRAW_KEY
 from workers.audit.assembly import CLOSED
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
-from workers.audit.findings import INVARIANT_OF, Finding, Invariant, Kind
+from workers.audit.findings import CHECK_OF, Check, Finding, Kind
 
 OTHER_KEY = b"another secret of the draw, just as long as it must be"
 LOG = make_log(3, candidates=6, advertisers=3)
@@ -293,12 +293,12 @@ def test_draws_are_checked_when_their_key_is_revealed_later() -> None:
     """Without a key nothing is claimed of the draw; a reveal that comes last decides all draws before it."""
     lie = other_u(LOG)
     honest, lying = audited(LOG, secrets=()), audited(lie, secrets=())
-    assert honest.unverifiable[Invariant.DRAWS] == lying.unverifiable[Invariant.DRAWS] == 1
+    assert honest.unverifiable[Check.DRAWS] == lying.unverifiable[Check.DRAWS] == 1
     assert honest.discrepancies == lying.discrepancies == 0
 
     reveal = [committed(reveal=True)]
 
-    assert audited(LOG, reveal, secrets=()).checked[Invariant.DRAWS] == 1
+    assert audited(LOG, reveal, secrets=()).checked[Check.DRAWS] == 1
     assert kinds(LOG, reveal, secrets=()) == []
     assert kinds(lie, reveal, secrets=()) == [Kind.WRONG_U]
 
@@ -307,7 +307,7 @@ def test_commitments_that_are_not_in_the_input_are_not_verifiable() -> None:
     tally = audited(replace(LOG, before=()))
 
     assert tally.discrepancies == 0
-    assert (tally.checked[Invariant.COMMITMENTS], tally.unverifiable[Invariant.COMMITMENTS]) == (0, 1)
+    assert (tally.checked[Check.COMMITMENTS], tally.unverifiable[Check.COMMITMENTS]) == (0, 1)
 
 
 def test_a_draw_without_an_epoch_is_checked_with_the_secret_itself() -> None:
@@ -317,7 +317,7 @@ def test_a_draw_without_an_epoch_is_checked_with_the_secret_itself() -> None:
 
     assert kinds(then) == []
     assert kinds(other_u(then)) == [Kind.WRONG_U]
-    assert audited(then).unverifiable[Invariant.COMMITMENTS] == 1
+    assert audited(then).unverifiable[Check.COMMITMENTS] == 1
     assert kinds(log) == [Kind.UNCOMMITTED_DRAW]
 
 
@@ -355,10 +355,10 @@ def test_events_may_come_in_any_order(order: tuple[int, ...]) -> None:
 
 
 def test_every_kind_belongs_to_an_invariant_and_every_invariant_has_kinds() -> None:
-    assert set(INVARIANT_OF) == set(Kind)
-    assert set(INVARIANT_OF.values()) == set(Invariant)
-    assert INVARIANT_OF[Kind.LATE_COMMITMENT] is Invariant.COMMITMENTS
-    assert INVARIANT_OF[Kind.INDIFFERENT_CHARGED] is Invariant.PROPERTIES
+    assert set(CHECK_OF) == set(Kind)
+    assert set(CHECK_OF.values()) == set(Check)
+    assert CHECK_OF[Kind.LATE_COMMITMENT] is Check.COMMITMENTS
+    assert CHECK_OF[Kind.INDIFFERENT_CHARGED] is Check.PROPERTIES
 
 
 def test_only_open_auctions_are_kept_in_memory() -> None:

@@ -24,7 +24,7 @@ from tests.audit.campaign_log import (
     without,
 )
 from tests.audit.logs import Log
-from workers.audit.log.invariants import State
+from workers.audit.log.invariants import InvariantState
 from workers.stream.processing import dead_letter
 
 Edit = Callable[[Sequence[Record]], list[Record]]
@@ -35,7 +35,7 @@ def test_every_invariant_holds_for_a_correct_log(log: list[Record]) -> None:
 
     assert [(int(one.invariant), one.examples) for one in report.rows() if one.broken] == []
     states = {int(one.invariant): one.state for one in report.rows()}
-    assert {number for number, state in states.items() if state is State.HELD} == {1, 2, 3, 4, 6, 7, 9, 12}
+    assert {number for number, state in states.items() if state is InvariantState.HELD} == {1, 2, 3, 4, 6, 7, 9, 12}
     ended = {"settled": GOOD + 2, "refused": 5, "under way": 0, "lost": 0}
     assert row(report, 1).counts == ended
     assert row(report, 12).counts == {"stored": GOOD + 7, "planned": GOOD + 7}

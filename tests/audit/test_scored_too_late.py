@@ -10,7 +10,7 @@ from tests.audit.logs import committed
 from tests.support.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_scored, settle
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
-from workers.audit.findings import Invariant, Kind, Tally
+from workers.audit.findings import Check, Kind, Tally
 
 DEADLINE_AT = SUBMITTED_AT + timedelta(seconds=30)
 
@@ -60,4 +60,4 @@ def test_without_the_brokers_timestamp_lateness_is_unverifiable(claimed: list[by
 
     tally = judged_lines([*silent[:2], *claimed[2:]])
 
-    assert (tally.discrepancies, tally.unverifiable[Invariant.REPLIES]) == (0, 1)
+    assert (tally.discrepancies, tally.unverifiable[Check.REPLIES]) == (0, 1)

@@ -18,13 +18,13 @@ from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import Scale, print_profile
 from tests.benchmarks.test_demo_memory import MEBIBYTE
 from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_record, settle
-from workers.audit.assembly import Horizon
+from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
 from workers.audit.entries import NAMES, read_record
 from workers.audit.log.auction_ids import NAMES as READ
-from workers.audit.log.horizon import Scope
+from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Report
-from workers.audit.log.outcomes import Ends
+from workers.audit.log.outcomes import Outcomes
 from workers.audit.log.verifier import Verification
 from workers.draw_keys import commitment
 from workers.mechanism.epochs import epoch_key
@@ -33,7 +33,7 @@ DISTINCT = 200
 PARTITIONS = 4
 LEAST_PER_SECOND = 1_000  # without the audit
 MOST_MEBIBYTES = 400
-READ_TO_THE_END = Scope(committed={(topic, number): 2**60 for topic in READ for number in range(PARTITIONS)})
+READ_TO_THE_END = Horizon(committed={(topic, number): 2**60 for topic in READ for number in range(PARTITIONS)})
 
 
 def placed(number: int, topic: str, key: str, value: bytes) -> Record:
@@ -79,7 +79,7 @@ def verify(records: list[Record]) -> Report:
 
 
 def audit(records: list[Record]) -> None:
-    auditor = Audit(lambda finding: None, [DRAW_KEY], Horizon(0, 2**62))
+    auditor = Audit(lambda finding: None, [DRAW_KEY], Completeness(0, 2**62))
     for record in records:
         if record.topic in NAMES and (entry := read_record(record)) is not None:
             auditor.add(entry)
@@ -121,10 +121,10 @@ print(before, psutil.Process().memory_info().rss)
 """
 
 
-def ends_of(auctions: int) -> Ends:
+def ends_of(auctions: int) -> Outcomes:
     """So many auctions with two charges each, to their end; without the audit, whose memory does not grow."""
     found = Report()
-    ends = Ends(found, READ_TO_THE_END)
+    ends = Outcomes(found, READ_TO_THE_END)
     for number in range(auctions):
         query_id, auction_id = named(number)
         event = json.dumps({"auction_id": auction_id}).encode()

@@ -38,7 +38,7 @@ class Feeder:
         self.committed, self.aborted_batches = committed, 0
         self.error: BaseException | None = None
         self._servers, self._queries, self._plan = servers, queries, plan
-        self._backlog, self._ended, self._rate_hz = backlog, ended, rate_hz
+        self._backlog, self._finished, self._rate_hz = backlog, ended, rate_hz
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
@@ -75,7 +75,7 @@ class Feeder:
 
     def _is_ahead(self, began_s: float) -> bool:
         allowed = (time.monotonic() - began_s) * self._rate_hz
-        return self.committed - self._ended() > self._backlog or self.committed > allowed
+        return self.committed - self._finished() > self._backlog or self.committed > allowed
 
     def _deliver(self, batch: Batch) -> None:
         """In a transaction; once more if the broker wants it aborted."""

@@ -1,7 +1,7 @@
 """Everything a log claims, recomputed by code that shares nothing with the mechanism but the published event formats.
 
     M   candidates of one auction, index j
-    P   parties, index i: advertisers of one link group bid as one, everybody else alone (Auction.parties)
+    P   parties, index i: advertisers of one link group bid as one, everybody else alone (LoggedAuction.parties)
     τ   `tau`, micros per nat
 
 Pure: no I/O but one spooled temporary file, no clock, no numpy. `auditor.Audit` takes entries one by one.

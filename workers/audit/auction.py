@@ -34,7 +34,7 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
-class Auction:
+class LoggedAuction:
     """What an audit keeps of a scored event until the auction is complete; token ids and prompts are let go."""
 
     query_id: str
@@ -63,22 +63,22 @@ class Auction:
         """Whether a party has more than one member."""
         return len(self.parties) < len(self.bidders)
 
-    def if_late(self) -> "Auction":
+    def if_late(self) -> "LoggedAuction":
         """The same auction, scored after its deadline: void, if anybody was to be billed."""
         return replace(self, void_reason=int(VoidReason.LATE), parties=()) if self.parties else self
 
 
-def read_scored(scored: CandidatesScored, digest: str, recorded_at: datetime | None = None) -> Auction:
+def read_scored(scored: CandidatesScored, digest: str, recorded_at: datetime | None = None) -> LoggedAuction:
     """The auction of a scored event; `digest` is the SHA-256 of its value, `recorded_at` when the broker took it."""
     auction = _read(scored, digest, perhaps_late=bool(scored.deadline_stated) and recorded_at is None)
     is_late = scored.deadline_stated and recorded_at is not None and scored.deadline < recorded_at
     return auction.if_late() if is_late else auction
 
 
-def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> Auction:
+def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> LoggedAuction:
     bidders = _bidders(scored)
     held = scored.void_reason is None
-    return Auction(
+    return LoggedAuction(
         query_id=scored.query_id,
         auction_id=scored.auction_id,
         digest=digest,

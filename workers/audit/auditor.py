@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.draw import DrawCommitment
-from workers.audit.assembly import Horizon, Ledger
+from workers.audit.assembly import Assembly, Completeness
 from workers.audit.draw_keys import Keys
-from workers.audit.entries import Entry
+from workers.audit.entries import LogEntry
 from workers.audit.findings import Finding, Kind, Tally
 
 
@@ -14,26 +14,26 @@ from workers.audit.findings import Finding, Kind, Tally
 class Audit:
     """Entries in, findings out as they are met; the counts are in `tally`.
 
-    `secrets`: of the draw, if known. `horizon` None: a file, whole in itself; else the log is Kafka's.
+    `secrets`: of the draw, if known. `completeness` None: a file, whole in itself; else the log is Kafka's.
     """
 
     keep: Callable[[Finding], None]
     secrets: Sequence[bytes] = ()
-    horizon: Horizon | None = None
+    completeness: Completeness | None = None
     tally: Tally = field(init=False)
     _keys: Keys = field(init=False)
-    _ledger: Ledger = field(init=False)
+    _assembly: Assembly = field(init=False)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.keep)
-        self._keys = Keys(self.tally, self.secrets, topic_read=self.horizon is not None)
-        self._ledger = Ledger(self.tally, self._keys, self.horizon)
+        self._keys = Keys(self.tally, self.secrets, topic_read=self.completeness is not None)
+        self._assembly = Assembly(self.tally, self._keys, self.completeness)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LogEntry) -> None:
         if isinstance(entry.data, DrawCommitment):
             self._keys.committed(entry.data, entry.at, false_reveal=entry.false_reveal)
         else:
-            self._ledger.add(entry)
+            self._assembly.add(entry)
 
     def unreadable(self, where: str, why: str) -> None:
         """A record that only the stages could have written, and that is no event of theirs."""
@@ -42,11 +42,11 @@ class Audit:
     @property
     def open_auctions(self) -> int:
         """How many auctions are waiting for more of their events; all that memory grows with."""
-        return self._ledger.open_auctions
+        return self._assembly.open_auctions
 
     def finish(self) -> Tally:
         """What was still open is judged; nothing can be added afterwards."""
-        self._ledger.finish()
+        self._assembly.finish()
         self._keys.finish()
         return self.tally
 

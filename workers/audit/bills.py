@@ -7,8 +7,8 @@ from decimal import Decimal
 from schemas.billing import AdvertiserCharged
 from schemas.identity import derive
 from workers.audit.auction import Bidder
-from workers.audit.charges import Amounts, Verdict, bound_of, judge
-from workers.audit.findings import Invariant, Kind
+from workers.audit.charges import Amounts, Correctness, bound_of, check_charge
+from workers.audit.findings import Check, Kind
 from workers.audit.recompute import Solved
 from workers.audit.replies import ReplyCheck
 
@@ -51,7 +51,7 @@ class BillCheck:
     def bills_are_those_due(self) -> None:
         """None missing, none besides, and each with the terms of its auction."""
         tally, by_id = self.reply.tally, {bill.charge_id: bill for bill in self.bills}
-        tally.checked[Invariant.BILLS] += len(self.due) or 1
+        tally.checked[Check.BILLS] += len(self.due) or 1
         self._listed()
         for due in self.due:
             bill = by_id.pop(due.charge_id, None)
@@ -79,8 +79,8 @@ class BillCheck:
     def _terms(self, bill: AdvertiserCharged, due: Due) -> None:
         """What a bill copies from the events it follows from."""
         auction, bidder, tally = self.reply.auction, due.bidder, self.reply.tally
-        tally.checked[Invariant.TERMS] += 1
-        tally.checked[Invariant.EVIDENCE] += 1
+        tally.checked[Check.TERMS] += 1
+        tally.checked[Check.EVIDENCE] += 1
         for kind, name, logged, right in (
             (Kind.WRONG_DEBTOR, "advertiser_id", bill.advertiser_id, bidder.advertiser_id),
             (Kind.OTHER_SCORED_EVENT, "scored_sha256", bill.scored_sha256, auction.digest),
@@ -116,7 +116,7 @@ class BillCheck:
             self.reply.report(Kind.WRONG_TOTAL, "total_charge_micros", total, owed)
 
     def _odds(self, bill: AdvertiserCharged, due: Due, solved: Solved, chosen: int) -> None:
-        self.reply.tally.checked[Invariant.DISCLOSURE] += 1
+        self.reply.tally.checked[Check.DISCLOSURE] += 1
         odds = solved.probabilities[chosen], solved.odds_without(due.place, chosen)
         claimed = bill.probability_with, bill.probability_without
         tolerance = self.reply.tolerance(solved)
@@ -126,24 +126,24 @@ class BillCheck:
     def _charge(self, bill: AdvertiserCharged, due: Due, amounts: Amounts) -> int:
         """What is owed, micros: what was billed if that is right."""
         tally, charge = self.reply.tally, bill.charge_micros
-        tally.checked[Invariant.CHARGES] += 1
+        tally.checked[Check.CHARGES] += 1
         if not due.pays:
             if charge:
                 self._report(Kind.WRONG_CHARGE, "the first of the party pays, not this one", charge, 0, due)
             return 0
-        judgement = judge(charge, amounts.of(due.place))
-        tally.notes["by_decimal"] += judgement.by_decimal
-        tally.notes["imprecise"] += judgement.verdict is Verdict.IMPRECISE
-        if judgement.verdict is Verdict.WRONG:
-            right = f"{round(judgement.right)} ({Decimal(judgement.right):.6f} before rounding)"
+        checked = check_charge(charge, amounts.of(due.place))
+        tally.notes["by_decimal"] += checked.by_decimal
+        tally.notes["imprecise"] += checked.correctness is Correctness.IMPRECISE
+        if checked.correctness is Correctness.WRONG:
+            right = f"{round(checked.right)} ({Decimal(checked.right):.6f} before rounding)"
             self._report(Kind.WRONG_CHARGE, "charge in micros", charge, right, due)
-            return round(judgement.right)
+            return round(checked.right)
         return charge
 
     def _properties(self, bill: AdvertiserCharged, due: Due, solved: Solved) -> None:
         """What the theorems promise, on the charge as it was logged."""
         tally, charge, row = self.reply.tally, bill.charge_micros, solved.shares[due.place]
-        tally.checked[Invariant.PROPERTIES] += 1
+        tally.checked[Check.PROPERTIES] += 1
         if charge > due.bound_micros:
             self._report(Kind.ABOVE_BOUND, "charge in micros", charge, f"at most {due.bound_micros}", due)
         if not due.pays:

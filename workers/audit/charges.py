@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
-from workers.audit.auction import Auction
+from workers.audit.auction import LoggedAuction
 from workers.audit.exact import Exact
 from workers.audit.recompute import UNIT, Solved
 
@@ -19,7 +19,7 @@ HALF = 0.5 + 1e-6
 EXACT_HALF = Decimal("0.500001")
 
 
-class Verdict(Enum):
+class Correctness(Enum):
     RIGHT = "right"
     IMPRECISE = "imprecise"
     WRONG = "wrong"
@@ -36,32 +36,32 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    verdict: Verdict
+class CheckedCharge:
+    correctness: Correctness
     right: float | Decimal  # before rounding
     by_decimal: bool
 
 
-def judge(charge: int, amount: Amount) -> Judgement:
+def check_charge(charge: int, amount: Amount) -> CheckedCharge:
     """Float64 where the bound leaves no doubt, else 50 digits."""
     distance = abs(charge - amount.value)
     if distance + amount.bound <= HALF:
-        return Judgement(Verdict.RIGHT, amount.value, False)
+        return CheckedCharge(Correctness.RIGHT, amount.value, False)
     if distance - amount.bound > HALF + amount.allowance:
-        return Judgement(Verdict.WRONG, amount.value, False)
+        return CheckedCharge(Correctness.WRONG, amount.value, False)
     right = amount.exact()
     off = abs(charge - right)
     if off <= EXACT_HALF:
-        return Judgement(Verdict.RIGHT, right, True)
+        return CheckedCharge(Correctness.RIGHT, right, True)
     imprecise = off <= EXACT_HALF + Decimal(amount.allowance)
-    return Judgement(Verdict.IMPRECISE if imprecise else Verdict.WRONG, right, True)
+    return CheckedCharge(Correctness.IMPRECISE if imprecise else Correctness.WRONG, right, True)
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """The charges of one auction's parties."""
 
-    auction: Auction
+    auction: LoggedAuction
     solved: Solved
     exact: Exact
 
@@ -72,7 +72,7 @@ class Amounts:
         return Amount(self.solved.charges[party], bound, allowance, lambda: self.exact.charge(party))
 
 
-def coarseness(auction: Auction, solved: Solved) -> float:
+def coarseness(auction: LoggedAuction, solved: Solved) -> float:
     """Micros by which groups let a float64 settlement stray: it adds rewards with their constants still in."""
     if not auction.has_groups:
         return 0.0
@@ -80,13 +80,13 @@ def coarseness(auction: Auction, solved: Solved) -> float:
     return auction.tau * raw_error(auction) * (1.0 + widest)
 
 
-def raw_error(auction: Auction) -> float:
+def raw_error(auction: LoggedAuction) -> float:
     """Nats by which a score may be off that is summed from rewards with their constants."""
     sizes = [max(max(row), -min(row)) for party in auction.parties for row in party.rewards]
     return 4 * (len(sizes) + 4) * UNIT * sum(sizes) / auction.tau
 
 
-def bound_of(auction: Auction, members: Sequence[int]) -> int:
+def bound_of(auction: LoggedAuction, members: Sequence[int]) -> int:
     """The most the party's payer can be charged, micros: min(Δ, ⌈Δ²/8τ⌉)."""
     spread = sum([auction.bidders[one].largest_micros - auction.bidders[one].least_micros for one in members])
     return min(spread, -(-spread * spread // (8 * auction.tau)))

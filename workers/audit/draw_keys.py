@@ -7,9 +7,9 @@ from tempfile import SpooledTemporaryFile
 
 from schemas.draw import DrawCommitment
 from schemas.reply import Draw
-from workers.audit.auction import Auction
+from workers.audit.auction import LoggedAuction
 from workers.audit.draws import commitment_to, derived_key, u_of
-from workers.audit.findings import Finding, Invariant, Kind, Tally
+from workers.audit.findings import Check, Finding, Kind, Tally
 
 SPOOL_BYTES = 8 * 1024 * 1024  # so much of the waiting draws stays in memory
 
@@ -58,14 +58,14 @@ class Keys:
             reveals = false_reveal or said.key is not None
             kind = Kind.FALSE_REVEAL if reveals else Kind.SECOND_COMMITMENT
             what = f"the {'key revealed' if reveals else 'second commitment'} of {said.epoch}"
-            self.tally.checked[Invariant.COMMITMENTS] += 1
+            self.tally.checked[Check.COMMITMENTS] += 1
             logged = "a key with another hash" if false_reveal else said.key_sha256
             self.tally.find(Finding(kind, "", "", what, logged, first.key_sha256))
         elif said.key is not None:
             self._known[said.key_sha256] = bytes.fromhex(said.key)
             first.revealed_at = at if first.revealed_at is None else min(first.revealed_at, at)
 
-    def drawn(self, auction: Auction, draw: Draw, at: int) -> None:
+    def drawn(self, auction: LoggedAuction, draw: Draw, at: int) -> None:
         """A draw: checked at once if the key is known, else when it is."""
         self._use(auction, draw, at)
         key = self._key(draw.epoch, draw.key_sha256)
@@ -75,7 +75,7 @@ class Keys:
         else:
             self._check(key, *logged)
 
-    def _use(self, auction: Auction, draw: Draw, at: int) -> None:
+    def _use(self, auction: LoggedAuction, draw: Draw, at: int) -> None:
         keys = self._used.setdefault(draw.epoch, {})
         used = keys.get(draw.key_sha256)
         if used is None:
@@ -89,7 +89,7 @@ class Keys:
             if (key := self._known.get(key_sha256)) is not None:
                 self._check(key, *logged)
             else:
-                self.tally.unverifiable[Invariant.DRAWS] += 1
+                self.tally.unverifiable[Check.DRAWS] += 1
         self.close()
         for epoch, keys in self._used.items():
             for key_sha256, used in keys.items():
@@ -111,16 +111,16 @@ class Keys:
         return self._known.get(key_sha256)
 
     def _check(self, key: bytes, query_id: str, auction_id: str, scored_sha256: str, u: str) -> None:
-        self.tally.checked[Invariant.DRAWS] += 1
+        self.tally.checked[Check.DRAWS] += 1
         if (right := u_of(key, auction_id, scored_sha256)) != u:
             what = "u of the draw under the epoch's key"
             self.tally.find(Finding(Kind.WRONG_U, query_id, auction_id, what, u, right))
 
     def _check_commitment(self, epoch: str | None, key_sha256: str, used: Used) -> None:
         if not self._committed and not self.topic_read:  # not told
-            self.tally.unverifiable[Invariant.COMMITMENTS] += used.draws
+            self.tally.unverifiable[Check.COMMITMENTS] += used.draws
             return
-        self.tally.checked[Invariant.COMMITMENTS] += used.draws
+        self.tally.checked[Check.COMMITMENTS] += used.draws
         first, drawn = self._committed.get(epoch or ""), f"drawn with {key_sha256}"
         if epoch is None:
             self._broken(Kind.UNCOMMITTED_DRAW, "no day", used, drawn, "the key of a day that is committed to")

@@ -27,7 +27,7 @@ DIGESTED = (SCORED.name, SETTLED.name)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedEvent:
     """What a dead letter of a scored event says. Two that say the same are of one record, which was read again.
 
     Or, for DUPLICATE, of two records with the same bytes: the auction was scored again, and refused again.
@@ -39,19 +39,19 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """An event of the log. `at`: its place, the line's number or the record's timestamp in milliseconds."""
 
     data: Payload
     sha256: str  # of the value; empty where nothing refers to it
     at: int
     false_reveal: bool = False  # a key was revealed whose SHA-256 is not the one beside it
-    refusal: Refusal | None = None  # of a scored event in a dead letter
+    refusal: RefusedEvent | None = None  # of a scored event in a dead letter
     redriven: bool = False  # a scored event that was a dead letter and was sent through again
     recorded_at: datetime | None = None  # when the broker took it, where the log says so
 
 
-def read_line(line: bytes, number: int) -> Entry | None:
+def read_line(line: bytes, number: int) -> LogEntry | None:
     """The entry in a CloudEvents line, or None for an event that an audit passes over. Raises BadRecord."""
     if b'"data_base64"' in line and b'"data":' not in line:
         return _dead_letter(_whole(line), number)
@@ -63,7 +63,7 @@ def read_line(line: bytes, number: int) -> Entry | None:
     return replace(_entry(kind, value, number), recorded_at=recorded_at(attributes))
 
 
-def read_record(record: Record) -> Entry | None:
+def read_record(record: Record) -> LogEntry | None:
     """The entry in a record of one of the NAMES, or None for a dead letter that is passed over. Raises BadRecord."""
     if record.topic == SCORED.dead_letters:
         said = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
@@ -89,7 +89,7 @@ def _check(kind: str, attributes: Mapping[str, object]) -> None:
         )
 
 
-def _dead_letter(letter: object, at: int) -> Entry | None:
+def _dead_letter(letter: object, at: int) -> LogEntry | None:
     """The entry in a dead letter's line: only that of a scored event is of interest."""
     if not isinstance(letter, dict) or letter.get("type") != SCORED.dead_letters:
         return None
@@ -101,12 +101,12 @@ def _dead_letter(letter: object, at: int) -> Entry | None:
     return _refused(value, at, place, str(letter.get("dlqreason", "")))
 
 
-def _refused(value: bytes, at: int, place: str, reason: str) -> Entry | None:
+def _refused(value: bytes, at: int, place: str, reason: str) -> LogEntry | None:
     """None for bytes that no auction can be told from: they were refused for that."""
     try:
         data, digest = SCORED.payload.decode(value), sha256(value).hexdigest()
-        letter = Refusal("" if reason == DUPLICATE else place, digest, reason or "?")
-        return Entry(data, digest, at, refusal=letter)
+        letter = RefusedEvent("" if reason == DUPLICATE else place, digest, reason or "?")
+        return LogEntry(data, digest, at, refusal=letter)
     except BadRecord:
         if reason == DUPLICATE:
             raise
@@ -121,14 +121,14 @@ def _whole(text: bytes) -> object:
         raise BadRecord(DeadLetterReason.BAD_JSON, "the line is not JSON; is the file truncated?") from None
 
 
-def _entry(kind: str, value: bytes, at: int) -> Entry:
+def _entry(kind: str, value: bytes, at: int) -> LogEntry:
     try:
         data = BY_NAME[kind].payload.decode(value)
     except BadRecord:
         if kind == COMMITMENTS.name and (said := _false_reveal(value)) is not None:
-            return Entry(said, "", at, false_reveal=True)
+            return LogEntry(said, "", at, false_reveal=True)
         raise
-    return Entry(data, sha256(value).hexdigest() if kind in DIGESTED else "", at)
+    return LogEntry(data, sha256(value).hexdigest() if kind in DIGESTED else "", at)
 
 
 def _false_reveal(value: bytes) -> DrawCommitment | None:

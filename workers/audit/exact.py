@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 
-from workers.audit.auction import Auction
+from workers.audit.auction import LoggedAuction
 
 DIGITS = Context(prec=50, Emin=MIN_EMIN, Emax=MAX_EMAX)  # exp(-10**15) is a number here, not 0
 
@@ -14,7 +14,7 @@ Parties = frozenset[int]
 class Exact:
     """V(S) = τ·log Σ_j exp(w_j + Σ_{k∈S} r_kj/τ) of sets S of parties, and the charges that follow."""
 
-    auction: Auction
+    auction: LoggedAuction
     _values: dict[Parties, Decimal] = field(default_factory=dict)
 
     def value(self, parties: Parties) -> Decimal:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from schemas.billing import AdvertiserCharged
 from schemas.reasons import VoidReason
 from schemas.reply import ReplySettled
-from workers.audit.auction import Auction
+from workers.audit.auction import LoggedAuction
 from workers.audit.bills import BillCheck, bills_due
 from workers.audit.charges import Amounts
 from workers.audit.draw_keys import Keys
 from workers.audit.exact import Exact
-from workers.audit.findings import Finding, Invariant, Kind, Tally
+from workers.audit.findings import Check, Finding, Kind, Tally
 from workers.audit.recompute import Solved, solve
 from workers.audit.replies import ReplyCheck
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class LoggedReply:
     """A settled event of the log. `at`: its place there."""
 
     settled: ReplySettled
@@ -25,7 +25,9 @@ class Reply:
     at: int
 
 
-def examine(tally: Tally, keys: Keys, auction: Auction, reply: Reply, bills: Sequence[AdvertiserCharged]) -> None:
+def examine(
+    tally: Tally, keys: Keys, auction: LoggedAuction, reply: LoggedReply, bills: Sequence[AdvertiserCharged]
+) -> None:
     """Report everything that is wrong with the auction to `tally`, and its draw to `keys`."""
     auction = _as_claimed(tally, auction, reply.settled)
     check = ReplyCheck(tally, auction, reply.settled)
@@ -42,11 +44,11 @@ def examine(tally: Tally, keys: Keys, auction: Auction, reply: Reply, bills: Seq
     found.charges(Amounts(auction, solved, Exact(auction)), chosen)
 
 
-def _as_claimed(tally: Tally, auction: Auction, settled: ReplySettled) -> Auction:
+def _as_claimed(tally: Tally, auction: LoggedAuction, settled: ReplySettled) -> LoggedAuction:
     """Where the log does not say when the broker took the scored event, the reply is believed that it was late."""
     if not auction.perhaps_late:
         return auction
-    tally.unverifiable[Invariant.REPLIES] += 1
+    tally.unverifiable[Check.REPLIES] += 1
     return auction.if_late() if settled.void_reason is VoidReason.LATE else auction
 
 
@@ -63,7 +65,7 @@ def _sold(check: ReplyCheck, bills: BillCheck, solved: Solved, keys: Keys, at: i
     return chosen
 
 
-def _ranges(tally: Tally, auction: Auction) -> None:
+def _ranges(tally: Tally, auction: LoggedAuction) -> None:
     """Rewards lie in the range that was declared before they were known."""
     for party in auction.parties:
         for member, row in zip(party.members, party.rewards, strict=True):

@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 
 
 @unique
-class Invariant(StrEnum):
+class Check(StrEnum):
     """What must hold; one row of the verdict each."""
 
     TERMINALS = "one reply for each auction"
@@ -84,30 +84,30 @@ class Kind(StrEnum):
 
 
 _FIRST_KINDS = {
-    Kind.MISSING_TERMINAL: Invariant.TERMINALS,
-    Kind.OTHER_SCORED_EVENT: Invariant.EVIDENCE,
-    Kind.WRONG_OUTCOME: Invariant.REPLIES,
-    Kind.WRONG_PROBABILITIES: Invariant.ALLOCATION,
-    Kind.WRONG_U: Invariant.DRAWS,
-    Kind.BROKEN_COMMITMENT: Invariant.COMMITMENTS,
-    Kind.MISSING_CHARGE: Invariant.BILLS,
-    Kind.WRONG_CHARGE: Invariant.CHARGES,
-    Kind.WRONG_TAU: Invariant.TERMS,
-    Kind.WRONG_SPONSORS: Invariant.DISCLOSURE,
-    Kind.ABOVE_BOUND: Invariant.PROPERTIES,
+    Kind.MISSING_TERMINAL: Check.TERMINALS,
+    Kind.OTHER_SCORED_EVENT: Check.EVIDENCE,
+    Kind.WRONG_OUTCOME: Check.REPLIES,
+    Kind.WRONG_PROBABILITIES: Check.ALLOCATION,
+    Kind.WRONG_U: Check.DRAWS,
+    Kind.BROKEN_COMMITMENT: Check.COMMITMENTS,
+    Kind.MISSING_CHARGE: Check.BILLS,
+    Kind.WRONG_CHARGE: Check.CHARGES,
+    Kind.WRONG_TAU: Check.TERMS,
+    Kind.WRONG_SPONSORS: Check.DISCLOSURE,
+    Kind.ABOVE_BOUND: Check.PROPERTIES,
 }
 
 
-def _invariants() -> dict[Kind, Invariant]:
+def _invariants() -> dict[Kind, Check]:
     """Kinds stand in the order of the invariants: each belongs to the last one that began."""
-    found, current = {}, Invariant.TERMINALS
+    found, current = {}, Check.TERMINALS
     for kind in Kind:
         current = _FIRST_KINDS.get(kind, current)
         found[kind] = current
     return found
 
 
-INVARIANT_OF = _invariants()
+CHECK_OF = _invariants()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +134,16 @@ class Tally:
     """Counts by invariant and kind. `keep` is given every finding as it is met."""
 
     keep: Callable[[Finding], None]
-    checked: Counter[Invariant] = field(default_factory=Counter)
-    wrong: Counter[Invariant] = field(default_factory=Counter)
-    unverifiable: Counter[Invariant] = field(default_factory=Counter)
+    checked: Counter[Check] = field(default_factory=Counter)
+    wrong: Counter[Check] = field(default_factory=Counter)
+    unverifiable: Counter[Check] = field(default_factory=Counter)
     kinds: Counter[Kind] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
     def find(self, finding: Finding) -> None:
         """A discrepancy; whoever reports it counts the check itself."""
         self.kinds[finding.kind] += 1
-        self.wrong[INVARIANT_OF[finding.kind]] += 1
+        self.wrong[CHECK_OF[finding.kind]] += 1
         self.keep(finding)
 
     @property

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from math import exp, fsum, log
 from operator import mul, sub
 
-from workers.audit.auction import Auction, Party, Row
+from workers.audit.auction import LoggedAuction, Party, Row
 
 UNIT = 2.0**-53
 SECOND_ORDER = 1.01
@@ -58,7 +58,7 @@ class Solved:
         return weighed / sum(powers)
 
 
-def solve(auction: Auction) -> Solved:
+def solve(auction: LoggedAuction) -> Solved:
     """Recompute an auction that was held."""
     base = list(map(sub, auction.log_ref, auction.log_q))
     shares = [shares_of(party, auction.tau) for party in auction.parties]

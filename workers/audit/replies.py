@@ -6,10 +6,10 @@ from math import fsum
 from operator import mul, sub
 
 from schemas.reply import Draw, ReplySettled
-from workers.audit.auction import Auction, Bidder
+from workers.audit.auction import Bidder, LoggedAuction
 from workers.audit.charges import raw_error
 from workers.audit.draws import picked, weights_of
-from workers.audit.findings import Finding, Invariant, Kind, Tally
+from workers.audit.findings import Check, Finding, Kind, Tally
 from workers.audit.recompute import Solved
 
 ODDS = 1e-12  # of the whole; 2**62 times that for a weight
@@ -21,7 +21,7 @@ class ReplyCheck:
     """One settled event."""
 
     tally: Tally
-    auction: Auction
+    auction: LoggedAuction
     settled: ReplySettled
 
     def report(self, kind: Kind, what: str, logged: object, right: object, advertiser_id: str | None = None) -> None:
@@ -32,7 +32,7 @@ class ReplyCheck:
     def fields(self) -> None:
         """What is copied from the scored event, and the outcome."""
         auction, settled = self.auction, self.settled
-        self.tally.checked[Invariant.REPLIES] += 1
+        self.tally.checked[Check.REPLIES] += 1
         for name, logged, right in (
             ("query_id", settled.query_id, auction.query_id),
             ("submitted_at", settled.submitted_at, auction.submitted_at),
@@ -75,9 +75,9 @@ class ReplyCheck:
         """π, weights and effective sample size."""
         settled, tolerance = self.settled, self.tolerance(solved)
         if tolerance > COARSE_ODDS:
-            self.tally.unverifiable[Invariant.ALLOCATION] += 1
+            self.tally.unverifiable[Check.ALLOCATION] += 1
         else:
-            self.tally.checked[Invariant.ALLOCATION] += 1
+            self.tally.checked[Check.ALLOCATION] += 1
             off = max(map(abs, map(sub, settled.probabilities, solved.probabilities)))
             if off > tolerance:
                 self.report(Kind.WRONG_PROBABILITIES, "probabilities", settled.probabilities, solved.probabilities)
@@ -109,7 +109,7 @@ class ReplyCheck:
             self.report(Kind.WRONG_EPOCH, "epoch of the draw", draw.epoch, self.auction.epoch)
 
     def evidence(self) -> None:
-        self.tally.checked[Invariant.EVIDENCE] += 1
+        self.tally.checked[Check.EVIDENCE] += 1
         draw = self.settled.draw
         if draw is not None and draw.scored_sha256 != self.auction.digest:
             what = "the scored event drawn from"
@@ -117,7 +117,7 @@ class ReplyCheck:
 
     def sponsors(self, solved: Solved, members: Sequence[tuple[int, Bidder]], chosen: int) -> None:
         """Who is named, with which odds, and what the reader is told. `members`: place of the party, bidder."""
-        self.tally.checked[Invariant.DISCLOSURE] += 1
+        self.tally.checked[Check.DISCLOSURE] += 1
         settled, tolerance = self.settled, self.tolerance(solved)
         right = [(bidder.advertiser_id, bidder.name) for _, bidder in members]
         logged = [(one.advertiser_id, one.name) for one in settled.sponsors]

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
 from schemas.topics import SCORED, SETTLED
-from workers.audit.assembly import Horizon
+from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
 from workers.audit.entries import NAMES, read_line, read_record
 from workers.cli import options, render
@@ -86,7 +86,9 @@ def audit(
     limit = limit_findings if limit_findings is not None else None if as_json else SHOWN
     began = time.time()
     with closing(Findings(limit)) as findings:
-        with closing(Audit(findings.keep, secrets_of(settings), None if file else _horizon(began, grace))) as audit:
+        with closing(
+            Audit(findings.keep, secrets_of(settings), None if file else _completeness(began, grace))
+        ) as audit:
             if file:
                 _read_file(audit, file)
             else:
@@ -102,9 +104,9 @@ def secrets_of(settings: Settings) -> list[bytes]:
     return [secret.get_secret_value().encode() for secret in given if secret is not None]
 
 
-def _horizon(began: float, grace: float) -> Horizon:
+def _completeness(began: float, grace: float) -> Completeness:
     kept_from = began - SETTLED.retention.total_seconds()
-    return Horizon(int(kept_from * MILLISECONDS), int((began - grace) * MILLISECONDS))
+    return Completeness(int(kept_from * MILLISECONDS), int((began - grace) * MILLISECONDS))
 
 
 def _read_file(audit: Audit, file: BinaryIO) -> None:

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from workers.audit.findings import INVARIANT_OF, Finding, Invariant, Tally
+from workers.audit.findings import CHECK_OF, Check, Finding, Tally
 from workers.cli import render
 from workers.cli.visible import visible
 
@@ -40,7 +40,7 @@ class Findings:
     def keep(self, finding: Finding) -> None:
         if self._limit is None or self._kept < self._limit:
             self._kept += 1
-            row = {**asdict(finding), "invariant": INVARIANT_OF[finding.kind].name.lower()}
+            row = {**asdict(finding), "invariant": CHECK_OF[finding.kind].name.lower()}
             self._spool.write(json.dumps({**row, "sentence": finding.sentence}, ensure_ascii=False).encode() + b"\n")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -59,14 +59,14 @@ def print_json(tally: Tally, findings: Findings, duration_s: float) -> None:
         "auctions": tally.notes["auctions"],
         "discrepancies": tally.discrepancies,
         "kinds": dict(tally.kinds),
-        "invariants": {one.name.lower(): _counts(tally, one) for one in Invariant},
+        "invariants": {one.name.lower(): _counts(tally, one) for one in Check},
         **{note: tally.notes[note] for note in NOTES},
         "duration_s": round(duration_s, 3),
     }
     click.echo(json.dumps(totals))
 
 
-def _counts(tally: Tally, invariant: Invariant) -> dict[str, int]:
+def _counts(tally: Tally, invariant: Check) -> dict[str, int]:
     counted = {"checked": tally.checked, "wrong": tally.wrong, "not_verifiable": tally.unverifiable}
     return {name: counts[invariant] for name, counts in counted.items()}
 
@@ -77,7 +77,7 @@ def print_verdict(tally: Tally, findings: Findings, duration_s: float) -> None:
     table = Table("invariant", box=box.SIMPLE_HEAD)
     for column in ("checked", "wrong", "not verifiable"):
         table.add_column(column, justify="right")
-    for invariant in Invariant:
+    for invariant in Check:
         checked, wrong, unverifiable = _counts(tally, invariant).values()
         style = "bold red" if wrong else None
         table.add_row(invariant.value, f"{checked:,}", f"{wrong:,}", f"{unverifiable:,}", style=style)
@@ -85,11 +85,11 @@ def print_verdict(tally: Tally, findings: Findings, duration_s: float) -> None:
     for note, meaning in NOTES.items():
         if tally.notes[note]:
             console.print(Text(f"{tally.notes[note]:,} {meaning}", style="dim"))
-    if tally.unverifiable[Invariant.COMMITMENTS] and not tally.checked[Invariant.COMMITMENTS]:
+    if tally.unverifiable[Check.COMMITMENTS] and not tally.checked[Check.COMMITMENTS]:
         console.print(Text("commitments are not in the input", style="dim"))
-    if tally.unverifiable[Invariant.DRAWS]:
+    if tally.unverifiable[Check.DRAWS]:
         console.print(Text("draws are not verifiable before their key is revealed or given", style="dim"))
-    if tally.unverifiable[Invariant.REPLIES]:
+    if tally.unverifiable[Check.REPLIES]:
         said = "whether they were scored before the deadlines they state cannot be told: no brokertime in the input"
         console.print(Text(said, style="dim"))
     _print_findings(tally, findings)

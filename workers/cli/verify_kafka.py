@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from schemas.topics import QUERIES, SETTLED
 from workers.audit.log.auction_ids import NAMES
 from workers.audit.log.campaign_faults import check_aborts, check_unread
-from workers.audit.log.horizon import NOTHING_IS_YOUNG, Scope
+from workers.audit.log.horizon import NOTHING_IN_FLIGHT, Horizon
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.plan import Plan
 from workers.audit.log.verifier import Verification
@@ -47,13 +47,13 @@ async def verify_kafka(settings: Settings, report: Report, look: Look, evidence:
     """Check everything that needs Kafka; how many records were read. BrokerError: it cannot be read."""
     with positions.named(settings):
         await _check_lag(settings, report, look)
-        scope = await _scope(settings, look)
+        horizon = await _horizon(settings, look)
         last = await positions.ends(settings, NAMES)
-        verification = Verification(report, scope, secrets_of(settings), evidence.plan, evidence.witness)
+        verification = Verification(report, horizon, secrets_of(settings), evidence.plan, evidence.witness)
         with closing(verification):
             records, committed = await _read(settings, verification, last)
             verification.finish()
-        await _check_aborts(settings, report, look, committed, scope, last)
+        await _check_aborts(settings, report, look, committed, horizon, last)
     return records
 
 
@@ -66,16 +66,16 @@ async def _check_lag(settings: Settings, report: Report, look: Look) -> None:
     check_unread(report, list(GROUPS), unread, look.healed_within_s)
 
 
-async def _scope(settings: Settings, look: Look) -> Scope:
+async def _horizon(settings: Settings, look: Look) -> Horizon:
     """Offsets of groups are asked for before the topics' ends are: what was read by then has its outputs there."""
     committed = await positions.committed(settings, GROUPS)
     began_ms = int(look.began * MILLISECONDS)
-    return Scope(
+    return Horizon(
         begins=await positions.begins(settings, NAMES),
         committed=committed,
         settled_from_ms=began_ms - _milliseconds(SETTLED.retention.total_seconds()),
         queried_from_ms=began_ms - _milliseconds(QUERIES.retention.total_seconds() - DAY_S),
-        young_from_ms=NOTHING_IS_YOUNG if look.complete else began_ms - _milliseconds(look.grace_s),
+        in_flight_from_ms=NOTHING_IN_FLIGHT if look.complete else began_ms - _milliseconds(look.grace_s),
         complete=look.complete,
     )
 
@@ -102,11 +102,11 @@ async def _check_aborts(
     report: Report,
     look: Look,
     committed: Counter[str],
-    scope: Scope,
+    horizon: Horizon,
     last: positions.Positions,
 ) -> None:
     if look.expect_aborts:
-        first = {at: scope.begins[at] for at in last}
+        first = {at: horizon.begins[at] for at in last}
         check_aborts(report, committed, await positions.count_uncommitted(settings, first, last))
     else:
         report.not_checked(Invariant.ABORTS_SEEN, "nobody expects any (--expect-aborts reads everything once more)")

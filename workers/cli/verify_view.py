@@ -9,11 +9,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from workers.audit.log.invariants import SENTENCES, Invariant, Report, Row, State
+from workers.audit.log.invariants import SENTENCES, Invariant, InvariantRow, InvariantState, Report
 from workers.cli import render
 from workers.cli.visible import visible
 
-STYLES = {State.HELD: "green", State.BROKEN: "bold red", State.NOT_CHECKED: "yellow"}
+STYLES = {InvariantState.HELD: "green", InvariantState.BROKEN: "bold red", InvariantState.NOT_CHECKED: "yellow"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def print_json(report: Report, work: Work) -> None:
         click.echo(json.dumps(_object(row), ensure_ascii=False))
     totals = {
         "summary": "broken" if report.is_broken else "held",
-        **{state.value.replace(" ", "_"): _numbers(rows, state) for state in State},
+        **{state.value.replace(" ", "_"): _numbers(rows, state) for state in InvariantState},
         "queries": report.counts[Invariant.SOURCE_COMPLETE]["stored"],
         "records": work.records,
         "duration_s": round(work.duration_s, 3),
@@ -39,7 +39,7 @@ def print_json(report: Report, work: Work) -> None:
     click.echo(json.dumps(totals))
 
 
-def _object(row: Row) -> dict[str, object]:
+def _object(row: InvariantRow) -> dict[str, object]:
     return {
         "invariant": int(row.invariant),
         "id": row.invariant.id,
@@ -53,7 +53,7 @@ def _object(row: Row) -> dict[str, object]:
     }
 
 
-def _numbers(rows: Sequence[Row], state: State) -> list[int]:
+def _numbers(rows: Sequence[InvariantRow], state: InvariantState) -> list[int]:
     return [int(row.invariant) for row in rows if row.state is state]
 
 
@@ -74,11 +74,11 @@ def print_table(report: Report, work: Work) -> None:
     console.print(_verdict(report, rows, work))
 
 
-def _counted(row: Row) -> list[str]:
+def _counted(row: InvariantRow) -> list[str]:
     return [f"{count:,} {name}" for name, count in row.counts.items() if count]
 
 
-def _print_examples(rows: Sequence[Row]) -> None:
+def _print_examples(rows: Sequence[InvariantRow]) -> None:
     console = render.console()
     for row in rows:
         for sentence in row.examples:
@@ -87,11 +87,11 @@ def _print_examples(rows: Sequence[Row]) -> None:
             console.print(Text(f"{int(row.invariant)} {row.invariant.id}: and {rest:,} more", style="dim"))
 
 
-def _verdict(report: Report, rows: Sequence[Row], work: Work) -> Text:
-    broken, unchecked = _numbers(rows, State.BROKEN), _numbers(rows, State.NOT_CHECKED)
+def _verdict(report: Report, rows: Sequence[InvariantRow], work: Work) -> Text:
+    broken, unchecked = _numbers(rows, InvariantState.BROKEN), _numbers(rows, InvariantState.NOT_CHECKED)
     said = f"broken: {', '.join(map(str, broken))}" if broken else "nothing is broken"
     if unchecked:
         said += f"; not checked: {', '.join(map(str, unchecked))}"
     queries = report.counts[Invariant.SOURCE_COMPLETE]["stored"]
-    style = STYLES[State.BROKEN if broken else State.HELD]
+    style = STYLES[InvariantState.BROKEN if broken else InvariantState.HELD]
     return Text(f"{queries:,} queries, {work.records:,} records: {said}; {work.duration_s:.1f} s", style=style)

@@ -6,5 +6,5 @@ Charges, bills and draws are recomputed by `workers.audit`. With the workers it 
 modules with tests of their own: `id_set` (the table of ids) and `redrive` (what a dead letter says).
 
 A *place* is a record's topic, partition and offset. A *query record* is any record of the query topic, also one that
-nobody can read. Its auction's id derives from its place and its query id, so the end of each can be told.
+nobody can read. Its auction's id derives from its place and its query id, so the outcome of each query can be told.
 """

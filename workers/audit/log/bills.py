@@ -8,11 +8,11 @@ from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.record import Record
 from schemas.topics import SCORED
 from workers.audit import findings as audited
-from workers.audit.assembly import Horizon
+from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_record
-from workers.audit.findings import INVARIANT_OF, Finding, Kind
-from workers.audit.log.horizon import Scope
+from workers.audit.findings import CHECK_OF, Finding, Kind
+from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
 from workers.errors import TesseraError
 
@@ -31,28 +31,28 @@ ELSEWHERE = frozenset(
 )
 SUMS = frozenset({Kind.ABOVE_BOUND, Kind.WRONG_BOUND, Kind.WRONG_CURRENCY})
 DRAWS = frozenset({Kind.WRONG_REPLY})  # the text is not that of the winner
-DRAWN = (audited.Invariant.DRAWS, audited.Invariant.COMMITMENTS)
+DRAWN = (audited.Check.DRAWS, audited.Check.COMMITMENTS)
 NUMBERS = MappingProxyType(
     {
         **{kind: Invariant.BILLS_RECOMPUTED for kind in Kind},
         **{kind: Invariant.SUMS_AGREE for kind in SUMS},
-        **{kind: Invariant.DRAWS_RECOMPUTED for kind in Kind if kind in DRAWS or INVARIANT_OF[kind] in DRAWN},
+        **{kind: Invariant.DRAWS_RECOMPUTED for kind in Kind if kind in DRAWS or CHECK_OF[kind] in DRAWN},
         Kind.UNREADABLE_RECORD: Invariant.SOURCE_COMPLETE,
     }
 )
 
 
 @dataclass
-class Recomputed:
+class RecomputedBills:
     """An audit over the same records. `secrets`: of the draw, if known."""
 
     report: Report
-    scope: Scope
+    horizon: Horizon
     secrets: Sequence[bytes]
     _audit: Audit = field(init=False)
 
     def __post_init__(self) -> None:
-        horizon = Horizon(self.scope.settled_from_ms, self.scope.young_from_ms)
+        horizon = Completeness(self.horizon.settled_from_ms, self.horizon.in_flight_from_ms)
         self._audit = Audit(self._keep, self.secrets, horizon)
 
     def add(self, record: Record) -> Payload | None:
@@ -77,8 +77,8 @@ class Recomputed:
         report, auctions = self.report, tally.notes["auctions"]
         report.checked[Invariant.BILLS_RECOMPUTED] += auctions
         report.counts[Invariant.BILLS_RECOMPUTED]["auctions"] = auctions
-        report.counts[Invariant.BILLS_RECOMPUTED]["bills"] = tally.checked[audited.Invariant.CHARGES]
-        draws = audited.Invariant.DRAWS
+        report.counts[Invariant.BILLS_RECOMPUTED]["bills"] = tally.checked[audited.Check.CHARGES]
+        draws = audited.Check.DRAWS
         report.checked[Invariant.DRAWS_RECOMPUTED] += tally.checked[draws]
         report.counts[Invariant.DRAWS_RECOMPUTED]["draws"] = tally.checked[draws]
         if unknown := tally.unverifiable[draws]:

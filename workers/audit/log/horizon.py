@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from schemas.topics import QUERIES
 
-NOTHING_IS_YOUNG = 2**62
+NOTHING_IN_FLIGHT = 2**62
 
 
 class Place(NamedTuple):
@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scope:
+class Horizon:
     """Positions are by (topic, partition), moments in milliseconds of the records' timestamps.
 
     `committed` must have been asked for before the ends up to which records are read: then whatever a stage had read
@@ -32,7 +32,7 @@ class Scope:
     committed: Mapping[tuple[str, int], int] = field(default_factory=dict)  # of the group that reads the topic
     settled_from_ms: int = 0  # what began earlier may have lost its reply to retention
     queried_from_ms: int = 0  # what began earlier may have lost its query to retention
-    young_from_ms: int = NOTHING_IS_YOUNG  # what is newer may be under way whatever the offsets say
+    in_flight_from_ms: int = NOTHING_IN_FLIGHT  # what is newer may be under way whatever the offsets say
     complete: bool = False  # nothing may be under way
 
     def is_deleted(self, place: Place) -> bool:

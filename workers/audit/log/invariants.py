@@ -45,18 +45,18 @@ SENTENCES = {
 
 
 @unique
-class State(StrEnum):
+class InvariantState(StrEnum):
     HELD = "held"
     BROKEN = "broken"
     NOT_CHECKED = "not checked"
 
 
 @dataclass(frozen=True)
-class Row:
+class InvariantRow:
     """The verdict on one invariant. `why`: what of it was not checked, and why not; empty if all was."""
 
     invariant: Invariant
-    state: State
+    state: InvariantState
     checked: int
     broken: int
     counts: dict[str, int]
@@ -85,21 +85,21 @@ class Report:
         """A part of it, or all of it, could not be checked."""
         self._unchecked[invariant].append(why)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[InvariantRow]:
         """One for each invariant, in order."""
         for one in Invariant:
             state = self._state(one)
             why = "; ".join(self._unchecked[one])
-            if state is State.NOT_CHECKED:
+            if state is InvariantState.NOT_CHECKED:
                 why = why or "there is nothing to check it on"
             counts = {name: count for name, count in sorted(self.counts[one].items())}
-            yield Row(one, state, self.checked[one], self.broken[one], counts, why, tuple(self._examples[one]))
+            yield InvariantRow(one, state, self.checked[one], self.broken[one], counts, why, tuple(self._examples[one]))
 
     @property
     def is_broken(self) -> bool:
         return bool(self.broken.total())
 
-    def _state(self, one: Invariant) -> State:
+    def _state(self, one: Invariant) -> InvariantState:
         if self.broken[one]:
-            return State.BROKEN
-        return State.HELD if self.checked[one] else State.NOT_CHECKED
+            return InvariantState.BROKEN
+        return InvariantState.HELD if self.checked[one] else InvariantState.NOT_CHECKED

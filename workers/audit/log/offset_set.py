@@ -5,7 +5,7 @@ from collections import defaultdict
 from workers.audit.log.horizon import Place
 
 
-class Marks:
+class OffsetSet:
     """To be given only places that were read: an invented offset would cost memory up to its number."""
 
     def __init__(self) -> None:

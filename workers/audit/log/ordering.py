@@ -1,4 +1,4 @@
-"""Order per key: settlement publishes what it makes of one input partition in the order of that partition.
+"""Ordering per key: settlement publishes what it makes of one input partition in the order of that partition.
 
 What is promised, and checked: for every pair of a scored partition and a partition that settlement writes, the outputs
 lie in the order of the scored events they follow from. Records of one key share a partition of each topic keyed by the
@@ -16,7 +16,7 @@ from workers.audit.log.invariants import Invariant, Report
 
 
 @dataclass
-class Order:
+class Ordering:
     """Memory holds one offset for each pair of partitions."""
 
     report: Report

@@ -1,4 +1,4 @@
-"""What is known of one query while its end is not complete, or may still be replaced."""
+"""What is known of one query while its outcome is not complete, or may still be replaced."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
@@ -28,7 +28,7 @@ class Source:
 
 
 @dataclass(slots=True)
-class Settled:
+class SettledReply:
     """What is kept of a reply."""
 
     place: Place
@@ -38,7 +38,7 @@ class Settled:
 
 
 @dataclass(slots=True)
-class Case:
+class TrackedQuery:
     """One query: what its records were so far. Topics are named by what they carry."""
 
     auction_id: str
@@ -46,7 +46,7 @@ class Case:
     query: Source | None = None
     generated: Source | None = None
     scored: Source | None = None
-    settled: Settled | None = None
+    settled: SettledReply | None = None
     letter: Place | None = None
     reason: str = ""  # of the letter
     value_sha256: bytes = b""  # of the query, where a plan is compared
@@ -63,7 +63,7 @@ class Case:
         return self.settled.charge_ids - self.charges.keys() if self.settled else frozenset()
 
     @property
-    def is_over(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing more can come of it in a log where everything holds."""
         if self.letter is not None:
             return self.generated is None and self.scored is None  # later letters may be redriven

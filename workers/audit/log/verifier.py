@@ -10,11 +10,11 @@ from schemas.reply import ReplySettled
 from schemas.topics import GENERATED, QUERIES, SCORED
 from workers.audit.entries import NAMES as AUDITED
 from workers.audit.log.auction_ids import LETTERS
-from workers.audit.log.bills import Recomputed
+from workers.audit.log.bills import RecomputedBills
 from workers.audit.log.dead_letters import read_refusal
-from workers.audit.log.horizon import Scope
+from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
-from workers.audit.log.outcomes import Ends
+from workers.audit.log.outcomes import Outcomes
 from workers.audit.log.plan import Plan
 from workers.audit.log.witness import Witness
 
@@ -28,56 +28,56 @@ class Verification:
     """
 
     report: Report
-    scope: Scope
+    horizon: Horizon
     secrets: Sequence[bytes] = ()
     plan: Plan | None = None
     witness: Witness | None = None
-    _ends: Ends = field(init=False)
-    _recomputed: Recomputed = field(init=False)
+    _outcomes: Outcomes = field(init=False)
+    _bills: RecomputedBills = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ends = Ends(self.report, self.scope, self.plan)
-        self._recomputed = Recomputed(self.report, self.scope, self.secrets)
+        self._outcomes = Outcomes(self.report, self.horizon, self.plan)
+        self._bills = RecomputedBills(self.report, self.horizon, self.secrets)
 
     @property
     def open_queries(self) -> int:
-        return self._ends.open_queries
+        return self._outcomes.open_queries
 
     def add(self, record: Record) -> None:
         """Take in the next record."""
         if self.witness is not None:
             self.witness.compare(self.report, record)
         if record.topic == QUERIES.name:
-            self._ends.query(record)
+            self._outcomes.query(record)
         elif record.topic == GENERATED.name:
-            self._ends.generated(record)
+            self._outcomes.generated(record)
         else:
             self._add_read(record)
 
     def _add_read(self, record: Record) -> None:
         """A record that the audit reads as well; it is decoded once."""
-        data = self._recomputed.add(record) if record.topic in AUDITED else None
+        data = self._bills.add(record) if record.topic in AUDITED else None
         if record.topic in LETTERS:
-            self._ends.refused(record, read_refusal(record, self.report))
+            self._outcomes.refused(record, read_refusal(record, self.report))
         elif record.topic == SCORED.name:
-            self._ends.scored(record, data if isinstance(data, CandidatesScored) else None)
+            self._outcomes.scored(record, data if isinstance(data, CandidatesScored) else None)
         elif isinstance(data, ReplySettled):
-            self._ends.settled(record, data)
+            self._outcomes.settled(record, data)
         elif isinstance(data, AdvertiserCharged):
-            self._ends.charged(record, data)
+            self._outcomes.charged(record, data)
 
     def finish(self) -> None:
         """Judge what is still open; nothing can be added afterwards."""
-        self._recomputed.finish()
-        self._ends.finish()
+        self._bills.finish()
+        self._outcomes.finish()
         self.report.not_checked(Invariant.LEDGER_FOLDED, "there is no ledger yet")
         if self.witness is None:
             self.report.not_checked(Invariant.SAME_SEQUENCE, "no witness was given: only the order was checked")
         else:
-            self.witness.finish(self.report, self.scope)
+            self.witness.finish(self.report, self.horizon)
         if self.plan is None:
             self.report.not_checked(Invariant.POISON_REFUSED, "no plan was given: reasons were not expected")
 
     def close(self) -> None:
         """Let go of temporary files."""
-        self._recomputed.close()
+        self._bills.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from schemas.record import NAME_ERRORS, Record
-from workers.audit.log.horizon import Place, Scope
+from workers.audit.log.horizon import Horizon, Place
 from workers.audit.log.invariants import Invariant, Report
 from workers.errors import TesseraError
 
@@ -72,13 +72,13 @@ class Witness:
             report.find(Invariant.SAME_SEQUENCE, f"{where} is not the record that the witness saw")
         seen.next += 1
 
-    def finish(self, report: Report, scope: Scope) -> None:
+    def finish(self, report: Report, horizon: Horizon) -> None:
         """What was seen and never met; only retention may have taken it."""
         for sentence in self.disorders:
             report.find(Invariant.SAME_SEQUENCE, sentence)
         for (topic, partition), seen in self.partitions.items():
             for offset in seen.offsets[seen.next :]:
-                if not scope.is_deleted(place := Place(topic, partition, offset)):
+                if not horizon.is_deleted(place := Place(topic, partition, offset)):
                     report.find(Invariant.SAME_SEQUENCE, f"{place} was seen by the witness and is not stored")
 
 

@@ -4,21 +4,21 @@ from dataclasses import dataclass, field
 
 from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
-from workers.audit.auction import Auction
-from workers.audit.entries import Refusal
-from workers.audit.examination import Reply
+from workers.audit.auction import LoggedAuction
+from workers.audit.entries import RefusedEvent
+from workers.audit.examination import LoggedReply
 
 
 @dataclass(slots=True)
-class Open:
+class OpenAuction:
     """What is known of an auction so far. Scored more than once, it has several events; a reply is made from one."""
 
-    events: dict[str, Auction] = field(default_factory=dict)  # scored and not refused, by digest, in the log's order
+    events: dict[str, LoggedAuction] = field(default_factory=dict)  # by digest: scored, not refused, in the log's order
     scored: int = 0  # scored events that were read
-    reply: Reply | None = None
+    reply: LoggedReply | None = None
     refused: set[str] = field(default_factory=set)  # digests of scored events that are dead letters
     why_refused: str = ""  # of the last of them
-    letters: set[Refusal] = field(default_factory=set)
+    letters: set[RefusedEvent] = field(default_factory=set)
     bills: dict[str, AdvertiserCharged] = field(default_factory=dict)  # by charge id
     newest: int = 0
 
@@ -34,19 +34,19 @@ class Open:
         return bool(self.refused) and not self.events
 
     @property
-    def settled_from(self) -> Auction | None:
+    def settled_from(self) -> LoggedAuction | None:
         """The scored event that the reply names. One without a draw names none: the first that was not refused."""
         if self.reply is not None and (named := _named(self.reply.settled)) is not None:
             return self.events.get(named)
         return next(iter(self.events.values()), None)
 
-    def add(self, auction: Auction) -> None:
+    def add(self, auction: LoggedAuction) -> None:
         """A scored event; of one that was refused nothing else need be kept."""
         self.scored += 1
         if auction.digest not in self.refused:
             self.events.setdefault(auction.digest, auction)
 
-    def refuse(self, letter: Refusal) -> None:
+    def refuse(self, letter: RefusedEvent) -> None:
         """The dead letter of a scored event."""
         self.refused.add(letter.sha256)
         self.letters.add(letter)
@@ -54,7 +54,7 @@ class Open:
         self.events.pop(letter.sha256, None)
 
     def redrive(self, digest: str) -> None:
-        """The scored event was sent through again: its letter is not its end."""
+        """The scored event was sent through again: its dead letter is not its outcome."""
         self.refused.discard(digest)
 
     def has_reply_from(self, digest: str) -> bool:
@@ -63,7 +63,7 @@ class Open:
         return self.reply is not None and event is not None and event.digest == digest
 
     def has_ended(self, digest: str) -> bool:
-        """Whether this scored event has its end: a dead letter, or the reply."""
+        """Whether this scored event has its outcome: a dead letter, or the reply."""
         return digest in self.refused or self.has_reply_from(digest)
 
     def was_refused(self, settled: ReplySettled) -> bool:
@@ -71,21 +71,21 @@ class Open:
         named = _named(settled)
         return self.only_refused if named is None else named in self.refused
 
-    def closed(self) -> "Closed":
+    def closed(self) -> "ClosedAuction":
         event = self.settled_from
         ended = self.refused | ({event.digest} if event else set())
-        return Closed(frozenset(self.bills), ended, self.reply is not None, self.why_refused, self.letters)
+        return ClosedAuction(frozenset(self.bills), ended, self.reply is not None, self.why_refused, self.letters)
 
 
 @dataclass(slots=True)
-class Closed:
-    """What tells whether more of an auction is a second end: its bills, and scored events that have their end."""
+class ClosedAuction:
+    """What tells whether more of an auction is a second outcome: its bills, and scored events with an outcome."""
 
     charge_ids: frozenset[str]
     ended: set[str]  # digests
     replied: bool
     why_refused: str
-    letters: set[Refusal]
+    letters: set[RefusedEvent]
 
     def has_ended(self, digest: str) -> bool:
         return digest in self.ended
@@ -94,14 +94,14 @@ class Closed:
         """Whether the auction has a reply; from which scored event is not kept."""
         return self.replied and digest in self.ended
 
-    def refuse(self, letter: Refusal) -> None:
+    def refuse(self, letter: RefusedEvent) -> None:
         """The dead letter of one more scored event."""
         self.ended.add(letter.sha256)
         self.letters.add(letter)
 
-    def reopened(self) -> Open:
+    def reopened(self) -> OpenAuction:
         """The auction, where it ended in a dead letter that is sent through again."""
-        return Open(scored=1, refused=self.ended, why_refused=self.why_refused, letters=self.letters)
+        return OpenAuction(scored=1, refused=self.ended, why_refused=self.why_refused, letters=self.letters)
 
 
 def _named(settled: ReplySettled) -> str | None:

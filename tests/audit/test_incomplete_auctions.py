@@ -9,14 +9,14 @@ from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import committed, make_log
 from tests.support.builders import DRAW_KEY, envelop, make_record
-from workers.audit.assembly import MARGIN_MS, Horizon
+from workers.audit.assembly import MARGIN_MS, Completeness
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_record
-from workers.audit.findings import Invariant, Kind, Tally
+from workers.audit.findings import Check, Kind, Tally
 
 DAY_MS = 24 * 60 * 60 * 1_000
 NOW = 400 * DAY_MS
-HORIZON = Horizon(settled_from=NOW - 7 * DAY_MS, complete_until=NOW - 60_000)
+HORIZON = Completeness(settled_from=NOW - 7 * DAY_MS, complete_until=NOW - 60_000)
 LOG = make_log(1)
 OTHER = make_log(2)
 
@@ -62,7 +62,7 @@ def test_the_newest_record_of_an_auction_decides_whether_it_is_in_flight() -> No
 def test_a_reply_missing_beyond_the_retention_is_no_discrepancy() -> None:
     tally = judged(COMMITTED, (8 * DAY_MS, LOG.scored), *aged(200 * DAY_MS, OTHER.bills))
 
-    assert (tally.notes["past_retention"], tally.unverifiable[Invariant.TERMINALS], tally.discrepancies) == (2, 2, 0)
+    assert (tally.notes["past_retention"], tally.unverifiable[Check.TERMINALS], tally.discrepancies) == (2, 2, 0)
 
 
 def test_open_auctions_past_the_retention_are_dropped_while_the_log_is_read() -> None:
