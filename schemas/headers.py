@@ -1,5 +1,6 @@
 """Which headers are judged: CloudEvents' and ours. All others are bytes, whatever is in them, and travel along."""
 
+from schemas.dead_letter import PREFIX
 from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.record import MOST_HEADERS, Headers, too_many_headers
@@ -7,7 +8,6 @@ from schemas.record import MOST_HEADERS, Headers, too_many_headers
 BARE_HEADERS = ("content-type", "traceparent")
 MAX_ATTRIBUTE_CHARACTERS = 1_024
 MOST_OTHERS, MOST_OTHERS_BYTES = 64, 8 * 1024  # headers of others that travel along with a query to its reply
-LETTERS_PREFIX = "dlq."  # of what a dead letter, or its redrive, added
 
 
 def bad_headers(message: str) -> BadRecord:
@@ -27,7 +27,7 @@ def our_headers(headers: Headers) -> dict[str, str]:
 
 def headers_of_others(headers: Headers) -> Headers:
     """The headers that travel along: those of others, all or, where they are too large, none."""
-    found = tuple(pair for pair in headers if not _is_ours(pair[0]) and not pair[0].startswith(LETTERS_PREFIX))
+    found = tuple(pair for pair in headers if not _is_ours(pair[0]) and not pair[0].startswith(PREFIX))
     sizes = (len(name) + len(value or b"") for name, value in found)
     return found if len(found) <= MOST_OTHERS and sum(sizes) <= MOST_OTHERS_BYTES else ()
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from schemas.dead_letter import Header
 from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event, from_record, moment, timestamp
 from schemas.payload import BadRecord, Payload, refuse_twice
 from schemas.reasons import DeadLetterReason
@@ -23,21 +24,22 @@ from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, Topic
 BROKER_TIME, DATA_SHA256 = "brokertime", "datasha256"
 NOT_CONTEXT = ("datacontenttype", BROKER_TIME, DATA_SHA256)  # of the line, and no header of its record
 _DATA = re.compile(rb',\s*"data"\s*:\s*')  # cannot stand inside a string: its quotes would be escaped there
-_DLQ_ATTRIBUTES = {
-    "dlq.reason": "dlqreason",
-    "dlq.code": "dlqcode",
-    "dlq.message": "dlqmessage",
-    "dlq.stage": "dlqstage",
-    "dlq.topic": "dlqtopic",
-    "dlq.partition": "dlqpartition",
-    "dlq.offset": "dlqoffset",
-    "dlq.value.bytes": "dlqvaluebytes",
-    "dlq.value.truncated": "dlqvaluetruncated",
-    "dlq.batch.first_offset": "dlqbatchfirstoffset",
-    "dlq.batch.codec": "dlqbatchcodec",
-    "dlq.redriven": "dlqredriven",
-    "dlq.redrives": "dlqredrives",
-}
+#: Headers of a dead letter that its line has as attributes.
+_LETTERS_HEADERS = (
+    Header.REASON,
+    Header.CODE,
+    Header.MESSAGE,
+    Header.STAGE,
+    Header.TOPIC,
+    Header.PARTITION,
+    Header.OFFSET,
+    Header.VALUE_BYTES,
+    Header.VALUE_TRUNCATED,
+    Header.BATCH_FIRST_OFFSET,
+    Header.BATCH_CODEC,
+    Header.REDRIVEN,
+    Header.REDRIVES,
+)
 
 
 def to_line(event: Event[Payload]) -> bytes:
@@ -58,7 +60,7 @@ def dead_letter_line(record: Record) -> bytes:
         "type": record.topic,
         "time": timestamp(record.time),
         "subject": (record.key or b"").decode(errors="replace"),
-        **{name: headers[header] for header, name in _DLQ_ATTRIBUTES.items() if header in headers},
+        **{header.attribute: headers[header] for header in _LETTERS_HEADERS if header in headers},
         "data_base64": base64.b64encode(record.value or b"").decode(),
     }
     return _compact({name: value for name, value in attributes.items() if value or name == "data_base64"})

@@ -1,4 +1,4 @@
-"""JSON Schema 2020-12 of events and receipts: written from the models, committed in `published/`, pinned."""
+"""JSON Schema 2020-12 of events, receipts and dead letters: from the models, committed in `published/`, pinned."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from schemas.dead_letter import DOCUMENT, DeadLetterHeaders
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
 from schemas.topics import TOPICS
 
@@ -18,11 +19,13 @@ RECEIPTS: dict[str, type[BaseModel]] = {
     "receipt.auditor.v1": AuditorReceipt,
     "receipt.advertiser.v1": AdvertiserReceipt,
 }
-DOCUMENTS: dict[str, type[BaseModel]] = {topic.name: topic.payload for topic in TOPICS} | RECEIPTS
+#: The headers of dead letters: their values are whatever was refused.
+HEADERS: dict[str, type[BaseModel]] = {DOCUMENT: DeadLetterHeaders}
+DOCUMENTS: dict[str, type[BaseModel]] = {topic.name: topic.payload for topic in TOPICS} | RECEIPTS | HEADERS
 
 
 def document(name: str) -> dict[str, Any]:
-    """The schema of the values of one topic, or of one kind of receipt."""
+    """The schema of the values of one topic, of one kind of receipt, or of the headers of dead letters."""
     return {"$schema": DIALECT, "$id": f"urn:tessera:schema:{name}", **DOCUMENTS[name].model_json_schema()}
 
 

@@ -18,7 +18,7 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 ARROW = (
     ("schemas",),
     ("workers.mechanism", "workers.errors", "workers.id_set", "workers.broker_addresses", "workers.held"),
-    ("workers.doctor.verdict", "workers.operations.letter_cut"),
+    ("workers.doctor.verdict",),
     ("workers.audit", "workers.truthfulness"),
     ("workers.engines",),
     ("workers.rewards",),
@@ -64,7 +64,6 @@ ONLY = {
     },
     "workers.operations.redrive": {  # no clock
         "workers.errors",
-        "workers.operations.letter_cut",
         "workers.mechanism.epochs",
         "schemas",
     },
@@ -72,7 +71,6 @@ ONLY = {
         "workers.audit.log",
         "workers.audit",
         "workers.id_set",
-        "workers.operations.redrive",
         "workers.errors",
         "schemas",
     },

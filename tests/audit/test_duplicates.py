@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.dead_letter import dead_letter
 from schemas.identity import derive
 from schemas.lines import dead_letter_line
 from schemas.reasons import DeadLetterReason
@@ -17,7 +18,6 @@ from workers.audit.auditor import Audit
 from workers.audit.entries import read_line, read_record
 from workers.audit.findings import Finding, Kind
 from workers.cli.query_log import read_lines
-from workers.stream.processing import dead_letter
 
 FIRST = make_log(1)
 SECOND = replace(make_log(1, auction_id=derive("auction", "the same query id once more")), before=())

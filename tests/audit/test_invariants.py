@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from schemas.dead_letter import dead_letter
 from schemas.identity import derive
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
@@ -25,7 +26,6 @@ from tests.audit.campaign_log import (
 )
 from tests.audit.logs import Log
 from workers.audit.log.invariants import InvariantState
-from workers.stream.processing import dead_letter
 
 Edit = Callable[[Sequence[Record]], list[Record]]
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from schemas.dead_letter import dead_letter
+from schemas.letter import Letter
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Record
 from schemas.topics import QUERIES
@@ -17,8 +19,6 @@ from tests.support.worker_process import tessera
 from workers.cli import letter_view
 from workers.cli.dlq import moment
 from workers.errors import TesseraError
-from workers.operations.redrive import Letter
-from workers.stream.processing import dead_letter
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DLQ = QUERIES.dead_letters

@@ -13,13 +13,13 @@ import pytest
 from confluent_kafka import Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from schemas.dead_letter import dead_letter
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Record
 from schemas.topics import QUERIES, SCORED, SETTLED
 from tests.cli.test_commands import refused
 from tests.support.kafka_client import WAIT_S, Header, Reader, of, produce
 from tests.support.worker_process import WorkerProcess, environment, tessera, worker
-from workers.stream.processing import dead_letter
 
 pytestmark = pytest.mark.kafka
 

@@ -10,13 +10,13 @@ from hashlib import sha256
 import pytest
 from confluent_kafka import Message
 
+from schemas.letter import Letter
 from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.integration.test_bad_input import GOOD
 from tests.support.kafka_client import Reader, header, of
 from tests.support.poisoned_batches import BATCHES, MEBIBYTE, TRACE, batch, produce_batches, raw_record, zstd_bomb
 from tests.support.worker_process import WorkerProcess, tessera, worker
 from workers.cli.bus import bus_of
-from workers.operations.redrive import Letter
 from workers.settings import Settings
 
 pytestmark = pytest.mark.kafka
@@ -82,8 +82,8 @@ def test_every_poisoned_batch_becomes_a_dead_letter_and_the_queries_behind_it_se
 
     # And a bomb's letter says how much there was; what cannot be unpacked is kept as it is stored
     (cut,) = letters["20 MiB in zstd"]
-    assert (cut.cut.said["dlq.value.bytes"], cut.cut.value_bytes) == (str(20 * MEBIBYTE), len(cut.record.value or b""))
-    assert cut.cut.value_sha256 == sha256(b"a" * 20 * MEBIBYTE).digest()
+    assert (cut.headers["dlq.value.bytes"], cut.kept_bytes) == (str(20 * MEBIBYTE), len(cut.record.value or b""))
+    assert cut.value_sha256 == sha256(b"a" * 20 * MEBIBYTE).digest()
     (packed,) = letters["700 MiB in zstd"]
     assert packed.is_whole
     assert (packed.record.value or b"")[61:] == zstd_bomb(700 * MEBIBYTE)[61:]

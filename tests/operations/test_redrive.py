@@ -9,6 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from schemas.dead_letter import dead_letter
+from schemas.letter import SOURCES, Letter, Place, redriven
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED, Topic
@@ -16,8 +18,7 @@ from tests.support.builders import make_generated, make_query, make_record, make
 from workers.cli.redrive import why_forgotten
 from workers.errors import TesseraError
 from workers.operations.letter_search import find
-from workers.operations.redrive import HOPELESS, MOST_REDRIVES, SOURCES, Letter, Place, parse_place, redriven, why_not
-from workers.stream.processing import dead_letter
+from workers.operations.redrive import HOPELESS, MOST_REDRIVES, parse_place, why_not
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 TEXT = b'{"text":"How?"}'

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from schemas.envelope import Event
 from schemas.payload import BadRecord
-from schemas.publish import PUBLISHED, RECEIPTS, export, files
+from schemas.publish import HEADERS, PUBLISHED, RECEIPTS, export, files
 from schemas.topics import TOPICS
 from tests.support.builders import make_events, make_query
 
@@ -31,10 +31,10 @@ def test_export_writes_every_schema(tmp_path: Path) -> None:
     paths = export(tmp_path / "new" / "folder")
 
     assert {path.name: path.read_text(encoding="utf-8") for path in paths} == files()
-    assert len(paths) == len(TOPICS) + len(RECEIPTS)
+    assert len(paths) == len(TOPICS) + len(RECEIPTS) + len(HEADERS)
 
 
-@pytest.mark.parametrize("event_type", [*IDS, *RECEIPTS])
+@pytest.mark.parametrize("event_type", [*IDS, *RECEIPTS, *HEADERS])
 def test_every_document_is_json_schema_2020_12(event_type: str) -> None:
     schema = validator(event_type).schema
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
+from schemas.dead_letter import KEPT_KEY_BYTES, KEPT_VALUE_BYTES, OWN_BYTES, dead_letter
+from schemas.letter import Letter
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Flaw, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES, QUERIES
@@ -14,8 +16,7 @@ from workers.audit.log.dead_letters import read_refusal
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.query import content_digest
 from workers.errors import BrokerError
-from workers.operations.redrive import Letter, why_not
-from workers.stream.dead_letter import KEPT_KEY_BYTES, KEPT_VALUE_BYTES, OWN_BYTES, dead_letter
+from workers.operations.redrive import why_not
 from workers.stream.partition.oversized import OversizedRecords
 from workers.stream.partition.producer import Oversized, _oversized, _Sent
 from workers.stream.processing import Result, _check_sound
@@ -54,18 +55,18 @@ def test_a_dead_letter_that_fits_is_whole_and_has_no_truncation_headers() -> Non
     value = b"v" * (DEAD_LETTER_MAX_BYTES - OWN_BYTES - 1)
     letter = letter_of(Record("t", b"k", value))
     assert letter.is_whole
-    assert not letter.cut.is_any
+    assert not letter.is_cut
 
 
 def test_a_truncated_dead_letter_states_the_original_size() -> None:
     letter = letter_of(Record("t", LARGE, LARGE, (("h", LARGE),)))
 
     assert (letter.record.key, letter.record.value) == (LARGE[:KEPT_KEY_BYTES], LARGE[:KEPT_VALUE_BYTES])
-    said = letter.cut.said
+    said = letter.headers
     assert (said["dlq.value.bytes"], said["dlq.value.truncated"]) == (str(len(LARGE)), str(KEPT_VALUE_BYTES))
     assert (said["dlq.key.bytes"], said["dlq.key.truncated"]) == (str(len(LARGE)), str(KEPT_KEY_BYTES))
     assert said["dlq.headers.dropped"] == "1"
-    assert letter.cut.value_sha256 == letter.cut.key_sha256 == sha256(LARGE).digest()
+    assert letter.value_sha256 == letter.key_sha256 == sha256(LARGE).digest()
 
 
 def test_a_truncated_dead_letter_is_never_redriven_not_even_by_force() -> None:
@@ -75,8 +76,8 @@ def test_a_truncated_dead_letter_is_never_redriven_not_even_by_force() -> None:
 
 def test_foreign_headers_do_not_make_a_dead_letter_look_truncated() -> None:
     letter = letter_of(Record("t", b"k", b"v", (("dlq.value.truncated", b"0"), ("dlq.batch.codec", b"zstd"))))
-    assert not letter.cut.is_any
-    assert not letter.cut.is_batch
+    assert not letter.is_cut
+    assert not letter.is_batch
     assert letter.original_headers == ()
 
 

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
+from schemas.dead_letter import dead_letter
+from schemas.letter import SOURCES
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Outgoing, Record
 from schemas.topics import GENERATED, QUERIES, Topic
 from workers.errors import BrokerError
 from workers.operations.monitor import Monitor
-from workers.operations.redrive import SOURCES
 from workers.stream.dead_letters import RECORDS_PER_PUBLISH, read_letters, republish
 from workers.stream.memory import MemoryBus
-from workers.stream.processing import dead_letter
 
 
 @dataclass

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.dead_letter import dead_letter
 from schemas.envelope import from_record
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
@@ -15,7 +16,6 @@ from schemas.topics import SCORED, SETTLED_QUERIES
 from tests.support.builders import make_events, make_record, make_scored
 from workers.stream.admin.outcomes import Outcomes, Reached
 from workers.stream.offsets import WINDOW, Completion
-from workers.stream.processing import dead_letter
 
 
 def reached(

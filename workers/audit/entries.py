@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
+from schemas.dead_letter import Header
 from schemas.draw import DrawCommitment
 from schemas.envelope import SPEC_VERSION
+from schemas.letter import is_redriven
 from schemas.lines import from_line, recorded_at
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
@@ -20,8 +22,7 @@ from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, SC
 
 TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS)
 NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
-REASON_HEADER, REDRIVEN_HEADER = "dlq.reason", "dlq.redriven"
-PLACE_HEADERS = "dlq.topic", "dlq.partition", "dlq.offset"
+PLACE = Header.TOPIC, Header.PARTITION, Header.OFFSET
 DUPLICATE, EXPIRED = DeadLetterReason.DUPLICATE_QUERY.name, DeadLetterReason.EXPIRED.name
 DIGESTED = (SCORED.name, SETTLED.name)
 
@@ -67,14 +68,13 @@ def read_record(record: Record) -> LogEntry | None:
     """The entry in a record of one of the NAMES, or None for a dead letter that is passed over. Raises BadRecord."""
     if record.topic == SCORED.dead_letters:
         said = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-        place = "/".join(said.get(name, "") for name in PLACE_HEADERS)
-        return _refused(record.value or b"", record.timestamp_ms, place, said.get(REASON_HEADER, ""))
+        place = "/".join(said.get(name, "") for name in PLACE)
+        return _refused(record.value or b"", record.timestamp_ms, place, said.get(Header.REASON, ""))
     for name, value in record.headers:
         if name == "ce_type" and value != record.topic.encode():
             raise BadRecord(DeadLetterReason.BAD_HEADERS, f"ce_type is {value!r}; this topic carries {record.topic}")
     entry = _entry(record.topic, record.value or b"", record.timestamp_ms)
-    redriven = any(name == REDRIVEN_HEADER for name, _ in record.headers)
-    return replace(entry, redriven=redriven, recorded_at=record.time if record.stamped_by_broker else None)
+    return replace(entry, redriven=is_redriven(record), recorded_at=record.time if record.stamped_by_broker else None)
 
 
 def _check(kind: str, attributes: Mapping[str, object]) -> None:
@@ -97,8 +97,8 @@ def _dead_letter(letter: object, at: int) -> LogEntry | None:
         value = base64.b64decode(letter["data_base64"], validate=True)
     except (ValueError, TypeError):
         raise BadRecord(DeadLetterReason.BAD_JSON, "data_base64 is not base64") from None
-    place = "/".join(str(letter.get(name.replace(".", ""), "")) for name in PLACE_HEADERS)
-    return _refused(value, at, place, str(letter.get("dlqreason", "")))
+    place = "/".join(str(letter.get(name.attribute, "")) for name in PLACE)
+    return _refused(value, at, place, str(letter.get(Header.REASON.attribute, "")))
 
 
 def _refused(value: bytes, at: int, place: str, reason: str) -> LogEntry | None:

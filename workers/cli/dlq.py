@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from schemas.letter import SOURCES, Letter, Place
 from schemas.lines import dead_letter_line
 from schemas.moments import read_moment
 from workers.cli import letter_view, options, render
@@ -17,7 +18,7 @@ from workers.cli.letter_source import stored_letters
 from workers.cli.redrive import redrive
 from workers.errors import TesseraError
 from workers.operations.letter_search import find
-from workers.operations.redrive import SOURCES, Letter, Place, check_topic, parse_place
+from workers.operations.redrive import check_topic, parse_place
 from workers.pipeline import now
 from workers.settings import Settings
 

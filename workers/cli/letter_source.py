@@ -5,9 +5,9 @@ from datetime import datetime
 
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from schemas.letter import Letter
 from workers.cli import render
 from workers.cli.bus import bus_of
-from workers.operations.redrive import Letter
 from workers.settings import Settings
 from workers.stream.dead_letters import read_letters
 

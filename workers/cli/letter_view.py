@@ -8,9 +8,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from schemas.dead_letter import PREFIX, Header
+from schemas.letter import Letter
 from schemas.record import Headers
 from workers.cli.visible import visible
-from workers.operations.redrive import PREFIX, Letter
 
 MESSAGE_CHARACTERS = 80
 SHOWN_CHARACTERS = 16_384
@@ -130,10 +131,10 @@ def _value(letter: Letter) -> Iterator[str]:
 
 
 def _how_whole(letter: Letter) -> str:
-    if letter.cut.is_batch:
+    if letter.is_batch:
         return ", a packed batch as Kafka stores it"
-    if letter.cut.value_bytes is not None:
-        return f", the beginning of the {letter.cut.said.get('dlq.value.bytes', '?')} that were refused"
+    if letter.kept_bytes is not None:
+        return f", the beginning of the {letter.headers.get(Header.VALUE_BYTES, '?')} that were refused"
     return "" if letter.is_whole else "; NOT the bytes that were refused, their SHA-256 differs"
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged
+from schemas.dead_letter import Header
 from schemas.draw import DrawCommitment
 from schemas.envelope import Event, from_record
+from schemas.letter import Letter
 from schemas.lines import from_line, read_event
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import VoidReason
@@ -164,8 +166,8 @@ async def _add_all(log: QueryLog, stored: AsyncGenerator[Record, None], only: by
 def _add_record(log: QueryLog, record: Record) -> None:
     if record.topic.endswith(DEAD_LETTER_SUFFIX):
         if record.key == log.query_id.encode():
-            headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-            log.refusals.append(_refusal(headers.get("dlq.reason"), headers.get("dlq.message")))
+            letter = Letter(record)
+            log.refusals.append(_refusal(letter.reason, letter.message))
     elif record.topic == CHARGED.name and log.query_id.encode() not in (record.value or b""):
         return  # millions of other queries' bills are not decoded
     elif record.topic in (CHARGED.name, COMMITMENTS.name) or record.key == log.query_id.encode():
@@ -194,7 +196,7 @@ def read_lines(lines: Iterable[bytes], query_id: str, where: str) -> QueryLog:
 def _add_line(log: QueryLog, line: bytes) -> None:
     if (refused := _dead_letter(line)) is not None:
         if refused.get("subject") == log.query_id:
-            log.refusals.append(_refusal(refused.get("dlqreason"), refused.get("dlqmessage")))
+            log.refusals.append(_refusal(refused.get(Header.REASON.attribute), refused.get(Header.MESSAGE.attribute)))
         return
     kind, _, attributes = from_line(line)
     if kind == COMMITMENTS.name or kind not in BY_NAME or attributes.get("correlationid") == log.query_id:

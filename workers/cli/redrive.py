@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import click
 
 from schemas.envelope import timestamp
+from schemas.letter import SOURCES, Letter, redriven
 from schemas.topics import QUERIES
 from workers.cli import options
 from workers.cli.bus import bus_of
@@ -17,7 +18,7 @@ from workers.cli.letter_source import stored_letters
 from workers.cli.visible import visible
 from workers.errors import TesseraError
 from workers.operations.letter_search import find
-from workers.operations.redrive import MOST_REDRIVES, SOURCES, Letter, parse_place, redriven, why_not
+from workers.operations.redrive import MOST_REDRIVES, parse_place, why_not
 from workers.pipeline import now
 from workers.settings import Settings
 from workers.stream.dead_letters import republish

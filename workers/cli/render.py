@@ -10,6 +10,7 @@ from rich.text import Text
 
 from schemas.billing import AdvertiserCharged
 from schemas.incentive import IncentiveMeasured
+from schemas.letter import Letter
 from schemas.reasons import VoidReason
 from schemas.record import Record
 from schemas.reply import ReplySettled
@@ -60,8 +61,8 @@ def _disclosure(settled: ReplySettled, charges: Sequence[AdvertiserCharged]) -> 
 
 
 def _refusal(record: Record) -> Text:
-    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    said = visible(f"refused: {headers.get('dlq.reason')} ({headers.get('dlq.message')})")
+    letter = Letter(record)
+    said = visible(f"refused: {letter.reason or '?'} ({letter.message or '?'})")
     return Text(said, style="red")
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from schemas.letter import Letter, Place
 from workers.errors import TesseraError
-from workers.operations.redrive import Letter, Place
 
 
 async def find(letters: AsyncIterator[Letter], places: Sequence[Place]) -> list[Letter]:

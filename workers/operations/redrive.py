@@ -1,30 +1,18 @@
-"""Dead letters read back: what was refused, where and why, and the record that goes out again when one is redriven."""
+"""Which dead letters may be redriven, and why others may not; places of records as people write them."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from hashlib import sha256
 
 from schemas.envelope import Event, from_record, timestamp
+from schemas.letter import SOURCES, Letter, Place
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
-from schemas.record import Headers, Outgoing, Record
-from schemas.topics import DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED
+from schemas.record import Record
+from schemas.topics import DEAD_LETTER_SUFFIX, QUERIES, SCORED
 from workers.errors import TesseraError
 from workers.mechanism.epochs import has_begun
-from workers.operations.letter_cut import Cut
 
-PREFIX = "dlq."
-REDRIVEN = "dlq.redriven"  # the letter that a redriven record comes from
-REDRIVES = "dlq.redrives"  # how often this record, and those it was redriven from, went out again
 MOST_REDRIVES = 3
-MOST_SEARCHED_BYTES = 1024 * 1024  # a larger value is not searched for its query id
-
-#: The topic that each dead-letter topic belongs to.
-SOURCES = {topic.dead_letters: topic for topic in (QUERIES, GENERATED, SCORED)}
-
 #: What is wrong lies in the bytes, and they go out unchanged: also an id that has its reply, and a day that is over.
 HOPELESS = frozenset(
     reason.name
@@ -39,18 +27,6 @@ HOPELESS = frozenset(
         DeadLetterReason.UNREADABLE,
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a record lies; written `TOPIC/PARTITION/OFFSET`."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 def check_topic(topic: str) -> str:
@@ -73,103 +49,6 @@ def parse_place(text: str, check: Callable[[str], str] = check_topic) -> Place:
     return Place(check(topic), int(partition), int(offset))
 
 
-@dataclass(frozen=True)
-class Letter:
-    """A record of a dead-letter topic. Whatever its headers do not say is empty, None or 0: strangers can write there.
-
-    A worker's headers stand behind those of the refused record, so the last one of a name counts.
-    """
-
-    record: Record
-
-    @property
-    def place(self) -> Place:
-        return Place(self.record.topic, self.record.partition, self.record.offset)
-
-    @property
-    def reason(self) -> str:
-        return self._said("dlq.reason")
-
-    @property
-    def code(self) -> str:
-        return self._said("dlq.code")
-
-    @property
-    def message(self) -> str:
-        return self._said("dlq.message")
-
-    @property
-    def stage(self) -> str:
-        return self._said("dlq.stage")
-
-    @property
-    def redriven(self) -> str:
-        """The letter that the refused record was redriven from."""
-        return self._said(REDRIVEN)
-
-    @property
-    def redrives(self) -> int:
-        return self._number(REDRIVES) or 0
-
-    @property
-    def source(self) -> Place | None:
-        """Where the refused record lies, or lay."""
-        partition, offset = self._number("dlq.partition"), self._number("dlq.offset")
-        if not self._said("dlq.topic") or partition is None or offset is None:
-            return None
-        return Place(self._said("dlq.topic"), partition, offset)
-
-    @property
-    def timestamp(self) -> str:
-        """The refused record's, ms since 1970."""
-        return self._said("dlq.timestamp")
-
-    @property
-    def original_headers(self) -> Headers:
-        return tuple(pair for pair in self.record.headers if not pair[0].startswith(PREFIX))
-
-    @property
-    def query_id(self) -> str | None:
-        """The record's key, or else the id in its value, where either can be read."""
-        if self.record.key is not None:
-            return self.record.key.decode(errors="replace")
-        value = self.record.value or b""
-        try:
-            found = json.loads(value) if len(value) <= MOST_SEARCHED_BYTES else None
-        except (ValueError, RecursionError):
-            return None
-        named = found.get("query_id") if isinstance(found, dict) else None
-        return named if isinstance(named, str) else None
-
-    @cached_property
-    def cut(self) -> Cut:
-        """What is missing in it."""
-        return Cut.of(self.record.headers)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the value has the SHA-256 it had when it was refused."""
-        return sha256(self.record.value or b"").hexdigest() == self._said("dlq.value.sha256")
-
-    @cached_property
-    def _headers(self) -> dict[str, str]:
-        return {name: (value or b"").decode(errors="replace") for name, value in self.record.headers}
-
-    def _said(self, name: str) -> str:
-        return self._headers.get(name, "")
-
-    def _number(self, name: str) -> int | None:
-        text = self._said(name)
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def redriven(letter: Letter) -> Outgoing:
-    """The refused record to be written once more: the same key, value and headers, and where it comes from."""
-    record = letter.record
-    added = ((REDRIVEN, str(letter.place).encode()), (REDRIVES, str(letter.redrives + 1).encode()))
-    return Outgoing(SOURCES[record.topic].name, record.key, record.value, (*letter.original_headers, *added))
-
-
 def why_not(letter: Letter, at: datetime, force: bool) -> str | None:
     """Why `letter` is not to be redriven at this moment; None for one that may succeed.
 
@@ -184,9 +63,9 @@ def _why_impossible(letter: Letter) -> str | None:
         return "its headers do not say where it comes from: no worker wrote it"
     if source.topic != topic:
         return f"it says that it comes from {source.topic}, and the letters of this topic come from {topic}"
-    if letter.cut.is_batch:
+    if letter.is_batch:
         return "it holds a packed batch that nobody could read, not a record; ask its producer for the records"
-    if letter.cut.is_any:
+    if letter.is_cut:
         return f"it was cut: the refused record lies at {source}, for as long as its topic keeps it"
     if not letter.is_whole:
         return "its value is not the one that was refused: the SHA-256 differs"

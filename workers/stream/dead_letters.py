@@ -6,9 +6,10 @@ from datetime import datetime
 
 from aiokafka.errors import KafkaError
 
+from schemas.dead_letter import Header
+from schemas.letter import Letter
 from schemas.record import Outgoing
 from workers.errors import BrokerError
-from workers.operations.redrive import Letter
 from workers.stream.bus import Bus
 
 RECORDS_PER_PUBLISH = 100
@@ -35,5 +36,5 @@ async def republish(bus: Bus, records: Sequence[Outgoing]) -> None:
         except (KafkaError, TimeoutError) as error:
             raise BrokerError(
                 f"Kafka did not take everything ({error!r}): {done} of {len(records)} records are published, the next "
-                f"{len(batch)} may be; look for their header dlq.redriven before you redrive them again"
+                f"{len(batch)} may be; look for their header {Header.REDRIVEN} before you redrive them again"
             ) from error

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from schemas.dead_letter import dead_letter
 from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.reasons import DeadLetterReason, RepeatReason
@@ -13,7 +14,6 @@ from schemas.record import Outgoing, Record
 from workers.errors import BrokerError, Refused, UpgradeFirst
 from workers.pipeline import Stage
 from workers.stream.bus import Observer
-from workers.stream.dead_letter import dead_letter
 from workers.stream.deduplication.deduplicator import Once, Repeated, ScoredAgain
 from workers.stream.partition.crash_count import MOST_DEATHS
 from workers.stream.partition.producer import WriterLost

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from schemas.dead_letter import Header
+from schemas.letter import Letter
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import SCORED
@@ -11,7 +13,6 @@ from workers.audit.log.auction_ids import LETTERS, place_of
 from workers.audit.log.horizon import Place
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.query import digest_of
-from workers.operations.redrive import Letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ def read_refusal(record: Record, report: Report) -> Refusal:
 def _digest(letter: Letter) -> bytes:
     """Of what was refused: a letter that was cut says only how it was."""
     record = letter.record
-    key_sha256 = letter.cut.key_sha256 or (None if record.key is None else sha256(record.key).digest())
-    return digest_of(key_sha256, letter.cut.value_sha256 or sha256(record.value or b"").digest())
+    key_sha256 = letter.key_sha256 or (None if record.key is None else sha256(record.key).digest())
+    return digest_of(key_sha256, letter.value_sha256 or sha256(record.value or b"").digest())
 
 
 def _is_known(reason: str) -> bool:
@@ -64,7 +65,6 @@ def _is_known(reason: str) -> bool:
 def _problems(letter: Letter) -> Iterator[str]:
     record, source = letter.record, letter.source
     value = record.value or b""
-    said = dict(record.headers)
     if source is None:
         yield "its headers do not say which record was refused"
     elif source.topic != LETTERS[record.topic]:
@@ -73,11 +73,11 @@ def _problems(letter: Letter) -> Iterator[str]:
         yield f"there is no reason {letter.reason!r}"
     elif letter.code != str(int(DeadLetterReason[letter.reason])):
         yield f"its code is {letter.code!r}, and {letter.reason} has {int(DeadLetterReason[letter.reason])}"
-    if (kept := letter.cut.value_bytes) is not None:
+    if (kept := letter.kept_bytes) is not None:
         if kept != len(value):
             yield f"its value has {len(value)} bytes, and it says that it was cut to {kept}"
         return
-    if said.get("dlq.value.sha256") != sha256(value).hexdigest().encode():
+    if not letter.is_whole:
         yield "its value does not have the SHA-256 that it had when it was refused"
-    if said.get("dlq.value.bytes") != str(len(value)).encode():
-        yield f"its value has {len(value)} bytes, and had {said.get('dlq.value.bytes')!r} when it was refused"
+    if (had := letter.headers.get(Header.VALUE_BYTES)) != str(len(value)):
+        yield f"its value has {len(value)} bytes, and had {had!r} when it was refused"

@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged
+from schemas.letter import is_redriven
 from schemas.record import Record
 from schemas.reply import ReplySettled
 from workers.audit.log.auction_ids import auction_in, auction_of_query, place_of
@@ -25,7 +26,6 @@ from workers.audit.log.query import SettledReply, Source, TrackedQuery, content_
 from workers.audit.log.repeats import Repeats
 from workers.audit.log.verdicts import Verdicts
 from workers.id_set import KnownIds
-from workers.operations.redrive import REDRIVEN
 
 
 @dataclass
@@ -81,8 +81,8 @@ class Outcomes:
 
     def _stage_record(self, record: Record, auction_id: str | None, before: str, kind: str) -> None:
         place = place_of(record)
-        is_redriven = any(name == REDRIVEN for name, _ in record.headers)
-        if auction_id is not None and self._is_second(auction_id, kind, is_redriven):
+        again = is_redriven(record)
+        if auction_id is not None and self._is_second(auction_id, kind, again):
             self._repeated(kind, record)
             return
         if auction_id is not None and auction_id in self._auctions:
@@ -90,7 +90,7 @@ class Outcomes:
             return
         tracked = self._track(auction_id or str(place), record)
         tracked.foreign = auction_id is None
-        if is_redriven:
+        if again:
             tracked.letter, tracked.reason = None, ""
         elif (source := getattr(tracked, before)) is not None:
             self._ordering.follows(source.place, record)

@@ -14,13 +14,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from schemas.envelope import from_record
+from schemas.letter import Letter, Place
 from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.settled import QuerySettled
 from schemas.topics import SETTLED_QUERIES, Topic
 from workers.id_set import KnownIds
-from workers.operations.redrive import Letter, Place
 from workers.pipeline import StageSpec
 from workers.stream.connection.clients import Clients
 from workers.stream.history import Wanted, stored

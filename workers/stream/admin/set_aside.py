@@ -13,15 +13,15 @@ from aiokafka import TopicPartition
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
+from schemas.dead_letter import Header, dead_letter
+from schemas.letter import Place
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from workers.errors import BrokerError, TesseraError
-from workers.operations.redrive import Place
 from workers.pipeline import PATH, STAGES, StageSpec
 from workers.settings import Settings
 from workers.stream.connection.admin_client import GROUP, LATEST, Cluster
 from workers.stream.connection.clients import Clients
-from workers.stream.dead_letter import dead_letter
 from workers.stream.history import History
 from workers.stream.offsets import NOTHING_KNOWN, WINDOW, Completion
 from workers.stream.partition.position import read_position
@@ -116,7 +116,7 @@ async def _records(clients: Clients, at: TopicPartition, offset: int, end: int) 
 def _covers(record: Record, place: Place) -> bool:
     """A batch that nobody can read stands at its last offset, for all of them."""
     about = dict(record.flaw.about) if record.flaw else {}
-    return int(about.get("dlq.batch.first_offset") or record.offset) <= place.offset
+    return int(about.get(Header.BATCH_FIRST_OFFSET) or record.offset) <= place.offset
 
 
 def _after(before: Completion, record: Record, is_first: bool) -> Completion:

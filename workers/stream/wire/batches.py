@@ -16,6 +16,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBase, DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
+from schemas.dead_letter import Header
 from schemas.reasons import DeadLetterReason
 from schemas.record import Flaw
 from workers.stream.wire.decompression import NAMES, CannotUnpack, UnpacksToTooMuch, unpack
@@ -178,7 +179,11 @@ class Batch:
         """What stands for everything behind the last record that could be read, at the last offset."""
         last, is_new = self._library.next_offset - 1, self._magic == 2 and not isinstance(error, Damaged)
         codec = "?" if isinstance(error, Damaged) else NAMES.get(self._codec, "?")
-        about = {"first_offset": str(self._unread), "last_offset": str(last), "codec": codec}
+        about = {
+            Header.BATCH_FIRST_OFFSET: str(self._unread),
+            Header.BATCH_LAST_OFFSET: str(last),
+            Header.BATCH_CODEC: codec,
+        }
         return FetchedRecord(
             offset=last,
             timestamp=self._library.max_timestamp if is_new else NO_TIME,
@@ -189,7 +194,7 @@ class Batch:
             checksum=Flaw(
                 DeadLetterReason.TOO_LARGE if isinstance(error, UnpacksToTooMuch) else DeadLetterReason.UNREADABLE,
                 f"the batch with offsets {self._unread} to {last} cannot be read: {error or type(error).__name__}",
-                tuple((f"dlq.batch.{name}", text.encode()) for name, text in about.items()),
+                tuple((name.value, text.encode()) for name, text in about.items()),
                 is_damage=isinstance(error, Damaged),
             ),
         )

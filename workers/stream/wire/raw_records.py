@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.dead_letter import Header
 from schemas.reasons import DeadLetterReason
 from schemas.record import MOST_HEADERS, NAME_ERRORS, Flaw, Headers, too_many_headers
 
@@ -71,7 +72,7 @@ def _headers(body: memoryview, at: int, count: int) -> Headers:
 
 
 def _too_many(count: int, length: int) -> Flaw:
-    about = (("dlq.headers.dropped", str(count).encode()), ("dlq.headers.bytes", str(length).encode()))
+    about = ((Header.HEADERS_DROPPED.value, str(count).encode()), (Header.HEADERS_BYTES.value, str(length).encode()))
     return Flaw(DeadLetterReason.BAD_HEADERS, too_many_headers(count), about)
 
 
