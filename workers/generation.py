@@ -12,11 +12,8 @@ from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
-from workers.engines.age import work_for_query_of
-from workers.engines.all_of import all_of
-from workers.engines.answering import despite_outages
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
-from workers.engines.deadline import within
+from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
 from workers.engines.prompts import context_aware_turn, reference_turn
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
 

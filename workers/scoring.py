@@ -11,11 +11,8 @@ from schemas import auction
 from schemas.auction import Abstention, Bidder, CandidatesGenerated, CandidatesScored, PaymentRule
 from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
-from workers.engines.age import work_for_query_of
-from workers.engines.all_of import all_of
-from workers.engines.answering import despite_outages
 from workers.engines.base import Engine, Reply
-from workers.engines.deadline import within
+from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
 from workers.engines.prompts import reference_turn
 from workers.errors import (
     AuctionVoid,

@@ -258,7 +258,7 @@ def test_an_unread_query_is_under_way_and_with_complete_a_finding(log: list[Reco
 def test_a_query_newer_than_the_grace_period_is_under_way(log: list[Record]) -> None:
     cut = without(log, settled(log))
 
-    assert broken(verified(cut, complete=False, young_from_ms=0)) == []
+    assert broken(verified(cut, complete=False, in_flight_from_ms=0)) == []
     assert broken(verified(cut, complete=False)) == [1]
 
 

@@ -18,10 +18,10 @@ from workers.devkafka.jars import kafka_version
 from workers.devkafka.ports import free_port
 from workers.doctor import kafka_deduplication
 from workers.doctor.kafka import CHECKS
+from workers.doctor.kafka_brokers import forgetting
 from workers.doctor.kafka_cluster import Inspected
-from workers.doctor.kafka_expiry import forgetting
+from workers.doctor.kafka_deduplication import id_window
 from workers.doctor.kafka_topics import copies, leaders, message_size, topic_settings, topics
-from workers.doctor.kafka_window import id_window
 from workers.doctor.verdict import State
 from workers.errors import Misplaced
 from workers.settings import Settings

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from workers.engines.vllm_local.background import Background
+from workers.engines.vllm_local.process import Background
 
 TOO_LONG_S = 30.0
 

@@ -20,7 +20,7 @@ from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import EngineGone, EngineUnavailable, OwnModelDown
 from workers.rewards.base import Candidates
 from workers.rewards.bulkhead import Isolated
-from workers.rewards.own_model import OwnModel
+from workers.rewards.log_ratio import OwnModel
 
 TIMEOUT_S = 5.0  # more than any sound answer takes on a busy machine
 BOUND_S = 10.0  # of every call here

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from tests.stages.test_generation import POLICY
 from tests.support.builders import SUBMITTED_AT, make_generated, make_query
 from tests.support.fakes import Clock, drawn_by
-from workers.engines.age import work_for_query_of
 from workers.engines.base import Prompt, Reply
-from workers.engines.calls import Retrying
+from workers.engines.calls import Retrying, work_for_query_of
 from workers.engines.null import NullEngine
 from workers.engines.vllm_local.scheduling import BEHIND_SCORING, Turns
 from workers.errors import EngineTimeout

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.rewards.addresses import located
+from workers.rewards.own_engines import located
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from schemas.reasons import AbstentionReason
 from tests.rewards.models import Fake
 from tests.support.builders import make_bidder, make_generated
 from tests.support.fakes import Clock, drawn_by
-from workers.engines.deadline import seconds_left, within
+from workers.engines.calls import seconds_left, within
 from workers.errors import EngineError, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
 from workers.operations.monitor import Monitor
 from workers.rewards import breaker as breakers

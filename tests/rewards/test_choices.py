@@ -9,7 +9,7 @@ import pytest
 
 from workers.errors import SettingsError
 from workers.rewards.choices import MAX_ADVERTISERS, MAX_BYTES, Adapted, Owned, Probed, Prompted, read_choices
-from workers.rewards.weights import read_weights
+from workers.rewards.linear_probe import read_weights
 
 LORA = {"source": "lora", "adapter": "ovennest"}
 MODEL = {"source": "model", "engine": "http://127.0.0.1:8000#own"}

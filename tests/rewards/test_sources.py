@@ -30,7 +30,7 @@ from workers.rewards.base import Candidates
 from workers.rewards.breaker import MOST_SLOW, Breaker
 from workers.rewards.bulkhead import Isolated
 from workers.rewards.by_advertiser import origin_of
-from workers.rewards.lora import Lora
+from workers.rewards.log_ratio import Lora
 from workers.rewards.open import Known, Sources, open_sources
 from workers.scoring import Scoring, Terms
 

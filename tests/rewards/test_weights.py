@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from workers.errors import SettingsError
-from workers.rewards.weights import MAX_BYTES, MAX_DIMENSIONS, Weights, read_weights
+from workers.rewards.linear_probe import MAX_BYTES, MAX_DIMENSIONS, Weights, read_weights
 
 W = np.array([0.5, -1.0, 2.0])
 

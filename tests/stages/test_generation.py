@@ -16,7 +16,7 @@ from schemas.reasons import AbstentionReason, DeadLetterReason
 from schemas.topics import QUERIES
 from tests.support.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query, make_record
 from tests.support.fakes import Clock, FaultyEngine, Hang
-from workers.engines import answering
+from workers.engines import calls
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.engines.prompts import context_aware_turn
 from workers.errors import EngineRejected, EngineUnavailable, Refused, RetriesExhausted
@@ -317,7 +317,7 @@ async def test_a_model_that_misses_a_stated_deadline_expires_the_query(word: str
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answering, "ANSWERS_WITHIN", SHORT)
+    monkeypatch.setattr(calls, "ANSWERS_WITHIN", SHORT)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -347,15 +347,15 @@ async def test_a_query_that_is_too_much_for_an_engine_at_work_is_refused() -> No
 
     assert caught.value.reason is DeadLetterReason.EXPIRED
     turns = [turn for turn, _, _ in engine.calls.sampled]
-    first, second = turns.index(answering.QUESTION), len(turns)
-    assert first < second - 1 and turns.count(answering.QUESTION) == 2  # it had all its time twice
+    first, second = turns.index(calls.QUESTION), len(turns)
+    assert first < second - 1 and turns.count(calls.QUESTION) == 2  # it had all its time twice
 
 
 class Recovering(FaultyEngine):
     """Answers nobody until the deadline has passed, and then is asked whether it does."""
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
-        if self._turns[prompt] == answering.QUESTION:
+        if self._turns[prompt] == calls.QUESTION:
             self.faults.clear()
         return await super().sample(prompt, seeds=seeds, max_tokens=max_tokens)
 

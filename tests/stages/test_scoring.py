@@ -17,7 +17,7 @@ from schemas.reasons import AbstentionReason, VoidReason
 from tests.support import builders
 from tests.support.builders import envelop, make_bidder
 from tests.support.fakes import Clock, FaultyEngine, Hang, drawn_by
-from workers.engines import answering
+from workers.engines import calls
 from workers.engines.base import Engine, Reply
 from workers.engines.catalogue import ENGINES, open_engine
 from workers.engines.options import EngineOptions
@@ -190,7 +190,7 @@ async def test_a_stated_deadline_that_passed_in_an_outage_makes_the_auction_void
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answering, "ANSWERS_WITHIN", timedelta(milliseconds=20))
+    monkeypatch.setattr(calls, "ANSWERS_WITHIN", timedelta(milliseconds=20))
 
 
 async def score_in_own_time(engine: Engine) -> CandidatesScored:

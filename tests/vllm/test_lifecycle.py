@@ -13,8 +13,8 @@ import pytest
 
 from tests.engines import bundled
 from workers.engines.base import Engine, Reply, derive_seed
+from workers.engines.calls import within
 from workers.engines.catalogue import open_engine
-from workers.engines.deadline import within
 from workers.errors import EngineGone, EngineTimeout, RetriesExhausted
 
 pytestmark = pytest.mark.vllm

@@ -7,7 +7,7 @@ from workers.app.models import Models, open_models
 from workers.doctor import loaded, machine
 from workers.doctor.trial_auction import hold_auction
 from workers.doctor.verdict import State, Verdict
-from workers.engines.deadline import within
+from workers.engines.calls import within
 from workers.errors import TesseraError
 from workers.settings import Settings
 

@@ -2,16 +2,7 @@
 
 from collections.abc import Iterable
 
-from workers.doctor import (
-    kafka_brokers,
-    kafka_clocks,
-    kafka_deduplication,
-    kafka_expiry,
-    kafka_timestamps,
-    kafka_topics,
-    kafka_transactions,
-    kafka_window,
-)
+from workers.doctor import kafka_brokers, kafka_clocks, kafka_deduplication, kafka_topics, kafka_transactions
 from workers.doctor.kafka_cluster import Check, Inspected
 from workers.doctor.verdict import Verdict
 from workers.settings import Settings
@@ -30,12 +21,12 @@ CHECKS: dict[str, Check] = {
     "copies": kafka_topics.copies,
     "leaders": kafka_topics.leaders,
     "topic settings": kafka_topics.topic_settings,
-    "stamps": kafka_timestamps.stamps,
+    "stamps": kafka_clocks.stamps,
     "message size": kafka_topics.message_size,
     "retention": kafka_topics.retention,
-    "id window": kafka_window.id_window,
+    "id window": kafka_deduplication.id_window,
     "first offsets": kafka_topics.offsets,
-    "offset retention": kafka_expiry.forgetting,
+    "offset retention": kafka_brokers.forgetting,
     "remembered ids": kafka_deduplication.remembered_ids,
     "transactions": kafka_transactions.transactions,
     "clock": kafka_clocks.clock,

@@ -1,4 +1,4 @@
-"""Checks of clocks: this machine's and the workers' against those of the brokers."""
+"""Checks of clocks and stamps: this machine's and the workers' clocks against the brokers', and who stamps queries."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,26 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from schemas.moments import read_moment
-from schemas.topics import GENERATED, SCORED
-from workers.doctor.kafka_cluster import Findings, Inspected, few
+from schemas.topics import GENERATED, QUERIES, SCORED
+from workers.doctor.kafka_cluster import Findings, Inspected, few, no_topics
 from workers.doctor.verdict import State
-from workers.stream.admin.timestamps import BY_BROKER, TYPE
+from workers.stream.admin.timestamps import BY_BROKER, TYPE, danger, deletes_at_once, remedies
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.clocks import REMEDY, ahead_of_controller_s, said
 from workers.stream.reader import POLL_MS, reader
+
+
+async def stamps(kafka: Inspected) -> Findings:
+    if QUERIES.name not in kafka.present:
+        return no_topics()
+    configs = kafka.configs[QUERIES.name]
+    if deletes_at_once(configs):
+        return State.WARNING, danger(), remedies(Clients(kafka.settings))
+    if configs[TYPE] == BY_BROKER:
+        return State.OK, "queries are stamped by the broker", ""
+    return State.OK, "the broker refuses a query whose stamp is older than its retention", ""
+
 
 TOLERANCE_S = 2.0
 WRITTEN_BY_CLOCK = {GENERATED.name: "generation", SCORED.name: "scoring"}  # their stages' clock is in each event

@@ -1,18 +1,125 @@
-"""An engine that is asked again when it gave no answer in time: a few times, with growing, jittered pauses."""
+"""Around the calls of an engine: the time they have, whose auction they are for, several as one, and repetition.
+
+An engine that gave no answer in time is asked again a few times, with growing, jittered pauses; if it let a deadline
+pass, one token of a short question tells whether it answers anybody. How long the auction has waited is said once by
+whoever works on it and known to every call made for it, so that an engine with a queue serves the older first.
+"""
 
 import asyncio
+import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar, copy_context
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.engines.base import Embedder, Engine, Prompt, Reply, Scorer
 from workers.engines.contact import engine_answered, engine_asked
-from workers.errors import EngineTimeout, RetriesExhausted
+from workers.engines.prompts import reference_turn
+from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted
 
 T = TypeVar("T")
+
+QUESTION = "Are you there?"
+ANSWERS_WITHIN = timedelta(seconds=5)
+
+
+async def insist_answer(engine: Engine) -> None:
+    """EngineUnavailable: not even that within ANSWERS_WITHIN, so that it was not the question that was too much."""
+    try:
+        async with within(ANSWERS_WITHIN):
+            await engine.sample(engine.encode(reference_turn(QUESTION)), seeds=[0], max_tokens=1)
+    except (EngineTimeout, RetriesExhausted) as error:
+        raise EngineUnavailable(
+            f"the engine {engine.identity.name} let a deadline pass, and then draws no token within "
+            f"{ANSWERS_WITHIN.total_seconds():g} s: it hangs, or has far too much to do"
+        ) from error
+    except EngineRejected:
+        return  # an answer
+
+
+async def despite_outages(attempt: Callable[[], Awaitable[T]], engines: Collection[Engine]) -> T:
+    """What `attempt` gives within a time that is ours and that no query stated: an outage is not the query's fault.
+
+    When the time is over, EngineUnavailable: an engine answers nobody, so the query waits as for one that is down.
+    Where all answer, one may have been silent until a moment ago: the attempt is made once more, its errors count.
+    """
+    try:
+        return await _unless_silent(attempt, engines)
+    except (EngineTimeout, RetriesExhausted):
+        return await _unless_silent(attempt, engines)
+
+
+async def _unless_silent(attempt: Callable[[], Awaitable[T]], engines: Collection[Engine]) -> T:
+    try:
+        return await attempt()
+    except (EngineTimeout, RetriesExhausted):
+        await all_of(insist_answer(engine) for engine in engines)
+        raise
+
+
+_received_at_ms: ContextVar[int | None] = ContextVar("received_at_ms", default=None)
+
+
+def work_for_query_of(received_at: datetime) -> None:
+    """What this task, and those that it starts, ask of engines from now on is for a query of that time.
+
+    The time is a clock's of ours: a stranger who could choose it would be served first for ever.
+    """
+    _received_at_ms.set(max(0, round(received_at.timestamp() * 1_000)))
+
+
+def received_at_ms() -> int | None:
+    """Milliseconds since 1970 of the query that is worked for; None where there is none."""
+    return _received_at_ms.get()
+
+
+_end_s: ContextVar[float] = ContextVar("end_s", default=math.inf)  # by the event loop's clock
+
+
+@asynccontextmanager
+async def within(limit: timedelta) -> AsyncIterator[None]:
+    """Cancel what is awaited inside after `limit` and raise EngineTimeout; where none is left, nothing is begun."""
+    seconds = limit.total_seconds()
+    if seconds <= 0:
+        raise EngineTimeout("no time is left")
+    before = _end_s.set(min(_end_s.get(), asyncio.get_running_loop().time() + seconds))
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise EngineTimeout(f"no answer within {seconds:.3f} s") from error
+    finally:
+        _end_s.reset(before)
+
+
+def seconds_left() -> float:
+    """Until the first of the limits around this call; infinite where there is none."""
+    return max(0.0, _end_s.get() - asyncio.get_running_loop().time())
+
+
+def without_limits() -> Context:
+    """This task's context but for the limits around it: for a task that they are not to end."""
+    context = copy_context()
+    context.run(_end_s.set, math.inf)
+    return context
+
+
+async def all_of(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Their results in order. The first error ends the others and is raised as it is, not in an ExceptionGroup."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
 
 PAUSES_S = (0.5, 2.0, 8.0)  # the longest before each repetition; the pause is drawn from 0 on (full jitter)
 

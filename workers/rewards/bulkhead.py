@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.auction import Bidder
-from workers.engines.deadline import seconds_left, within, without_limits
+from workers.engines.calls import seconds_left, within, without_limits
 from workers.errors import EngineError, EngineGone, EngineTimeout, EngineUnavailable, OwnModelDown, RetriesExhausted
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import Breaker

@@ -1,4 +1,7 @@
-"""The paper's reward, log π_i(y|x) − log π_ref(y|x) in nats, times what a nat is worth to the advertiser (§5)."""
+"""The paper's reward, log π_i(y|x) − log π_ref(y|x) in nats, times what a nat is worth to the advertiser (§5).
+
+π_i is the reference model told whom it speaks for, with LoRA weights of the advertiser's, or a model that it brought.
+"""
 
 from dataclasses import dataclass
 
@@ -6,9 +9,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.auction import Bidder
-from workers.engines.base import Scorer
-from workers.engines.prompts import advertiser_turn
+from workers.engines.base import Engine, Scorer
+from workers.engines.lazy import Late
+from workers.engines.prompts import advertiser_turn, reference_turn
+from workers.errors import NotANumber
 from workers.rewards.base import Candidates
+from workers.rewards.by_advertiser import origin_of
+
+
+@dataclass(frozen=True, slots=True)
+class OwnModel:
+    """`engine` has the reference model's tokenizer, and may be down."""
+
+    engine: Late[Engine]
+
+    @property
+    def origin(self) -> str | None:
+        model = self.engine.model
+        return origin_of("model", model.identity.name, model.identity.model_sha256) if model else None
+
+    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
+        engine = await self.engine.at_work()
+        return await log_ratio(engine, reference_turn(candidates.question), candidates, advertiser)
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """`scorer` is the reference engine's adapter `name`.
+
+    Where these weights give no number, there is no reward: the advertiser abstains. The reference model itself has
+    scored the same replies just before.
+    """
+
+    name: str
+    scorer: Scorer
+
+    @property
+    def origin(self) -> str:
+        return origin_of("lora", self.name, self.scorer.identity.model_sha256)
+
+    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
+        try:
+            return await log_ratio(self.scorer, reference_turn(candidates.question), candidates, advertiser)
+        except NotANumber:
+            return np.full(len(candidates.replies), np.nan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,14 @@ from workers.engines.calls import embedder_of
 from workers.engines.lazy import Late
 from workers.engines.options import EngineOptions
 from workers.errors import SettingsError
-from workers.rewards.addresses import OVER_NETWORK, Address, located, told_at
 from workers.rewards.bulkhead import Isolated
 from workers.rewards.by_advertiser import ByAdvertiser, Chosen
 from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
-from workers.rewards.linear_probe import Embeddings, LinearProbe
-from workers.rewards.log_ratio import LogRatio
-from workers.rewards.lora import Lora
+from workers.rewards.linear_probe import Embeddings, LinearProbe, read_weights
+from workers.rewards.log_ratio import LogRatio, Lora, OwnModel
 from workers.rewards.observing import Observer, Unobserved
-from workers.rewards.own_engines import OwnEngines, insist_dimensions
-from workers.rewards.own_model import OwnModel
+from workers.rewards.own_engines import OVER_NETWORK, Address, OwnEngines, insist_dimensions, located, told_at
 from workers.rewards.reading import read_bounded
-from workers.rewards.weights import read_weights
 
 MAX_KEY_BYTES = 4_096
 

@@ -1,21 +1,94 @@
-"""Models beside the reference engine, each opened once however many advertisers name it."""
+"""Models beside the reference engine, each opened once however many advertisers name it.
+
+Where one is, and what can be wrong with that, is checked before anybody is asked.
+"""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from workers.engines.base import Embedder, Engine
+from workers.engines.base import Embedder, Engine, Scorer
+from workers.engines.calls import within
 from workers.engines.catalogue import open_engine
-from workers.engines.compatibility import insist_same_tokenizer, open_checked
-from workers.engines.deadline import within
+from workers.engines.compatibility import insist_same_tokenizer, insist_tokenizer, open_checked
 from workers.engines.embedders import open_embedder
 from workers.engines.lazy import Late
+from workers.engines.openai_http.address import FORM, parse_address
 from workers.engines.options import EngineOptions
 from workers.errors import EngineError, EngineUnavailable, SettingsError
-from workers.rewards.addresses import Address, insist_folder, insist_server, told_at
+
+OVER_NETWORK = ("http:", "https:")
+IN_PROCESS = "vllm:"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What makes two engines one.
+
+    `tokenizer` is the folder whose chat template frames what it is asked; empty: that of the reference server.
+    `dimensions` of the embeddings that it is asked for; 0: it is asked for log-probabilities.
+    """
+
+    name: str
+    api_key: str = field(default="", repr=False)
+    tokenizer: str = ""
+    dimensions: int = 0
+
+    @property
+    def over_network(self) -> bool:
+        return self.name.startswith(OVER_NETWORK)
+
+
+def located(engine: str, beside: Path, opened: Iterable[str]) -> str:
+    """The engine's name; the folder in `vllm:FOLDER` is looked for in `beside`, as all paths of a file that lies there.
+
+    Where it is no such folder the name stays: it may be one on the hub. An engine that is open and has that folder is
+    named as it was opened.
+    """
+    folder = _folder(engine, beside)
+    if folder is None:
+        return engine
+    same = (name for name in opened if (other := _folder(name, Path())) and other.samefile(folder))
+    return next(same, f"{IN_PROCESS}{folder}")
+
+
+def _folder(engine: str, beside: Path) -> Path | None:
+    """Of a model in this process, if there is one of that name."""
+    if not engine.startswith(IN_PROCESS) or engine == IN_PROCESS:
+        return None
+    try:
+        folder = beside / Path(engine.removeprefix(IN_PROCESS)).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):  # a name too long for a path; `~` of a user that is not known
+        return None
+
+
+def insist_server(address: Address) -> None:
+    """SettingsError: the name is not that of a model on a server."""
+    if not parse_address(address.name).model:
+        raise SettingsError(f"{address.name} names no model: an engine over HTTP is named {FORM}")
+
+
+def insist_folder(tokenizer: str, reference: Scorer) -> None:
+    """SettingsError: the folder on this machine cannot be read, or has another tokenizer than the reference engine."""
+    from workers.engines.openai_http.open import framing_of  # with it come libraries that only a server needs
+
+    framing, _ = framing_of(tokenizer)
+    insist_tokenizer(tokenizer, framing.sha256, reference)
+
+
+@contextmanager
+def told_at(where: str) -> Iterator[None]:
+    """The place in the file stands before what is wrong there."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
 
 MAX_ENGINES = 64
 START = timedelta(seconds=10)  # how long a start waits for servers

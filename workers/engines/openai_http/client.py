@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from workers.engines.deadline import within
+from workers.engines.calls import within
 from workers.engines.openai_http.breaker import Breaker, Silent
 from workers.engines.openai_http.response import Unusable, one_line, parsed, read_body, shown
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable

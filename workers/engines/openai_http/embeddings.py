@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.engines.all_of import all_of
 from workers.engines.base import Prompt, Reply, check_scoring
+from workers.engines.calls import all_of
 from workers.engines.openai_http.address import parse_address
 from workers.engines.openai_http.client import Client, Failing, Misdirected
 from workers.engines.openai_http.models import Served, chosen, listed, served

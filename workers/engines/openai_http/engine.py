@@ -6,8 +6,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.engines.all_of import all_of
 from workers.engines.base import Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
+from workers.engines.calls import all_of
 from workers.engines.openai_http.client import Client
 from workers.engines.openai_http.completions import Request, drawing, scoring
 from workers.engines.openai_http.drift import Watch

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from workers.engines.base import Engine
 from workers.engines.options import EngineOptions
-from workers.engines.vllm_local.background import Background
+from workers.engines.vllm_local.process import Background
 from workers.engines.vllm_local.weights import find_model
 from workers.errors import MissingProgram
 

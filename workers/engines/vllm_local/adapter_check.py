@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from workers.engines.all_of import all_of
 from workers.engines.base import Prompt, Reply
+from workers.engines.calls import all_of
 from workers.engines.vllm_local.adapters import refused
 from workers.engines.vllm_local.engine import VllmScorer
 from workers.errors import EngineGone, EngineRejected, NotANumber

@@ -13,9 +13,8 @@ from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from workers.engines.vllm_local.background import Background
 from workers.engines.vllm_local.heartbeat import Heartbeat, silence_s
-from workers.engines.vllm_local.process import Guard
+from workers.engines.vllm_local.process import Background, Guard
 from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
 from workers.engines.vllm_local.scheduling import Turn, Turns
 from workers.errors import EngineError, EngineGone, EngineRejected, EngineUnavailable

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput
 
-from workers.engines.all_of import all_of
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
+from workers.engines.calls import all_of
 from workers.engines.tokenizer import Framing
 from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.requests import drawing, drawn_nats

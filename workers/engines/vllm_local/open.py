@@ -17,10 +17,9 @@ from workers.engines.options import EngineOptions, VllmOptions
 from workers.engines.tokenizer import Framing
 from workers.engines.vllm_local.adapter_check import check_separation
 from workers.engines.vllm_local.adapters import Adapter, lora_arguments, read_adapters
-from workers.engines.vllm_local.background import Background
 from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.engine import VllmEngine, VllmScorer
-from workers.engines.vllm_local.process import start_guarded
+from workers.engines.vllm_local.process import Background, start_guarded
 from workers.engines.vllm_local.scheduling import Turns
 from workers.engines.vllm_local.weights import adapted_sha256, weights_sha256
 from workers.errors import EngineGone, SettingsError

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass
 
-from workers.engines.age import received_at_ms
+from workers.engines.calls import received_at_ms
 
 BEHIND_SCORING = 1 << 48  # more than any number of milliseconds that a date can be
 
