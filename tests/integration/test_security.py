@@ -182,8 +182,8 @@ def test_the_pipeline_works_with_a_principal_for_each_stage(
 
 
 def test_the_key_committer_commits_and_nobody_else_grants(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
-    assert kafka.command("auction.registrar", "keys", "commit", "--days", "3").returncode == 0
-    assert kafka.command("auction.registrar", "keys", "reveal").returncode == 0
+    assert kafka.command("auction.key-committer", "keys", "commit", "--days", "3").returncode == 0
+    assert kafka.command("auction.key-committer", "keys", "reveal").returncode == 0
     assert kafka.command(ADMIN, "principals", "create", "auction.gateway").returncode == 0
     assert "does not let user auction.operator" in says(kafka.command("auction.operator", "principals", "create"))
 

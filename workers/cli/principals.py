@@ -10,13 +10,13 @@ from rich import box
 from rich.table import Table
 
 from workers.cli import options, render
-from workers.operations.principals import Principal, principals
+from workers.operations.principals import FORMER_NAMES, Principal, named, principals
 from workers.settings import Settings
 from workers.stream.admin.acls import commands, grant_all
 from workers.stream.connection.clients import Clients
 
 PIPED_WIDTH = 140
-NAMES = [principal.name for principal in principals()]
+NAMES = [*(principal.name for principal in principals()), *FORMER_NAMES]
 names_argument = click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]...")
 
 
@@ -86,4 +86,4 @@ async def _grant(settings: Settings, wanted: Sequence[Principal]) -> None:
 
 
 def _named(names: Sequence[str]) -> list[Principal]:
-    return [principal for principal in principals() if not names or principal.name in names]
+    return [named(name) for name in names] if names else list(principals())

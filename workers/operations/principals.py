@@ -4,7 +4,7 @@ A stage's rights follow from its row of the wiring table, so a new stage has the
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from schemas.topics import CHARGED, COMMITMENTS, GENERATED, INCENTIVES, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
@@ -12,6 +12,9 @@ from workers.pipeline import GROUPS, PATH, STAGES, StageSpec, needs_keys
 
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 Resource = Literal["topic", "group", "transactional-id"]
+
+#: A cluster may have users under names of older releases: `tessera principals` goes on to know them.
+FORMER_NAMES = {"auction.registrar": "auction.key-committer"}
 
 DOMAIN = "auction."  # every topic, group, principal and transactional id of ours begins with it
 DEAD_LETTERS = {spec.consumes.dead_letters: spec.consumes.name for spec in STAGES.values() if not spec.watches}
@@ -41,8 +44,14 @@ class Principal:
 
 def principals() -> tuple[Principal, ...]:
     """All of them: the stages in the order of the pipeline, then who sends, commits, checks and administers."""
-    around = (_gateway(), _consumer(), _registrar(), _auditor(), _verifier(), _operator(), _redriver())
+    around = (_gateway(), _consumer(), _key_committer(), _auditor(), _verifier(), _operator(), _redriver())
     return (*(_stage(spec) for spec in STAGES.values()), *around)
+
+
+def named(name: str) -> Principal:
+    """The principal of that name, or under the name that it had in releases before. KeyError: there is none."""
+    found = {principal.name: principal for principal in principals()}
+    return replace(found[FORMER_NAMES.get(name, name)], name=name)
 
 
 def _stage(spec: StageSpec) -> Principal:
@@ -74,7 +83,7 @@ def _consumer() -> Principal:
     )
 
 
-def _registrar() -> Principal:
+def _key_committer() -> Principal:
     """Reveal looks whether settlement has caught up."""
     looks = (
         Right("DescribeConfigs", "topic", COMMITMENTS.name),
@@ -83,7 +92,7 @@ def _registrar() -> Principal:
         Right("Describe", "group", STAGES["settlement"].group),
     )
     own = (*_read([COMMITMENTS.name]), *_write([COMMITMENTS.name]), *looks)
-    return _principal("registrar", "`tessera keys commit`, `reveal`", own)
+    return _principal("key-committer", "`tessera keys commit`, `reveal`", own)
 
 
 def _auditor() -> Principal:
