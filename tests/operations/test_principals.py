@@ -46,6 +46,17 @@ def test_show_as_json() -> None:
     assert row["rights"] == [{"operation": "Write", "resource": "topic", "name": QUERIES.name, "prefixed": False}]
 
 
+def test_a_principal_has_its_rights_under_its_former_name_too() -> None:
+    former, present = (
+        json.loads(tessera("principals", "show", name, "--json").stdout)
+        for name in ("auction.registrar", "auction.key-committer")
+    )
+
+    assert former == {**present, "name": "auction.registrar"}
+    shown = tessera("principals", "show", "--json").stdout.splitlines()
+    assert "auction.registrar" not in [json.loads(line)["name"] for line in shown]
+
+
 def test_show_for_people_has_every_principal() -> None:
     shown = tessera("principals", "show").stdout.decode()
 

@@ -43,8 +43,9 @@ def score() -> None:
 
 
 def audit() -> None:
+    from workers.audit.reading import read_line  # as that release names it
+
     from workers.audit.auditor import Audit
-    from workers.audit.entries import read_line
 
     judge = Audit(lambda finding: print(finding.kind.value), [SECRET])
     with open(sys.argv[2], "rb") as file:
