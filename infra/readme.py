@@ -7,7 +7,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from workers.cli.settings_table import settings_table  # noqa: E402
-from workers.operations.principals import Principal, principals  # noqa: E402  # the checkout itself, installed or not
+from workers.operations.principals import principals  # noqa: E402  # the checkout itself, installed or not
+from workers.stream.admin.rights import Principal  # noqa: E402
 
 README = ROOT / "README.md"
 SECURITY = ROOT / "infra" / "security.md"

@@ -10,13 +10,10 @@ from itertools import takewhile
 
 from schemas.dead_letter import PREFIX, Header
 from schemas.record import Headers, Outgoing, Record
-from schemas.topics import GENERATED, QUERIES, SCORED
+from schemas.topics import DEAD_LETTERS
 
 MOST_SEARCHED_BYTES = 1024 * 1024  # a larger value is not searched for its query id
 MOST_DIGITS = 19
-
-#: The topic that each dead-letter topic belongs to.
-SOURCES = {topic.dead_letters: topic for topic in (QUERIES, GENERATED, SCORED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,7 @@ def redriven(letter: Letter) -> Outgoing:
         (Header.REDRIVEN.value, str(letter.place).encode()),
         (Header.REDRIVES.value, str(letter.redrives + 1).encode()),
     )
-    return Outgoing(SOURCES[record.topic].name, record.key, record.value, (*letter.original_headers, *added))
+    return Outgoing(DEAD_LETTERS[record.topic].name, record.key, record.value, (*letter.original_headers, *added))
 
 
 def is_redriven(record: Record) -> bool:

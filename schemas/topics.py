@@ -31,6 +31,9 @@ class Topic:
     max_message_bytes: int
     cleanup: Literal["delete", "compact"] = "delete"
 
+    #: Whether a stage answers for each of its records: one that it cannot work on becomes a dead letter.
+    is_worked_off: bool = False
+
     @property
     def name(self) -> str:
         return self.payload.event_type
@@ -43,9 +46,9 @@ class Topic:
 
 # The broker takes larger queries than the readers accept: what is too large becomes a numbered dead letter with its
 # bytes intact, and the producer is told why, instead of an error that only its own log shows.
-QUERIES = Topic(QuerySubmitted, "query_id", timedelta(days=7), 4, 16 * MEBIBYTE)
-GENERATED = Topic(CandidatesGenerated, "query_id", timedelta(days=3), 4, 9 * MEBIBYTE)
-SCORED = Topic(CandidatesScored, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)
+QUERIES = Topic(QuerySubmitted, "query_id", timedelta(days=7), 4, 16 * MEBIBYTE, is_worked_off=True)
+GENERATED = Topic(CandidatesGenerated, "query_id", timedelta(days=3), 4, 9 * MEBIBYTE, is_worked_off=True)
+SCORED = Topic(CandidatesScored, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE, is_worked_off=True)
 SETTLED = Topic(ReplySettled, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)  # as long as the audit reads scored
 CHARGED = Topic(AdvertiserCharged, "advertiser_id", timedelta(days=400), 12, MEBIBYTE)
 COMMITMENTS = Topic(DrawCommitment, "epoch", timedelta(days=400), 1, MEBIBYTE)
@@ -57,6 +60,9 @@ SETTLED_QUERIES = Topic(QuerySettled, "query_id", FOR_EVER, SCORED.partitions, M
 
 TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES)
 BY_NAME = {topic.name: topic for topic in TOPICS}
+
+#: The topics of dead letters, and whose records each holds.
+DEAD_LETTERS = {topic.dead_letters: topic for topic in TOPICS if topic.is_worked_off}
 
 #: Dead letters keep the refused record whole, so their topics take anything the topics above take, and its headers.
 DEAD_LETTER_RETENTION = timedelta(days=30)

@@ -17,7 +17,14 @@ SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 #: The arrow: a layer may import itself and the rows above its own. A part of a package may have a row of its own.
 ARROW = (
     ("schemas",),
-    ("workers.mechanism", "workers.errors", "workers.id_set", "workers.broker_addresses", "workers.held"),
+    (
+        "workers.mechanism",
+        "workers.errors",
+        "workers.id_set",
+        "workers.broker_addresses",
+        "workers.held",
+        "workers.stage",
+    ),
     ("workers.doctor.verdict",),
     ("workers.audit", "workers.truthfulness"),
     ("workers.engines",),
@@ -28,9 +35,8 @@ ARROW = (
     ("workers.audit.log", "workers.operations.letter_search"),
     ("workers.settings",),
     ("workers.pipeline", "workers.app.models"),
-    ("workers.operations.principals",),
     ("workers.stream", "workers.operations.metrics", "workers.operations.own_model_metrics"),
-    ("workers.devkafka",),
+    ("workers.devkafka", "workers.operations.principals"),
     ("workers.doctor",),
     ("workers.operations",),
     ("workers.experiments",),

@@ -1,14 +1,11 @@
 """The wiring table: which stages there are, what each consumes and publishes, and how its worker is built."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from schemas import topics
-from schemas.envelope import Event
-from schemas.payload import Payload
-from schemas.topics import Topic
 from workers.engines.base import Engine
 from workers.generation import Generation, Policy
 from workers.incentives import Incentives
@@ -17,14 +14,9 @@ from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms
 from workers.settings import Settings
 from workers.settlement import KeySource, Settlement
+from workers.stage import Stage, StageSpec, Worker
 
 T = TypeVar("T")
-
-
-class Worker(Protocol):
-    """What a stage does with one event. It raises Refused, or lets a bug or a dead engine propagate."""
-
-    async def handle(self, event: Event[Any]) -> Sequence[Event[Payload]]: ...
 
 
 @dataclass(frozen=True)
@@ -36,42 +28,6 @@ class Means:
     keys: KeySource | None = None
     context_aware: Engine | None = None  # what candidates are drawn from, where it is another engine
     rewards: ByAdvertiser | None = None  # None: everybody's are the log-ratio of the reference engine
-
-
-@dataclass(frozen=True)
-class StageSpec:
-    """One row of the table."""
-
-    name: str
-    consumes: Topic
-    publishes: tuple[Topic, ...]
-    needs_engine: bool
-    build: Callable[["Means"], Worker]
-
-    #: Only watches: a record it cannot work on is another stage's to refuse, so that it has one dead letter.
-    watches: bool = False
-
-    #: Whether its results are committed in the order of the input. Otherwise what is finished is committed at once, and
-    #: what is still missing before it stands beside the offset.
-    in_order: bool = True
-
-    #: Where it writes which ids it has worked on, if one record of each id is all it may work on. The bus gives it that
-    #: memory: a second record of an id becomes a dead letter. As many partitions as `consumes`, and the same key.
-    remembers: Topic | None = None
-
-    @property
-    def group(self) -> str:
-        """The consumer group; stable across deployments."""
-        return f"auction.{self.name}"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage with its worker, ready to run on a bus. `in_flight`: records worked on at once, per input partition."""
-
-    spec: StageSpec
-    worker: Worker
-    in_flight: int
 
 
 def now() -> datetime:
@@ -121,20 +77,35 @@ def _required(part: T | None) -> T:
 STAGES = {
     spec.name: spec
     for spec in (
-        StageSpec("generation", topics.QUERIES, (topics.GENERATED,), True, _generation, in_order=False),
-        StageSpec("scoring", topics.GENERATED, (topics.SCORED,), True, _scoring, in_order=False),
+        StageSpec(
+            "generation",
+            topics.QUERIES,
+            (topics.GENERATED,),
+            _generation,
+            needs_engine=True,
+            draws_candidates=True,
+            in_order=False,
+        ),
+        StageSpec(
+            "scoring",
+            topics.GENERATED,
+            (topics.SCORED,),
+            _scoring,
+            needs_engine=True,
+            needs_rewards=True,
+            in_order=False,
+        ),
         StageSpec(
             "settlement",
             topics.SCORED,
             (topics.SETTLED, topics.CHARGED, topics.SETTLED_QUERIES),
-            False,
             _settlement,
+            needs_draw_keys=True,
             remembers=topics.SETTLED_QUERIES,
         ),
-        StageSpec("incentives", topics.SCORED, (topics.INCENTIVES,), False, _incentives, watches=True),
+        StageSpec("incentives", topics.SCORED, (topics.INCENTIVES,), _incentives, watches=True),
     )
 }
-
 
 #: What a query passes on its way to its reply.
 PATH = tuple(spec.name for spec in STAGES.values() if not spec.watches)
@@ -152,29 +123,3 @@ def _stage(spec: StageSpec, means: Means) -> Stage:
     # Without a model a record costs microseconds: one transaction's worth is settled while another is written.
     in_flight = means.settings.in_flight if spec.needs_engine else 2 * means.settings.transaction_auctions
     return Stage(spec, spec.build(means), in_flight)
-
-
-def check_settings(names: Iterable[str], settings: Settings) -> None:
-    """SettingsError for a setting that these stages need and that is missing; asked before a model is loaded."""
-    if needs_keys(names):
-        _ = settings.draw_secrets
-
-
-def needs_keys(names: Iterable[str]) -> bool:
-    """Whether any of the stages draws replies."""
-    return "settlement" in names
-
-
-def needs_proposal(names: Iterable[str]) -> bool:
-    """Whether any of the stages draws candidates."""
-    return "generation" in names
-
-
-def needs_rewards(names: Iterable[str]) -> bool:
-    """Whether any of the stages asks what candidates are worth to advertisers."""
-    return "scoring" in names
-
-
-def needs_engine(names: Iterable[str]) -> bool:
-    """Whether any of the stages asks a language model."""
-    return any(STAGES[name].needs_engine for name in names)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.rewards.models import Fake, Shelf, on_shelf
 from workers.app.models import open_models
-from workers.cli.session import monitor_of, stages_running
+from workers.app.session import Onlooker, monitor_of, stages_running
 from workers.engines import catalogue
 from workers.engines.options import EngineOptions
 from workers.errors import SettingsError
@@ -125,14 +125,13 @@ async def test_an_engine_that_fails_to_close_leaves_no_other_open(tmp_path: Path
         assert closed(shelf) == {"reference": 1, "larger": 1, "own": 1}
 
 
-async def test_an_advertisers_silent_server_lets_the_stages_start(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = settings(tmp_path)
+async def test_an_advertisers_silent_server_lets_the_stages_start(tmp_path: Path) -> None:
+    given, told = settings(tmp_path), list[str]()
+    monitor, onlooker = monitor_of(["scoring"], given), Onlooker(told.append)
     with on_shelf(*engines()) as shelf:
         shelf.down.add("own")
-        async with stages_running(["scoring"], given, monitor_of(["scoring"], given), kafka=False):
-            assert "advertisers.ovennest.engine: own does not answer" in capsys.readouterr().err
+        async with stages_running(["scoring"], given, monitor, kafka=False, onlooker=onlooker):
+            assert any("advertisers.ovennest.engine: own does not answer" in sentence for sentence in told)
 
 
 KEYS: dict[str, tuple[str, str]] = {  # the proposal's address, and the key that goes there

@@ -29,12 +29,12 @@ from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import prepare
 from tests.support.builders import Keys
 from tests.support.kafka_client import produce, until_no_transaction
-from workers.cli.session import calm_collector
+from workers.app.session import calm_collector
 from workers.devkafka import DevelopmentBroker
 from workers.operations.monitor import Monitor
-from workers.pipeline import Stage, StageSpec, Worker
 from workers.settings import Settings
 from workers.settlement import Settlement
+from workers.stage import Stage, StageSpec, Worker
 from workers.stream.admin.first_offsets import initialise_offsets
 from workers.stream.admin.plans import planned_topics
 from workers.stream.connection.admin_client import TopicPlan
@@ -175,7 +175,7 @@ async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: 
     settings = Settings.read(bootstrap_servers=kafka, transaction_auctions=auctions)
     name = f"benchmark-{uuid.uuid4().hex[:8]}"
     count, stop = Count(name, records), asyncio.Event()
-    spec = StageSpec(name, SCORED, (), False, lambda means: worker, remembers=remembers)
+    spec = StageSpec(name, SCORED, (), lambda means: worker, remembers=remembers)
     await initialise_offsets(settings, {spec.group: SCORED.name})
     run = asyncio.create_task(KafkaBus(settings, count).run([Stage(spec, worker, 2 * auctions)], stop))
     try:

@@ -23,9 +23,10 @@ from tests.benchmarks.report import Scale
 from tests.support.builders import Keys, make_record, make_scored
 from workers.id_set import KnownIds
 from workers.operations.monitor import Monitor
-from workers.pipeline import STAGES, Stage
+from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.settlement import Settlement, settle_event
+from workers.stage import Stage
 from workers.stream.connection.admin_client import TopicPlan
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.deduplicator import Once

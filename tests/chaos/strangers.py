@@ -13,7 +13,7 @@ from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.chaos.queries import SETTLED, Queries
 from tests.support.poisoned_batches import BATCHES, PoisonedBatch, write_batches
-from workers.cli.bus import bus_of
+from workers.app.bus import bus_of
 from workers.settings import Settings
 
 

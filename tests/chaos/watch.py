@@ -9,9 +9,8 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import DEAD_LETTERS, SETTLED
 
-DEAD_LETTERS = tuple(topic.dead_letters for topic in (QUERIES, GENERATED, SCORED))
 WAIT_S = 60.0
 AT_ONCE = 500
 MILLISECONDS = 1_000

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.chaos.failpoints import Armoury, FaultyClients
 from tests.chaos.walls import WITHOUT, take_down
-from workers.cli import main, session
+from workers.app import session
+from workers.cli import main
 from workers.settings import Settings
 from workers.stream.bus import Observer
 from workers.stream.kafka import KafkaBus

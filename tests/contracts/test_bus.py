@@ -21,8 +21,8 @@ from schemas.record import Outgoing, Record
 from schemas.topics import MEBIBYTE, Topic
 from workers.engines.contact import engine_answered, engine_asked
 from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused, UpgradeFirst
-from workers.pipeline import Stage, StageSpec
 from workers.settings import Settings
+from workers.stage import Stage, StageSpec
 from workers.stream import outage
 from workers.stream.admin.first_offsets import initialise_offsets
 from workers.stream.bus import Bus, Observer
@@ -187,7 +187,7 @@ async def rig_with(
     journal = Journal()
     monkeypatch.setattr(f"{__name__}.Answered", answered.payload)
     remembers = memory[0] if memory else None
-    spec = StageSpec(name, asked, (answered, *memory), False, lambda means: answerer, remembers=remembers)
+    spec = StageSpec(name, asked, (answered, *memory), lambda means: answerer, remembers=remembers)
     stage = Stage(spec, answerer, IN_FLIGHT)
     if request.param == "memory":
         return Rig(MemoryBus(journal), stage, answerer, journal, answered, kafka=False)

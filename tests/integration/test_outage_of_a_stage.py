@@ -17,8 +17,9 @@ from tests.operations.test_metrics import make_metrics
 from tests.support.builders import SUBMITTED_AT, Keys, make_scored
 from tests.support.kafka_client import Reader, of, produce
 from tests.support.worker_process import WorkerProcess, worker
-from workers.pipeline import STAGES, Stage
+from workers.pipeline import STAGES
 from workers.settlement import Settlement
+from workers.stage import Stage
 from workers.stream.memory import MemoryBus
 
 OWN_TIME_S = 1  # of a stage, for a query that states no deadline

@@ -16,7 +16,7 @@ from tests.integration.test_bad_input import GOOD
 from tests.support.kafka_client import Reader, header, of
 from tests.support.poisoned_batches import BATCHES, MEBIBYTE, TRACE, batch, produce_batches, raw_record, zstd_bomb
 from tests.support.worker_process import WorkerProcess, tessera, worker
-from workers.cli.bus import bus_of
+from workers.app.bus import bus_of
 from workers.settings import Settings
 
 pytestmark = pytest.mark.kafka

@@ -28,11 +28,12 @@ from workers.devkafka.secured import ADMIN, Secured
 from workers.engines.null import NullEngine
 from workers.errors import TesseraError
 from workers.operations.monitor import Monitor
-from workers.operations.principals import Principal, Right, principals
-from workers.pipeline import GROUPS, STAGES, Means, build_stages, needs_keys, now
+from workers.operations.principals import principals
+from workers.pipeline import GROUPS, STAGES, Means, build_stages, now
 from workers.settings import DEMO_DRAW_KEY
 from workers.stream.admin.acls import grant, grant_all, take
 from workers.stream.admin.first_offsets import initialise_offsets
+from workers.stream.admin.rights import Principal, Right
 from workers.stream.admin.topics import create_topics
 from workers.stream.commitments import open_key_ring
 from workers.stream.connection.clients import Clients
@@ -246,7 +247,7 @@ async def failure(kafka: SecuredKafka, user: str, stage: str) -> str:
     bus = KafkaBus(settings, Monitor(stages=[stage], currency="USD", engine="null"))
     with pytest.raises(TesseraError) as ended:
         async with asyncio.timeout(FAILS_WITHIN_S):
-            keys = await open_key_ring(bus, settings.draw_secrets, now) if needs_keys([stage]) else None
+            keys = await open_key_ring(bus, settings.draw_secrets, now) if STAGES[stage].needs_draw_keys else None
             stages = build_stages([stage], Means(settings, NullEngine(), keys))
             await bus.run(stages, asyncio.Event())
     return str(ended.value)

@@ -5,9 +5,9 @@ import shlex
 
 import pytest
 
-from schemas.topics import QUERIES, TOPICS
+from schemas.topics import DEAD_LETTERS, QUERIES, TOPICS
 from tests.support.worker_process import tessera
-from workers.operations.principals import DEAD_LETTERS, DOMAIN, principals
+from workers.operations.principals import DOMAIN, principals
 from workers.pipeline import STAGES
 
 
@@ -20,6 +20,12 @@ def test_every_stage_may_do_what_its_row_says_and_nothing_is_granted_twice() -> 
         assert {("Write", topic.name) for topic in spec.publishes} <= granted
         assert (("Write", spec.consumes.dead_letters) in granted) is not spec.watches
     assert all(len(set(granted)) == len(granted) for granted in rights.values())
+
+
+def test_dead_letters_are_of_the_topics_that_some_stage_answers_for() -> None:
+    read = {spec.consumes.dead_letters for spec in STAGES.values() if not spec.watches}
+
+    assert set(DEAD_LETTERS) == read
 
 
 def test_no_principal_may_write_to_all_topics_or_fence_another_stage() -> None:

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.dead_letter import dead_letter
-from schemas.letter import SOURCES, Letter, Place, redriven
+from schemas.letter import Letter, Place, redriven
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Outgoing, Record
-from schemas.topics import GENERATED, QUERIES, SCORED, SETTLED, Topic
+from schemas.topics import DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.support.builders import make_generated, make_query, make_record, make_scored
 from workers.cli.redrive import why_forgotten
 from workers.errors import TesseraError
@@ -204,7 +204,7 @@ def test_an_offset_reference_is_parsed_as_it_is_printed(topic: Topic) -> None:
     place = Place(topic.dead_letters, 3, 12)
 
     assert parse_place(str(place)) == place
-    assert SOURCES[place.topic] is topic
+    assert DEAD_LETTERS[place.topic] is topic
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.simulation.scenario import (
     spec,
 )
 from tests.simulation.world import World
-from workers.pipeline import Stage
+from workers.stage import Stage
 
 
 class Answering:

@@ -19,7 +19,8 @@ from tests.simulation.world import World
 from tests.support.builders import Keys, make_query
 from tests.support.fakes import Clock
 from workers.engines.null import NullEngine
-from workers.pipeline import PATH, STAGES, Means, Stage
+from workers.pipeline import PATH, STAGES, Means
+from workers.stage import Stage
 from workers.stream.partition.producer import place
 
 QUERIES_PER_RUN = 8

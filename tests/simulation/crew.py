@@ -9,7 +9,7 @@ from tests.simulation.disk import Disk
 from tests.simulation.lives import Journal, Life, actor_of
 from tests.simulation.world import World
 from workers.errors import BrokerError
-from workers.pipeline import Stage
+from workers.stage import Stage
 from workers.stream.kafka import KafkaBus
 
 STOPPING_S = 30.0

@@ -16,8 +16,9 @@ from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.contracts.test_bus import Answered, Asked
 from workers.engines.contact import engine_answered
 from workers.errors import EngineUnavailable, Refused
-from workers.pipeline import Means, StageSpec, Worker
+from workers.pipeline import Means
 from workers.settings import Settings
+from workers.stage import StageSpec, Worker
 from workers.stream.partition.producer import place
 
 PARTITIONS = 2
@@ -146,7 +147,7 @@ def spec(scenario: Scenario) -> StageSpec:
     """The stage that every simulated worker runs."""
     memory = USED if scenario.remembers else None
     publishes = (ANSWERED,) if memory is None else (ANSWERED, memory)
-    return StageSpec("test", ASKED, publishes, False, _never, in_order=scenario.in_order, remembers=memory)
+    return StageSpec("test", ASKED, publishes, _never, in_order=scenario.in_order, remembers=memory)
 
 
 def _never(means: Means) -> Worker:

@@ -15,7 +15,7 @@ from tests.simulation.lives import Journal, Outcome, virtual_clock
 from tests.simulation.scenario import BUSY_S, Scenario
 from tests.simulation.schedule import Schedule
 from tests.simulation.world import World
-from workers.pipeline import Stage
+from workers.stage import Stage
 from workers.stream.kafka import KafkaBus
 
 HEALING_S = 90.0

@@ -13,7 +13,8 @@ from tests.contracts.test_bus import Journal
 from tests.support.builders import make_bidder, make_record, make_scored
 from workers.incentives import MOST_PARTIES, Incentives, measure
 from workers.mechanism.allocation import Numbers
-from workers.pipeline import STAGES, Stage
+from workers.pipeline import STAGES
+from workers.stage import Stage
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.processing import process
 from workers.truthfulness.rule import Priced, as_billed

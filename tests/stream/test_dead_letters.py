@@ -8,10 +8,9 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.dead_letter import dead_letter
-from schemas.letter import SOURCES
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Outgoing, Record
-from schemas.topics import GENERATED, QUERIES, Topic
+from schemas.topics import DEAD_LETTERS, GENERATED, QUERIES, Topic
 from workers.errors import BrokerError
 from workers.operations.monitor import Monitor
 from workers.stream.dead_letters import RECORDS_PER_PUBLISH, read_letters, republish
@@ -41,14 +40,14 @@ async def test_only_the_requested_dead_letters_are_read() -> None:
     await bus.publish(
         [letter(QUERIES, Reason.EXPIRED), letter(QUERIES, Reason.BAD_KEY), letter(GENERATED, Reason.EXPIRED)]
     )
-    all_of_them = [one async for one in read_letters(bus, SOURCES)]
+    all_of_them = [one async for one in read_letters(bus, DEAD_LETTERS)]
     stamped = all_of_them[0].record.time
 
     assert len(all_of_them) == 3
     assert [one.reason async for one in read_letters(bus, [GENERATED.dead_letters])] == ["EXPIRED"]
     assert [one.reason async for one in read_letters(bus, [QUERIES.dead_letters], "BAD_KEY")] == ["BAD_KEY"]
-    assert len([one async for one in read_letters(bus, SOURCES, since=stamped)]) == 3
-    assert [one async for one in read_letters(bus, SOURCES, since=datetime(2999, 1, 1, tzinfo=UTC))] == []
+    assert len([one async for one in read_letters(bus, DEAD_LETTERS, since=stamped)]) == 3
+    assert [one async for one in read_letters(bus, DEAD_LETTERS, since=datetime(2999, 1, 1, tzinfo=UTC))] == []
 
 
 async def test_redriven_records_are_written_in_order() -> None:

@@ -8,11 +8,10 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import CHARGED, DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED
 
 WAIT_S = 120.0
 MAX_BYTES = 20 * 1024 * 1024
-DEAD_LETTERS = tuple(topic.dead_letters for topic in (QUERIES, GENERATED, SCORED))
 EVERYTHING = (GENERATED.name, SCORED.name, SETTLED.name, CHARGED.name, *DEAD_LETTERS)
 
 NO_LOGIN: Mapping[str, str] = MappingProxyType({})

@@ -12,8 +12,8 @@ from schemas.auction import Advertiser, QuerySubmitted
 from schemas.lines import dead_letter_line, to_line
 from schemas.record import Outgoing
 from schemas.topics import QUERIES
+from workers.app.bus import bus_of
 from workers.cli import options, render
-from workers.cli.bus import bus_of
 from workers.errors import TesseraError
 from workers.pipeline import now
 from workers.receipts.query_result import TERMINAL_TOPICS, Terminal, terminals

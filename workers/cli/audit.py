@@ -129,7 +129,7 @@ def _read_file(audit: Audit, file: BinaryIO) -> None:
 
 
 async def _read_kafka(audit: Audit, settings: Settings) -> None:
-    from workers.cli.bus import bus_of  # here: a file needs neither Kafka's client nor metrics
+    from workers.app.bus import bus_of  # here: a file needs neither Kafka's client nor metrics
 
     bus = bus_of(settings)
     with _progress() as progress:

@@ -17,9 +17,10 @@ from schemas.envelope import from_record
 from schemas.lines import dead_letter_line, to_line
 from schemas.payload import BadRecord
 from schemas.record import Outgoing, Record
-from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTER_SUFFIX, INCENTIVES, QUERIES, SCORED
+from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTERS, INCENTIVES, QUERIES, SCORED
+from workers.app.session import Session, monitor_of, stages_running
 from workers.cli import options, render
-from workers.cli.session import Session, monitor_of, stages_running
+from workers.cli.waiting import TERMINAL
 from workers.errors import SettingsError
 from workers.pipeline import GROUPS, PATH
 from workers.receipts.query_result import TERMINAL_TOPICS, Collector, Terminal, terminals
@@ -103,7 +104,8 @@ async def _demo(settings: Settings, queries: Sequence[QuerySubmitted], *, kafka:
         await create_topics(settings)
         await initialise_offsets(settings, GROUPS)
     asked = _named(queries, uuid.uuid4().hex[:8] if kafka else "memory")
-    async with stages_running(names, settings, monitor_of(names, settings), kafka=kafka) as session:
+    monitor = monitor_of(names, settings)
+    async with stages_running(names, settings, monitor, kafka=kafka, onlooker=TERMINAL) as session:
         if kafka:
             await session.until_ready()
         await (_print_lines(session, asked) if as_json else _show(session, asked, searched="incentives" in names))
@@ -136,7 +138,7 @@ async def _print_lines(session: Session, asked: Mapping[str, QuerySubmitted]) ->
 
 def _line(record: Record, expected: Collection[str]) -> bytes | None:
     """The record as a CloudEvents line; None when it belongs to somebody else's query."""
-    if record.topic.endswith(DEAD_LETTER_SUFFIX):
+    if record.topic in DEAD_LETTERS:
         return dead_letter_line(record) if (record.key or b"").decode(errors="replace") in expected else None
     event = from_record(record, BY_NAME[record.topic])
     return to_line(event) if event.correlation_id in expected else None

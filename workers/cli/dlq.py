@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from schemas.letter import SOURCES, Letter, Place
+from schemas.letter import Letter, Place
 from schemas.lines import dead_letter_line
 from schemas.moments import read_moment
+from schemas.topics import DEAD_LETTERS
 from workers.cli import letter_view, options, render
 from workers.cli.dlq_send import send
 from workers.cli.letter_source import stored_letters
@@ -73,7 +74,7 @@ def list_(
       tessera dlq list --topic auction.query.submitted.v1.dlq --json | jq -r .dlqmessage
     """
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
-    topics = [check_topic(topic)] if topic else list(SOURCES)
+    topics = [check_topic(topic)] if topic else list(DEAD_LETTERS)
     letters = stored_letters(settings, topics, reason, moment(since, now()) if since else None)
     asyncio.run(_print_lines(letters, limit) if as_json else _print_table(letters, limit or ROWS))
 

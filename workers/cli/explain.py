@@ -8,8 +8,8 @@ from typing import BinaryIO
 import click
 
 from schemas.receipt import Receipt
+from workers.app.bus import bus_of
 from workers.cli import options, receipt_view, render
-from workers.cli.bus import bus_of
 from workers.cli.documents import insist_writable, write_whole
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
 from workers.cli.visible import visible

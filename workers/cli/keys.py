@@ -11,8 +11,8 @@ import click
 
 from schemas.draw import a_day
 from schemas.topics import SCORED
+from workers.app.bus import bus_of
 from workers.cli import options
-from workers.cli.bus import bus_of
 from workers.draw_keys import Committed, commitment
 from workers.errors import TesseraError
 from workers.mechanism.epochs import EpochKey, committed_key, epoch_of

@@ -6,8 +6,8 @@ from datetime import datetime
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from schemas.letter import Letter
+from workers.app.bus import bus_of
 from workers.cli import render
-from workers.cli.bus import bus_of
 from workers.settings import Settings
 from workers.stream.dead_letters import read_letters
 

@@ -10,9 +10,10 @@ from rich import box
 from rich.table import Table
 
 from workers.cli import options, render
-from workers.operations.principals import FORMER_NAMES, Principal, named, principals
+from workers.operations.principals import FORMER_NAMES, named, principals
 from workers.settings import Settings
 from workers.stream.admin.acls import commands, grant_all
+from workers.stream.admin.rights import Principal
 from workers.stream.connection.clients import Clients
 
 PIPED_WIDTH = 140

@@ -17,15 +17,13 @@ from schemas.payload import BadRecord, Payload
 from schemas.reasons import VoidReason
 from schemas.record import Record
 from schemas.reply import ReplySettled
-from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTERS, SCORED, SETTLED
 from workers.draw_keys import commitments
 from workers.errors import ReceiptError
 from workers.mechanism.epochs import EpochKey, epoch_key
 from workers.receipts.sale import KnownKey, Sale
 from workers.settings import DEMO_DRAW_KEY
 from workers.stream.bus import Bus
-
-DEAD_LETTERS = tuple(topic.dead_letters for topic in (QUERIES, GENERATED, SCORED))
 
 
 @dataclass
@@ -164,7 +162,7 @@ async def _add_all(log: QueryLog, stored: AsyncGenerator[Record, None], only: by
 
 
 def _add_record(log: QueryLog, record: Record) -> None:
-    if record.topic.endswith(DEAD_LETTER_SUFFIX):
+    if record.topic in DEAD_LETTERS:
         if record.key == log.query_id.encode():
             letter = Letter(record)
             log.refusals.append(_refusal(letter.reason, letter.message))

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 import click
 
 from schemas.envelope import timestamp
-from schemas.letter import SOURCES, Letter, redriven
-from schemas.topics import QUERIES
+from schemas.letter import Letter, redriven
+from schemas.topics import DEAD_LETTERS, QUERIES
+from workers.app.bus import bus_of
 from workers.cli import options
-from workers.cli.bus import bus_of
 from workers.cli.letter_source import stored_letters
 from workers.cli.visible import visible
 from workers.errors import TesseraError
@@ -110,7 +110,7 @@ async def _chosen(settings: Settings, places: Sequence[str], reason: str | None)
         found = await find(stored_letters(settings, {place.topic for place in wanted}), wanted)
         chosen = [letter for letter in found if reason in (None, letter.reason)]
     else:
-        chosen = await _all(stored_letters(settings, SOURCES, reason))
+        chosen = await _all(stored_letters(settings, DEAD_LETTERS, reason))
     if not chosen:
         raise TesseraError("no dead letter matches; `tessera dlq list` shows those that there are")
     return chosen
@@ -179,7 +179,7 @@ def _as_dict(choice: Choice, done: str) -> dict[str, object]:
 
 
 def _target(letter: Letter) -> str:
-    return SOURCES[letter.record.topic].name
+    return DEAD_LETTERS[letter.record.topic].name
 
 
 def _records(count: int) -> str:

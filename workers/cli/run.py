@@ -3,14 +3,16 @@
 import asyncio
 import traceback
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
+from workers.app.session import Session, monitor_of, stages_running
+from workers.app.signals import Stopping
 from workers.cli import options
-from workers.cli.session import Session, monitor_of, stages_running
 from workers.cli.settings_table import settings_table
-from workers.cli.stopping import Stopping
 from workers.cli.visible import indented
+from workers.cli.waiting import TERMINAL
 from workers.errors import (
     AccessDenied,
     BrokerError,
@@ -72,7 +74,7 @@ def run(stages: tuple[str, ...], **given: object) -> None:
 async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
     """Monitoring first: a probe is answered while the model loads. Returns what another start may mend."""
     monitor = monitor_of(stages, settings)
-    stopping = Stopping(monitor.health)
+    stopping = Stopping(monitor.health, partial(click.echo, err=True))
     beating = asyncio.create_task(keep_beating(monitor.health, monitor))
     try:
         with MonitoringServer(
@@ -81,7 +83,7 @@ async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
             _announce(stages, settings, server.port)
             session: Session | None = None
             try:
-                async with stages_running(stages, settings, monitor, kafka=True) as session:
+                async with stages_running(stages, settings, monitor, kafka=True, onlooker=TERMINAL) as session:
                     stopping.running(session)
                     await session.done
             except (NotRetriable, AccessDenied):

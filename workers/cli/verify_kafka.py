@@ -5,6 +5,7 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass
 
 from schemas.topics import QUERIES, SETTLED
+from workers.app.bus import bus_of
 from workers.audit.log.auction_ids import NAMES
 from workers.audit.log.campaign_faults import check_aborts, check_unread
 from workers.audit.log.horizon import NOTHING_IN_FLIGHT, Horizon
@@ -13,7 +14,6 @@ from workers.audit.log.plan import Plan
 from workers.audit.log.verifier import Verification
 from workers.audit.log.witness import Witness
 from workers.cli.audit import secrets_of
-from workers.cli.bus import bus_of
 from workers.cli.witness import reading_bar
 from workers.pipeline import PATH, STAGES
 from workers.settings import Settings

@@ -1,11 +1,14 @@
-"""A spinner on standard error while something takes long and says nothing, where somebody watches."""
+"""What somebody who watches sees of a start: warnings, and a spinner on standard error while something takes long."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from workers.app.session import Onlooker
 from workers.cli import render
+from workers.cli.visible import indented
 
 
 @contextmanager
@@ -20,3 +23,10 @@ def waiting(what: str) -> Iterator[None]:
     ) as shown:
         shown.add_task(what, total=None)
         yield
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"tessera: {indented(sentence)}", err=True)
+
+
+TERMINAL = Onlooker(_warn, waiting)

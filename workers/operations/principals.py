@@ -4,42 +4,27 @@ A stage's rights follow from its row of the wiring table, so a new stage has the
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from schemas.topics import CHARGED, COMMITMENTS, GENERATED, INCENTIVES, QUERIES, SCORED, SETTLED, SETTLED_QUERIES
-from workers.pipeline import GROUPS, PATH, STAGES, StageSpec, needs_keys
-
-Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
-Resource = Literal["topic", "group", "transactional-id"]
+from schemas.topics import (
+    CHARGED,
+    COMMITMENTS,
+    DEAD_LETTERS,
+    GENERATED,
+    INCENTIVES,
+    QUERIES,
+    SCORED,
+    SETTLED,
+    SETTLED_QUERIES,
+)
+from workers.pipeline import GROUPS, PATH, STAGES
+from workers.stage import StageSpec
+from workers.stream.admin.rights import Principal, Right
 
 #: A cluster may have users under names of older releases: `tessera principals` goes on to know them.
 FORMER_NAMES = {"auction.registrar": "auction.key-committer"}
 
 DOMAIN = "auction."  # every topic, group, principal and transactional id of ours begins with it
-DEAD_LETTERS = {spec.consumes.dead_letters: spec.consumes.name for spec in STAGES.values() if not spec.watches}
-
-
-@dataclass(frozen=True, order=True)
-class Right:
-    """One ACL: an operation on a resource, or on all whose names begin with `name`."""
-
-    operation: Operation
-    resource: Resource
-    name: str
-    prefixed: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.operation} {self.resource} {self.name}{'*' if self.prefixed else ''}"
-
-
-@dataclass(frozen=True)
-class Principal:
-    """A user of Kafka, `User:<name>` in its ACLs; the rights are sorted."""
-
-    name: str
-    purpose: str
-    rights: tuple[Right, ...]
 
 
 def principals() -> tuple[Principal, ...]:
@@ -61,7 +46,7 @@ def _stage(spec: StageSpec) -> Principal:
         writes.add(spec.consumes.dead_letters)
     if spec.remembers is not None:
         reads.add(spec.remembers.name)
-    if needs_keys([spec.name]):  # commits to the day's key by itself, and reads what was committed to
+    if spec.needs_draw_keys:  # commits to the day's key by itself, and reads what was committed to
         reads.add(COMMITMENTS.name)
         writes.add(COMMITMENTS.name)
     own = [Right("Read", "group", spec.group), Right("Write", "transactional-id", f"{spec.group}.", prefixed=True)]
@@ -124,7 +109,11 @@ def _operator() -> Principal:
 
 
 def _redriver() -> Principal:
-    return _principal("redriver", "`tessera dlq redrive`", (*_read(DEAD_LETTERS), *_write(DEAD_LETTERS.values())))
+    return _principal(
+        "redriver",
+        "`tessera dlq redrive`",
+        (*_read(DEAD_LETTERS), *_write(topic.name for topic in DEAD_LETTERS.values())),
+    )
 
 
 def _principal(role: str, purpose: str, rights: Iterable[Right]) -> Principal:

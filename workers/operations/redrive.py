@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from schemas.envelope import Event, from_record, timestamp
-from schemas.letter import SOURCES, Letter, Place
+from schemas.letter import Letter, Place
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
-from schemas.topics import DEAD_LETTER_SUFFIX, QUERIES, SCORED
+from schemas.topics import DEAD_LETTER_SUFFIX, DEAD_LETTERS, QUERIES, SCORED
 from workers.errors import TesseraError
 from workers.mechanism.epochs import has_begun
 
@@ -31,11 +31,11 @@ HOPELESS = frozenset(
 
 def check_topic(topic: str) -> str:
     """The name of a dead-letter topic. TesseraError: it is none, or nobody's."""
-    if topic in SOURCES:
+    if topic in DEAD_LETTERS:
         return topic
-    if topic + DEAD_LETTER_SUFFIX in SOURCES:
+    if topic + DEAD_LETTER_SUFFIX in DEAD_LETTERS:
         raise TesseraError(f"{topic} holds no dead letters; those of its readers are in {topic}{DEAD_LETTER_SUFFIX}")
-    raise TesseraError(f"there is no dead-letter topic {topic!r}; there are {', '.join(SOURCES)}")
+    raise TesseraError(f"there is no dead-letter topic {topic!r}; there are {', '.join(DEAD_LETTERS)}")
 
 
 def parse_place(text: str, check: Callable[[str], str] = check_topic) -> Place:
@@ -58,7 +58,7 @@ def why_not(letter: Letter, at: datetime, force: bool) -> str | None:
 
 
 def _why_impossible(letter: Letter) -> str | None:
-    source, topic = letter.source, SOURCES[letter.record.topic].name
+    source, topic = letter.source, DEAD_LETTERS[letter.record.topic].name
     if source is None:
         return "its headers do not say where it comes from: no worker wrote it"
     if source.topic != topic:
@@ -98,7 +98,7 @@ def _why_refused_again(letter: Letter) -> str | None:
 
 
 def _read_again(letter: Letter) -> Event[Payload]:
-    record, topic = letter.record, SOURCES[letter.record.topic]
+    record, topic = letter.record, DEAD_LETTERS[letter.record.topic]
     again = Record(topic.name, record.key, record.value, letter.original_headers, record.partition, record.offset)
     return from_record(again, topic)
 

@@ -7,9 +7,9 @@ from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event, from_record
 from schemas.record import Record
 from schemas.reply import ReplySettled
-from schemas.topics import BY_NAME, CHARGED, DEAD_LETTER_SUFFIX, GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import BY_NAME, CHARGED, DEAD_LETTERS, SETTLED
 
-TERMINAL_TOPICS = (SETTLED.name, CHARGED.name, *(topic.dead_letters for topic in (QUERIES, GENERATED, SCORED)))
+TERMINAL_TOPICS = (SETTLED.name, CHARGED.name, *DEAD_LETTERS)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Collector:
 
     def add(self, record: Record) -> Terminal | None:
         """The terminal that `record` completes, if it does."""
-        if record.topic.endswith(DEAD_LETTER_SUFFIX):
+        if record.topic in DEAD_LETTERS:
             query_id = (record.key or b"").decode(errors="replace")
             return Terminal(query_id, dead_letter=record) if query_id in self.expected else None
         event = from_record(record, BY_NAME[record.topic])

@@ -9,7 +9,7 @@ from schemas.envelope import Event
 from schemas.payload import Payload
 from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
-from workers.pipeline import Stage
+from workers.stage import Stage
 
 
 class Observer(Protocol):

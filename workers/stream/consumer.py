@@ -10,8 +10,8 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from workers.errors import BrokerError, OffsetLost, Stalled, Unsuitable
-from workers.pipeline import Stage
 from workers.settings import Settings
+from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.connection.clients import REQUEST_TIMEOUT_MS, Clients
 from workers.stream.connection.unsuitable_settings import unsuitable

@@ -7,8 +7,8 @@ from typing import Any
 
 from schemas.record import Outgoing, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES
-from workers.pipeline import Stage
 from workers.settings import Settings
+from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.connection.admin_client import LATEST
 from workers.stream.connection.clients import Clients

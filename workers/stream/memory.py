@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from schemas.record import Outgoing, Record
-from workers.pipeline import Stage
+from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.restore import decoded

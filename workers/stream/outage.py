@@ -13,7 +13,7 @@ from schemas.envelope import Event
 from schemas.payload import Payload
 from workers.engines.contact import Contact, watched_contact
 from workers.errors import EngineUnavailable, Refused
-from workers.pipeline import Stage, Worker
+from workers.stage import Stage, Worker
 from workers.stream.bus import Observer
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
 from workers.errors import BrokerError, Refused, UpgradeFirst
-from workers.pipeline import Stage
+from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.deduplication.deduplicator import Once, Repeated, ScoredAgain
 from workers.stream.partition.crash_count import MOST_DEATHS

@@ -5,13 +5,11 @@ from typing import Any
 
 from schemas.identity import derive
 from schemas.record import Record
-from schemas.topics import CHARGED, COMMITMENTS, GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import CHARGED, COMMITMENTS, DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED
 from workers.audit.log.horizon import Place
 
-LETTERS = {topic.dead_letters: topic.name for topic in (QUERIES, GENERATED, SCORED)}
-
 #: The topics to be read. Those that later stages write come later: their ends are then asked for later, too.
-NAMES = (QUERIES.name, GENERATED.name, SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *LETTERS)
+NAMES = (QUERIES.name, GENERATED.name, SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *DEAD_LETTERS)
 
 MOST_SEARCHED_BYTES = 16 * 1024 * 1024
 

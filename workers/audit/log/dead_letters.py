@@ -8,8 +8,8 @@ from schemas.dead_letter import Header
 from schemas.letter import Letter
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
-from schemas.topics import SCORED
-from workers.audit.log.auction_ids import LETTERS, place_of
+from schemas.topics import DEAD_LETTERS, SCORED
+from workers.audit.log.auction_ids import place_of
 from workers.audit.log.horizon import Place
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.query import digest_of
@@ -46,7 +46,7 @@ def read_refusal(record: Record, report: Report) -> Refusal:
     for problem in _problems(letter):
         report.find(Invariant.POISON_REFUSED, f"the dead letter {place}: {problem}")
     named = letter.source
-    right = named is not None and named.topic == LETTERS[record.topic]
+    right = named is not None and named.topic == DEAD_LETTERS[record.topic].name
     source = Place(named.topic, named.partition, named.offset) if named and right else None
     return Refusal(place, source, letter.reason, _digest(letter))
 
@@ -67,8 +67,8 @@ def _problems(letter: Letter) -> Iterator[str]:
     value = record.value or b""
     if source is None:
         yield "its headers do not say which record was refused"
-    elif source.topic != LETTERS[record.topic]:
-        yield f"it says that it comes from {source.topic}, and the letters here come from {LETTERS[record.topic]}"
+    elif source.topic != (topic := DEAD_LETTERS[record.topic].name):
+        yield f"it says that it comes from {source.topic}, and the letters here come from {topic}"
     if not _is_known(letter.reason):
         yield f"there is no reason {letter.reason!r}"
     elif letter.code != str(int(DeadLetterReason[letter.reason])):

@@ -7,9 +7,8 @@ from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.record import Record
 from schemas.reply import ReplySettled
-from schemas.topics import GENERATED, QUERIES, SCORED
+from schemas.topics import DEAD_LETTERS, GENERATED, QUERIES, SCORED
 from workers.audit.entries import NAMES as AUDITED
-from workers.audit.log.auction_ids import LETTERS
 from workers.audit.log.bills import RecomputedBills
 from workers.audit.log.dead_letters import read_refusal
 from workers.audit.log.horizon import Horizon
@@ -57,7 +56,7 @@ class Verification:
     def _add_read(self, record: Record) -> None:
         """A record that the audit reads as well; it is decoded once."""
         data = self._bills.add(record) if record.topic in AUDITED else None
-        if record.topic in LETTERS:
+        if record.topic in DEAD_LETTERS:
             self._outcomes.refused(record, read_refusal(record, self.report))
         elif record.topic == SCORED.name:
             self._outcomes.scored(record, data if isinstance(data, CandidatesScored) else None)

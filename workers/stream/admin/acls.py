@@ -7,7 +7,7 @@ from functools import partial
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
-from workers.operations.principals import Principal, Right
+from workers.stream.admin.rights import Principal, Right
 from workers.stream.connection.admin_client import Cluster
 
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}

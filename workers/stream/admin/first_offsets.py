@@ -12,8 +12,9 @@ from aiokafka.errors import (
 )
 
 from workers.errors import BrokerError, OffsetsUndecided
-from workers.pipeline import STAGES, StageSpec
+from workers.pipeline import STAGES
 from workers.settings import Settings
+from workers.stage import StageSpec
 from workers.stream.admin.outcomes import outputs_of, reached
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster
 from workers.stream.connection.clients import Clients

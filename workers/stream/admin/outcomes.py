@@ -21,7 +21,7 @@ from schemas.record import Record
 from schemas.settled import QuerySettled
 from schemas.topics import SETTLED_QUERIES, Topic
 from workers.id_set import KnownIds
-from workers.pipeline import StageSpec
+from workers.stage import StageSpec
 from workers.stream.connection.clients import Clients
 from workers.stream.history import Wanted, stored
 from workers.stream.offsets import WINDOW, Completion

@@ -8,10 +8,8 @@ from schemas.topics import (
     COMMITMENTS,
     DEAD_LETTER_MAX_BYTES,
     DEAD_LETTER_RETENTION,
+    DEAD_LETTERS,
     FOR_EVER,
-    GENERATED,
-    QUERIES,
-    SCORED,
     SETTLED_QUERIES,
     TOPICS,
     Topic,
@@ -22,7 +20,6 @@ from workers.stream.connection.admin_client import TopicPlan
 from workers.stream.deduplication.window import DAY, MILLISECOND, Window
 
 NEVER = -1  # Kafka's word for it
-CONSUMED = (QUERIES, GENERATED, SCORED)  # the topics whose readers have dead letters
 
 
 def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
@@ -38,7 +35,7 @@ def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
         for topic in TOPICS
     ]
     kept = _retention("delete", DEAD_LETTER_RETENTION)
-    letters = [_plan(settings, topic.dead_letters, 1, kept, DEAD_LETTER_MAX_BYTES) for topic in CONSUMED]
+    letters = [_plan(settings, name, 1, kept, DEAD_LETTER_MAX_BYTES) for name in DEAD_LETTERS]
     return (*topics, *letters)
 
 

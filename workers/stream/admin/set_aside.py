@@ -18,8 +18,9 @@ from schemas.letter import Place
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from workers.errors import BrokerError, TesseraError
-from workers.pipeline import PATH, STAGES, StageSpec
+from workers.pipeline import PATH, STAGES
 from workers.settings import Settings
+from workers.stage import StageSpec
 from workers.stream.connection.admin_client import GROUP, LATEST, Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.history import History

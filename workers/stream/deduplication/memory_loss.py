@@ -4,7 +4,7 @@ from functools import partial
 
 from schemas.topics import SETTLED, SETTLED_QUERIES
 from workers.errors import AccessDenied, MemoryLost
-from workers.pipeline import StageSpec
+from workers.stage import StageSpec
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.samples import oldest

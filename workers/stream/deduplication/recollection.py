@@ -3,7 +3,7 @@
 import contextlib
 
 from workers.errors import Unsuitable
-from workers.pipeline import StageSpec
+from workers.stage import StageSpec
 from workers.stream.connection.admin_client import LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.deduplicator import Once

@@ -25,8 +25,8 @@ from aiokafka.errors import IllegalStateError
 
 from schemas.record import Record
 from workers.errors import BrokerError, NotRetriable, StalePosition
-from workers.pipeline import Stage
 from workers.settings import Settings
+from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.partition.backoff import FAILURES_ALLOWED, Doubts
 from workers.stream.partition.crash_count import Attempts

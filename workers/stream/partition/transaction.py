@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 
 from schemas.record import Outgoing
 from workers.errors import BrokerError
-from workers.pipeline import Stage
 from workers.settings import Settings
+from workers.stage import Stage
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.folder import Stores

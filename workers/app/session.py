@@ -1,31 +1,22 @@
-"""Stages running in this process while a command uses them: engine, bus and monitor, opened and closed together."""
+"""Stages running in this process while a command uses them: engine, bus and monitor, opened and closed together.
+
+Nothing is printed here: what an operator should see is handed to an `Onlooker`.
+"""
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
-import click
-
 from workers.app.models import Models, open_models
-from workers.cli.visible import indented
-from workers.cli.waiting import waiting
 from workers.errors import TesseraError
 from workers.operations.monitor import Monitor
-from workers.pipeline import (
-    Means,
-    build_stages,
-    check_settings,
-    needs_engine,
-    needs_keys,
-    needs_proposal,
-    needs_rewards,
-    now,
-)
+from workers.pipeline import STAGES, Means, build_stages, now
 from workers.settings import Settings
 from workers.settlement import KeySource
+from workers.stage import StageSpec
 from workers.stream.bus import Bus
 from workers.stream.commitments import open_key_ring
 from workers.stream.connection.preflight import preflight
@@ -37,6 +28,17 @@ T = TypeVar("T")
 READY_POLL_S = 0.05
 WARM_UP_TURN = "How do I begin?"
 ALLOCATIONS_PER_COLLECTION = 50_000
+
+
+@dataclass(frozen=True)
+class Onlooker:
+    """Who is told while stages start: nobody unless a command hands in how."""
+
+    warn: Callable[[str], None] = lambda sentence: None
+    waiting: Callable[[str], AbstractContextManager[None]] = lambda what: nullcontext()  # while something takes long
+
+
+NOBODY = Onlooker()
 
 
 @dataclass(frozen=True)
@@ -78,20 +80,23 @@ class Session:
 
 @asynccontextmanager
 async def stages_running(
-    names: Sequence[str], settings: Settings, monitor: Monitor, *, kafka: bool
+    names: Sequence[str], settings: Settings, monitor: Monitor, *, kafka: bool, onlooker: Onlooker = NOBODY
 ) -> AsyncIterator[Session]:
     """The named stages at work. On leaving they finish or abandon what they have, and the models are closed.
 
     Those that everybody needs answer once before any stage starts: what is broken fails here, not with the first query.
     """
-    check_settings(names, settings)
+    specs = [STAGES[name] for name in names]
+    draws = any(spec.needs_draw_keys for spec in specs)
+    if draws:
+        _ = settings.draw_secrets  # SettingsError if there is none: asked before a model is loaded
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
-    async with _models(names, settings, monitor) as models:
+    async with _models(specs, settings, monitor, onlooker) as models:
         calm_collector()
         if kafka:
             for warning in await preflight(names, settings):
-                click.echo(f"tessera: {warning}", err=True)
-        keys = await open_key_ring(bus, settings.draw_secrets, now) if needs_keys(names) else None
+                onlooker.warn(warning)
+        keys = await open_key_ring(bus, settings.draw_secrets, now) if draws else None
         stop = asyncio.Event()
         means = _means(settings, keys, models)
         done = asyncio.create_task(bus.run(build_stages(names, means), stop))
@@ -103,19 +108,24 @@ async def stages_running(
 
 
 @asynccontextmanager
-async def _models(names: Sequence[str], settings: Settings, monitor: Monitor) -> AsyncIterator[Models | None]:
+async def _models(
+    specs: Sequence[StageSpec], settings: Settings, monitor: Monitor, onlooker: Onlooker
+) -> AsyncIterator[Models | None]:
     """What the stages ask, if anything; a line for each advertiser's server that is not as it must be."""
-    if not needs_engine(names):
+    if not any(spec.needs_engine for spec in specs):
         yield None
         return
     async with AsyncExitStack() as stack:
         opening = open_models(
-            settings, proposal=needs_proposal(names), rewards=needs_rewards(names), observer=monitor.own_models
+            settings,
+            proposal=any(spec.draws_candidates for spec in specs),
+            rewards=any(spec.needs_rewards for spec in specs),
+            observer=monitor.own_models,
         )
-        with waiting(f"loading the language model {settings.engine}"):  # a large one takes minutes
+        with onlooker.waiting(f"loading the language model {settings.engine}"):  # a large one takes minutes
             models = await stack.enter_async_context(opening)
         for sentence in models.sources.unreached if models.sources else ():
-            click.echo(f"tessera: {indented(sentence)}", err=True)
+            onlooker.warn(sentence)
         await _warm_up(models)
         yield models
 
@@ -140,7 +150,7 @@ def calm_collector() -> None:
 
 def monitor_of(names: Sequence[str], settings: Settings) -> Monitor:
     """The monitor of a process that runs these stages."""
-    engine = settings.engine if needs_engine(names) else "none"
+    engine = settings.engine if any(STAGES[name].needs_engine for name in names) else "none"
     return Monitor(stages=names, currency=settings.currency, engine=engine)
 
 

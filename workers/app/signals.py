@@ -3,10 +3,9 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 
-import click
-
-from workers.cli.session import Session
+from workers.app.session import Session
 from workers.operations.health import Health
 
 EXIT_INTERRUPTED = 130
@@ -19,9 +18,9 @@ class Stopping:
     its own, and would be deaf to SIGTERM while they load.
     """
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, say: Callable[[str], None]) -> None:
         self.told = False
-        self._health, self._starting = health, asyncio.current_task()
+        self._health, self._say, self._starting = health, say, asyncio.current_task()
         self._session: Session | None = None
         for signal_ in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signal_, self._stop)
@@ -35,7 +34,7 @@ class Stopping:
             os._exit(EXIT_INTERRUPTED)
         self.told = True
         self._health.draining()
-        click.echo("stopping; again to stop at once", err=True)
+        self._say("stopping; again to stop at once")
         if self._session is not None:
             self._session.stop.set()
         elif self._starting is not None:
