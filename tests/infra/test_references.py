@@ -13,6 +13,7 @@ DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in FILES if pat
 
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)")
 PATH = re.compile(r"\b(?:workers|schemas|tests|infra)/[\w./-]+\.(?:py|md|json|yml|toml)\b")
+MODULE = re.compile(r"(?<![\w/.])(?:[\w-]+/)*[\w-]+\.py\b")  # with its folder or without
 CITATION = re.compile(r"mechanism/README(?:\.md)? ((?:§\d+(?:, | and )?)+)")
 
 
@@ -31,6 +32,15 @@ def test_relative_links_of_a_document_resolve(document: str) -> None:
 def test_files_named_in_sources_and_documents_exist(name: str) -> None:
     """A decision tells how things were when it was made; everything else names what there is."""
     assert [path for path in PATH.findall(text_of(name)) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith(("schemas/", "workers/"))])
+def test_modules_named_in_sources_exist(name: str) -> None:
+    modules = [f"/{source}" for source in SOURCES]
+
+    named = set(MODULE.findall(text_of(name)))
+
+    assert [one for one in sorted(named) if not any(module.endswith(f"/{one}") for module in modules)] == []
 
 
 def test_cited_sections_of_the_mathematics_exist() -> None:

@@ -1,6 +1,6 @@
 """Whether an engine was asked, and whether it answered, while one event was worked on.
 
-Written down where every engine's calls pass (retrying.py), read by whoever must know whether an engine is back: that a
+Written down where every engine's calls pass (calls.py), read by whoever must know whether an engine is back: that a
 worker is done with an event does not tell, for it may have asked nobody.
 """
 

@@ -16,7 +16,7 @@ from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
 from workers.errors import TesseraError
 
-#: What `ends.py` counts itself, over all topics and not only those that an audit reads.
+#: What `outcomes.py` counts itself, over all topics and not only those that an audit reads.
 ELSEWHERE = frozenset(
     {
         Kind.MISSING_TERMINAL,

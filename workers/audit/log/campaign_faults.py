@@ -64,7 +64,7 @@ def check_unread(report: Report, groups: Sequence[str], unread: Sequence[Unread]
 
 
 def check_resources(report: Report, resources: Resources) -> None:
-    """Memory and descriptors of every process stayed flat; `flatness.py` has the rule."""
+    """Memory and descriptors of every process stayed flat; `leaks.py` has the rule."""
     short = 0
     for process, samples in resources.items():
         if not is_long_enough(samples):

@@ -2,8 +2,9 @@
 
 What is counted is committed beside the offset, before work begins, so it survives the process and the machine. A
 process that ends in order, or gives up after many doubts, takes its own attempt back if Kafka can be told. After two
-deaths in the same place, whatever was in work is worked on alone in its process (solo.py): the third has one suspect.
-Deaths that may have been another record's are nobody's: a record behind an innocent one is given up after five at most.
+deaths in the same place, whatever was in work is worked on alone in its process, in quarantine (quarantine.py): the
+third has one suspect. Deaths that may have been another record's are nobody's: a record behind an innocent one is given
+up after five at most.
 """
 
 from dataclasses import dataclass, replace

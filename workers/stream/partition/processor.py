@@ -2,7 +2,7 @@
 
 1. open: pause the partition, start a producer with the partition's id (this fences every earlier owner and settles its
    transaction), and only then read the committed offset, the only truth, and what the stage remembers. Seek, resume.
-2. begin: say in Kafka that work begins, if nobody has (attempts.py); then work on up to `in_flight` delivered records
+2. begin: say in Kafka that work begins, if nobody has (crash_count.py); then work on up to `in_flight` records
    at once, outside any transaction.
 3. commit: take results that are finished; publish them, the offset of the first unfinished record and what is finished
    beyond it in one transaction; only then tell the observer.
