@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from workers.errors import EngineTimeout, EngineUnavailable
 
-#: Silent in a row. Fewer than the attempts in engines/retrying.py: a server that takes requests and never answers is
+#: Silent in a row. Fewer than the attempts in engines/calls.py: a server that takes requests and never answers is
 #: found to be down, and waited for, before a record is given up.
 FAILURES = 3
 OPEN_S = 5.0
