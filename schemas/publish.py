@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from schemas.dead_letter import DOCUMENT, DeadLetterHeaders
+from schemas.position import StagePosition
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
 from schemas.topics import TOPICS
 
@@ -21,11 +22,13 @@ RECEIPTS: dict[str, type[BaseModel]] = {
 }
 #: The headers of dead letters: their values are whatever was refused.
 HEADERS: dict[str, type[BaseModel]] = {DOCUMENT: DeadLetterHeaders}
-DOCUMENTS: dict[str, type[BaseModel]] = {topic.name: topic.payload for topic in TOPICS} | RECEIPTS | HEADERS
+#: Values of topics of which each stage has one of its own.
+OF_EACH_STAGE: dict[str, type[BaseModel]] = {StagePosition.event_type: StagePosition}
+DOCUMENTS = {topic.name: topic.payload for topic in TOPICS} | OF_EACH_STAGE | RECEIPTS | HEADERS
 
 
 def document(name: str) -> dict[str, Any]:
-    """The schema of the values of one topic, of one kind of receipt, or of the headers of dead letters."""
+    """The schema of the values of a topic or kind of topic, of a kind of receipt, or of the headers of dead letters."""
     return {"$schema": DIALECT, "$id": f"urn:tessera:schema:{name}", **DOCUMENTS[name].model_json_schema()}
 
 

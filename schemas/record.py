@@ -39,6 +39,13 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed(Outgoing):
+    """A record for this partition of its topic, whatever its key says."""
+
+    to_partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Record(Outgoing):
     """A record as it was read."""
 

@@ -14,6 +14,7 @@ from schemas.settled import QuerySettled
 
 MEBIBYTE = 1024 * 1024
 DEAD_LETTER_SUFFIX = ".dlq"
+POSITION_SUFFIX = ".position.v1"  # of a stage's group: the topic in which the stage writes where it stands
 FOR_EVER = timedelta.max
 
 

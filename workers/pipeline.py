@@ -113,6 +113,9 @@ PATH = tuple(spec.name for spec in STAGES.values() if not spec.watches)
 #: What each consumer group reads.
 GROUPS = {spec.group: spec.consumes.name for spec in STAGES.values()}
 
+#: The topics in which stages write where they stand, and what each stage reads.
+POSITIONS = {spec.positions: spec.consumes.name for spec in STAGES.values()}
+
 
 def build_stages(names: Iterable[str], means: Means) -> tuple[Stage, ...]:
     """The named stages with their workers; they share the means."""

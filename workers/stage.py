@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from schemas.envelope import Event
 from schemas.payload import Payload
-from schemas.topics import Topic
+from schemas.topics import POSITION_SUFFIX, Topic
 
 
 class Worker(Protocol):
@@ -47,6 +47,11 @@ class StageSpec:
     def group(self) -> str:
         """The consumer group; stable across deployments."""
         return f"auction.{self.name}"
+
+    @property
+    def positions(self) -> str:
+        """The topic in which it writes where it stands in each partition of its input."""
+        return self.group + POSITION_SUFFIX
 
 
 @dataclass(frozen=True)

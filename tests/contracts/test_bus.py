@@ -200,7 +200,7 @@ async def kafka_bus(bootstrap_servers: str, spec: StageSpec, journal: Observer) 
     async with Clients(settings).cluster() as cluster:
         kept_for_ever = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}  # longer than any window
         stamped = {topic.name: kept_for_ever for topic in spec.publishes}
-        plain: dict[str, dict[str, str]] = {spec.consumes.name: {}, spec.consumes.dead_letters: {}}
+        plain: dict[str, dict[str, str]] = {spec.consumes.name: {}, spec.consumes.dead_letters: {}, spec.positions: {}}
         await cluster.create([TopicPlan(name, 1, 1, configs) for name, configs in (plain | stamped).items()])
     await initialise_offsets(settings, {spec.group: spec.consumes.name})
     return KafkaBus(settings, journal)

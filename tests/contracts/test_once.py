@@ -353,7 +353,7 @@ async def test_a_topic_of_settled_ids_with_a_foreign_record_does_not_start(rig: 
 def add_partitions(rig: Rig, kafka: str) -> None:
     """A second one for every topic of the rig, as an administrator does it."""
     spec = rig.stage.spec
-    names = [spec.consumes.name, *(topic.name for topic in spec.publishes)]
+    names = [spec.consumes.name, spec.positions, *(topic.name for topic in spec.publishes)]
     admin = AdminClient({"bootstrap.servers": kafka})
     for added in admin.create_partitions([NewPartitions(name, 2) for name in names]).values():
         added.result(WAIT_S)

@@ -5,6 +5,7 @@ import random
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
-from tests.contracts.test_bus import Answerer, Rig, numbers, rig_with
+from schemas.topics import POSITION_SUFFIX
 from tests.support.own_node import started
 from workers.devkafka import DevelopmentBroker
 from workers.errors import BrokerError, StalePosition
@@ -24,13 +25,16 @@ from workers.stream.connection.admin_client import GROUP as GROUP_COORDINATOR
 from workers.stream.connection.admin_client import SIMPLE_COMMIT, TopicPlan
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.offset_fetch import OffsetFetchRequest, rows
-from workers.stream.offsets import NOTHING_KNOWN, Completion
-from workers.stream.partition.position import read_position
+from workers.stream.connection.topic_ids import topic_id
+from workers.stream.offsets import Completion
+from workers.stream.partition.position import Found, read_position
+from workers.stream.partition.position_log import Position, PositionLog
 from workers.stream.partition.producer import BARRIER, TransactionalWriter, WriterLost
 
 pytestmark = pytest.mark.kafka
 
 GROUP = TOPIC = "older.positions"
+POSITIONS = TOPIC + POSITION_SUFFIX
 PARTITIONS = range(4)
 FILLER, COMMITS, ROWS = 4, 60, 5_000  # of one more partition: 300,000 records before the newest positions
 ASK_EVERY_S = 0.005
@@ -60,7 +64,7 @@ class Group:
     async def fill(self) -> None:
         """Positions at the beginning of a long log, newer ones at its end."""
         async with self._clients.cluster() as cluster:
-            await cluster.create([TopicPlan(TOPIC, FILLER + 1, 1, {})])
+            await cluster.create([TopicPlan(name, FILLER + 1, 1, {}) for name in (TOPIC, POSITIONS)])
         client = AIOKafkaClient(bootstrap_servers=self._servers)
         await client.bootstrap()
         for offset, to in ((1, PARTITIONS), *[(0, [FILLER] * ROWS)] * COMMITS, (2, PARTITIONS)):
@@ -90,10 +94,11 @@ class Group:
         writer = TransactionalWriter(self._clients, f"{GROUP}.{at.partition}")
         try:
             await writer.start()
-            barrier = partial(writer.barrier, at, GROUP)
-            base = (await read_position(self._clients, GROUP, at, NOTHING_KNOWN, barrier)).base
+            position = (await found(self._clients, at, writer)).position
+            base = position.completion.base
             assert base - self.committed[at.partition] in (0, 1)
             await writer.begin()
+            await writer.send([PositionLog(POSITIONS, at).record(replace(position, completion=Completion(base + 1)))])
             await writer.commit(at, base + 1, "", GROUP)
             self.committed[at.partition] = base + 1
         finally:
@@ -153,11 +158,18 @@ async def test_no_position_read_behind_the_barrier_is_older_than_what_was_commit
     assert group.older, "this Kafka answers with nothing older: what decision 0011 describes is not here"
 
 
+async def found(
+    clients: Clients, at: TopicPartition, writer: TransactionalWriter, known: Position | None = None
+) -> Found:
+    log = PositionLog(at.topic + POSITION_SUFFIX, at)
+    return await read_position(clients, GROUP, log, known, partial(writer.barrier, at, GROUP, log.barrier()))
+
+
 async def opened(kafka: str) -> tuple[Clients, TopicPartition, TransactionalWriter]:
     """A new topic's partition with offset 7 committed, and the writer of its owner."""
     clients, topic = Clients(Settings.read(bootstrap_servers=kafka)), f"older.{uuid.uuid4().hex}"
     async with clients.cluster() as cluster:
-        await cluster.create([TopicPlan(topic, 1, 1, {})])
+        await cluster.create([TopicPlan(name, 1, 1, {}) for name in (topic, topic + POSITION_SUFFIX)])
         await cluster.insist(lambda: cluster.commit(GROUP, topic, {0: Completion(7, frozenset({9}))}))
     writer = TransactionalWriter(clients, topic)
     await writer.start()
@@ -169,11 +181,7 @@ async def test_the_barrier_leaves_the_committed_position_unchanged(kafka: str) -
     await writer.begin()
     await writer.commit(at, 8, "", GROUP)
 
-    found = [
-        await read_position(clients, GROUP, at, NOTHING_KNOWN, partial(writer.barrier, at, GROUP)) for _ in range(3)
-    ]
-
-    assert found == [Completion(8)] * 3
+    assert [(await found(clients, at, writer)).position.completion for _ in range(3)] == [Completion(8)] * 3
     await writer.begin()
     await writer.commit(at, 9, "", GROUP)  # the writer is as good as before
     await writer.discard()
@@ -186,9 +194,8 @@ async def test_an_owner_that_dies_within_the_barrier_is_fenced_and_leaves_nothin
 
     writer = TransactionalWriter(clients, at.topic)
     await writer.start()
-    found = await read_position(clients, GROUP, at, NOTHING_KNOWN, partial(writer.barrier, at, GROUP))
 
-    assert found == Completion(7, frozenset({9}))
+    assert (await found(clients, at, writer)).position.completion == Completion(7, frozenset({9}))
     await writer.discard()
     await dead.discard()
 
@@ -196,61 +203,12 @@ async def test_an_owner_that_dies_within_the_barrier_is_fenced_and_leaves_nothin
 @pytest.mark.parametrize(
     "known", [Completion(8), Completion(7, frozenset({9, 10}))], ids=["a later offset", "more beyond it"]
 )
-async def test_a_position_below_what_was_committed_is_refused(kafka: str, known: Completion) -> None:
+async def test_without_a_logged_position_one_below_what_was_committed_is_refused(kafka: str, known: Completion) -> None:
     clients, at, writer = await opened(kafka)
+    async with clients.cluster() as cluster:
+        id_ = await topic_id(cluster, at.topic)
 
     with pytest.raises(StalePosition, match=f"offset 7 is committed.*itself committed offset {known.base}"):
-        await read_position(clients, GROUP, at, known, partial(writer.barrier, at, GROUP))
+        await found(clients, at, writer, Position(id_, known))
 
-    await writer.discard()
-
-
-@pytest.fixture(params=["kafka"])
-async def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    return await rig_with(request, monkeypatch, Answerer())
-
-
-async def test_a_partition_with_a_stale_position_waits_says_so_and_goes_on(
-    rig: Rig, kafka: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clients, spec, told = Clients(Settings.read(bootstrap_servers=kafka)), rig.stage.spec, list[str]()
-    at = TopicPartition(spec.consumes.name, 0)
-    monkeypatch.setattr(rig.journal, "stale_position", told.append)
-    async with rig.reading() as take, rig.running():
-        await rig.publish(range(20))
-        await take(20)
-        while (committed := await stands_at(clients, spec.group, at))[0] < 20:
-            await asyncio.sleep(0.1)
-
-        # When somebody sets the position back and the partition is opened again
-        await set_to(clients, spec.group, at, (5, ""))
-        await fence(clients, f"{spec.group}.{at.topic}.{at.partition}")
-        await rig.publish(range(20, 25))
-        while len(told) < 2:
-            await asyncio.sleep(0.1)
-
-        # Then nothing is done twice, and the rest once the position is right again
-        await set_to(clients, spec.group, at, committed)
-        assert numbers(await take(5)) == [20, 21, 22, 23, 24]
-    assert set(told) == {spec.name}
-    assert "failure 2 of 8: StalePosition" in caplog.text and "itself committed offset 20" in caplog.text
-
-
-async def stands_at(clients: Clients, group: str, at: TopicPartition) -> tuple[int, str]:
-    async with clients.cluster() as cluster:
-        return (await cluster.committed_with_metadata(group, at.topic, [at.partition]))[at.partition]
-
-
-async def set_to(clients: Clients, group: str, at: TopicPartition, position: tuple[int, str]) -> None:
-    """As nobody should: beside the partition's owner."""
-    writer = TransactionalWriter(clients, f"intruder.{at.topic}")
-    await writer.start()
-    await writer.begin()
-    await writer.commit(at, *position, group)
-    await writer.discard()
-
-
-async def fence(clients: Clients, transactional_id: str) -> None:
-    writer = TransactionalWriter(clients, transactional_id)
-    await writer.start()
     await writer.discard()

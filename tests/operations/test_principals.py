@@ -8,7 +8,7 @@ import pytest
 from schemas.topics import DEAD_LETTERS, QUERIES, TOPICS
 from tests.support.worker_process import tessera
 from workers.operations.principals import DOMAIN, principals
-from workers.pipeline import STAGES
+from workers.pipeline import POSITIONS, STAGES
 
 
 def test_every_stage_may_do_what_its_row_says_and_nothing_is_granted_twice() -> None:
@@ -37,7 +37,7 @@ def test_no_principal_may_write_to_all_topics_or_fence_another_stage() -> None:
 
 
 def test_rights_are_about_topics_that_exist() -> None:
-    known = {topic.name for topic in TOPICS} | DEAD_LETTERS.keys()
+    known = {topic.name for topic in TOPICS} | DEAD_LETTERS.keys() | POSITIONS.keys()
     named = {r.name for p in principals() for r in p.rights if r.resource == "topic" and not r.prefixed}
 
     assert named <= known
@@ -73,7 +73,7 @@ def test_commands_for_kafkas_own_tools() -> None:
     done = tessera("principals", "create", "auction.scoring", "--print-commands", kafka="broker:9093")
 
     lines = [shlex.split(line) for line in done.stdout.decode().splitlines()]
-    assert [line[0] for line in lines] == ["kafka-configs.sh"] + ["kafka-acls.sh"] * 5
+    assert [line[0] for line in lines] == ["kafka-configs.sh"] + ["kafka-acls.sh"] * 7
     assert all("broker:9093" in line for line in lines)
     assert lines[-1][-4:] == ["--transactional-id", "auction.scoring.", "--resource-pattern-type", "prefixed"]
 

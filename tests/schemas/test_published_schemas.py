@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from schemas.envelope import Event
 from schemas.payload import BadRecord
-from schemas.publish import HEADERS, PUBLISHED, RECEIPTS, export, files
+from schemas.publish import HEADERS, OF_EACH_STAGE, PUBLISHED, RECEIPTS, export, files
 from schemas.topics import TOPICS
 from tests.support.builders import make_events, make_query
 
@@ -31,7 +31,7 @@ def test_export_writes_every_schema(tmp_path: Path) -> None:
     paths = export(tmp_path / "new" / "folder")
 
     assert {path.name: path.read_text(encoding="utf-8") for path in paths} == files()
-    assert len(paths) == len(TOPICS) + len(RECEIPTS) + len(HEADERS)
+    assert len(paths) == len(TOPICS) + len(OF_EACH_STAGE) + len(RECEIPTS) + len(HEADERS)
 
 
 @pytest.mark.parametrize("event_type", [*IDS, *RECEIPTS, *HEADERS])

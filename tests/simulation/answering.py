@@ -26,7 +26,7 @@ class Answering:
         self._world, self._answerer = world, answerer
         self._spec = spec(world.scenario)
         self.inputs: dict[tuple[int, int], int] = {}
-        for topic in (ASKED.name, ANSWERED.name, USED.name, ASKED.dead_letters):
+        for topic in (ASKED.name, ANSWERED.name, USED.name, ASKED.dead_letters, self._spec.positions):
             world.broker.create(topic, PARTITIONS)
         world.broker.add_group(self._spec.group, self._spec.consumes.name)
 

@@ -25,8 +25,10 @@ from tests.simulation.broker import MILLISECONDS, Broker, place_of_offsets
 from tests.simulation.log import Stored
 from tests.simulation.transactions import Place
 from workers.stream.connection.offset_fetch import OffsetFetchRequest
+from workers.stream.connection.topic_ids import TopicIdRequest
 
 MOST_FETCHED = 5
+A_UUID = bytes(range(16))
 
 
 class Api:
@@ -43,6 +45,7 @@ class Api:
             EndTxnRequest: self._end_transaction,
             OffsetFetchRequest: self._offset_fetch,
             OffsetRequest: self._edges,
+            TopicIdRequest: lambda request: Answer(topics=[(0, request.topic, A_UUID)]),
             MetadataRequest: self._metadata,
             FetchRequest: self._fetch,
             DescribeConfigsRequest: self._configs,
@@ -130,7 +133,8 @@ class Api:
         is_new = log.sequence(pid, epoch, batch.base_sequence)
         if not isinstance(is_new, bool):
             return is_new.errno, -1, -1
-        piece, first, now_ms = log.begin(pid, epoch), log.end, self._broker.now_ms()
+        piece, now_ms = log.begin(pid, epoch), self._broker.now_ms()
+        first = log.end - (0 if is_new else log.producers[pid].next_sequence - batch.base_sequence)  # as good as ever
         if is_new:
             for one in batch:
                 headers = tuple(one.headers)

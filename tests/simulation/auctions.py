@@ -62,6 +62,7 @@ class Auctions:
                 world.broker.create(name, PARTITIONS)
         for name in PATH:
             world.broker.add_group(STAGES[name].group, STAGES[name].consumes.name)
+            world.broker.create(STAGES[name].positions, PARTITIONS)
 
     def stages(self, process: Process) -> list[Stage]:
         means, clock = Means(self._world.scenario.settings, self._engine, Keys()), Jitter(self._world.rng)

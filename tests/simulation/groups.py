@@ -20,6 +20,7 @@ from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
 
 Error = type[KafkaError] | None
 CATCHING_UP_S = 3.0
+LOST = 0.3  # of the coordinators that come up behind
 Places = list[tuple[str, int]]
 
 
@@ -38,7 +39,8 @@ class Group:
     """`places`: all input partitions. `committed` and `pending` hold (offset, metadata).
 
     `behind`: what a coordinator that came up answers instead of `committed`, until it has taken a write, or for a
-    while (Kafka 4.2.2 takes requests while it still reads its log; decision 0011). `waits`:
+    while (Kafka 4.2.2 takes requests while it still reads its log; decision 0011). `is_lost`: until it comes up again
+    instead: it takes writes, and goes on answering that. `waits`:
     whether one that is asked for stable offsets says "not yet" while a transaction is open, as older coordinators do.
     """
 
@@ -57,6 +59,7 @@ class Group:
     offset_history: list[tuple[tuple[str, int], int, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     behind: dict[tuple[str, int], tuple[int, str]] | None = None
+    is_lost: bool = False
     waits: bool = False
     _timer: asyncio.TimerHandle | None = None
     _joined: int = 0
@@ -158,18 +161,22 @@ class Group:
         """A coordinator that has loaded gives everybody a new session. Of what was committed it may know the past."""
         for member in self.members.values():
             self._touch(member)
-        self.waits = self.rng.random() < 0.5
+        self.waits, self.is_lost = self.rng.random() < 0.5, False
         if self.rng.random() < 0.6:
             known = self.rng.randint(0, len(self.offset_history))
             first = dict.fromkeys(self.places, (0, ""))
             self.behind = first | {place: (offset, text) for place, offset, text in self.offset_history[:known]}
             if self.behind != self.committed:
                 self.note("coordinator came up behind")
-            if self.rng.random() < 0.5:
+            self.is_lost = self.rng.random() < LOST
+            if self.is_lost:
+                self.note("coordinator lost the past")
+            elif self.rng.random() < 0.5:
                 self.later(self.rng.uniform(0.0, CATCHING_UP_S), self._catch_up)
 
     def _catch_up(self) -> None:
-        self.behind = None
+        if not self.is_lost:
+            self.behind = None
 
     def stands_at(self, place: tuple[str, int], stable: bool) -> tuple[int, str] | Error:
         """Offset and metadata that are answered."""
@@ -187,11 +194,13 @@ class Group:
         return None if pid in self.pending or verify() else InvalidTxnState
 
     def store(self, pid: int, epoch: int, offsets: dict[tuple[str, int], tuple[int, str]]) -> None:
-        self.epochs[pid], self.behind = epoch, None
+        self.epochs[pid] = epoch
+        self._catch_up()
         self.pending.setdefault(pid, {}).update(offsets)
 
     def mark(self, pid: int, epoch: int, fate: Fate) -> None:
-        self.epochs[pid], self.behind = max(epoch, self.epochs.get(pid, -1)), None
+        self.epochs[pid] = max(epoch, self.epochs.get(pid, -1))
+        self._catch_up()
         stored = self.pending.pop(pid, {})
         if fate is not Fate.COMMITTED:
             return

@@ -4,13 +4,18 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from aiokafka import TopicPartition
+
+from schemas.record import Placed
 from tests.simulation.groups import Group
 from tests.simulation.log import Fate
 from tests.simulation.transactions import TransactionCoordinator
+from workers.stream.connection.admin_client import LATEST, Cluster
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.recollection import Recollection
 from workers.stream.deduplication.restore import Restore
@@ -19,8 +24,11 @@ from workers.stream.offsets import Completion
 from workers.stream.partition import position, producer, transaction
 from workers.stream.partition.crash_count import Attempts
 from workers.stream.partition.in_flight import Backlog
+from workers.stream.partition.position import Found
+from workers.stream.partition.position_log import PositionLog
 from workers.stream.partition.processor import PartitionActor
 from workers.stream.partition.producer import TransactionalWriter
+from workers.stream.reader import offset
 
 Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -80,13 +88,13 @@ def offset_read_before_fencing() -> Any:
     async def not_yet(self: TransactionalWriter) -> None:
         unstarted[asyncio.current_task()] = self
 
-    async def read_then_start(*arguments: Any) -> Completion:
+    async def read_then_start(*arguments: Any) -> Any:
         found = await read(*arguments)
         await start(unstarted.pop(asyncio.current_task()))
         return found
 
     return _both(
-        mock.patch.multiple(TransactionalWriter, start=not_yet, barrier=_nothing),
+        mock.patch.multiple(TransactionalWriter, start=not_yet, barrier=_end_of_the_log),
         mock.patch.object(transaction, "read_position", read_then_start),
     )
 
@@ -145,9 +153,16 @@ def an_id_for_each_producer() -> Any:
     return mock.patch.object(TransactionalWriter, "__init__", own_id)
 
 
+def position_read_from_the_coordinator() -> Any:
+    """The stage's own log of positions is written, and not read."""
+    return mock.patch.object(PositionLog, "read", _nothing)
+
+
 def position_read_without_a_write() -> Any:
-    """What a coordinator that has just come up answers is believed."""
-    return mock.patch.object(TransactionalWriter, "barrier", _nothing)
+    """What a coordinator that has just come up answers is believed, as there is nothing in the log."""
+    return _both(
+        position_read_from_the_coordinator(), mock.patch.object(TransactionalWriter, "barrier", _end_of_the_log)
+    )
 
 
 def older_position_believed() -> Any:
@@ -157,17 +172,24 @@ def older_position_believed() -> Any:
 
 def any_position_believed() -> Any:
     """One answer is enough, whatever was written, asked or committed before."""
-    ask, answers = position._ask_behind, dict[Any, tuple[int, str]]()
+    ask, answers = position._ask_behind, dict[Any, Any]()
 
-    async def once(barrier: Any, *arguments: Any) -> tuple[int, str]:
+    async def once(barrier: Any, *arguments: Any) -> Any:
         if barrier not in answers:
             answers[barrier] = await ask(_nothing, *arguments)
         return answers[barrier]
 
-    return _both(mock.patch.object(position, "_ask_behind", once), older_position_believed())
+    asked_once = mock.patch.object(position, "_ask_behind", once)
+    return _both(_both(asked_once, position_read_from_the_coordinator()), older_position_believed())
 
 
 async def _nothing(*_: Any) -> None: ...
+
+
+async def _end_of_the_log(self: TransactionalWriter, at: Any, group: str, record: Placed) -> int:
+    """What a barrier would tell, without writing anything."""
+    place = TopicPartition(record.topic, record.to_partition)
+    return await offset(Cluster(self._producer.client), place, LATEST)
 
 
 def memory_not_read() -> Any:
@@ -196,9 +218,10 @@ def bitmap_not_read() -> Any:
     """A new owner believes that nothing beyond the committed offset is finished."""
     read = transaction.read_position
 
-    async def only_the_base(*arguments: Any) -> Completion:
-        completion = await read(*arguments)
-        return Completion(completion.base, attempts=completion.attempts)
+    async def only_the_base(*arguments: Any) -> Found:
+        found = await read(*arguments)
+        completion = replace(found.position.completion, done=frozenset())
+        return replace(found, position=replace(found.position, completion=completion))
 
     return mock.patch.object(transaction, "read_position", only_the_base)
 
@@ -250,6 +273,7 @@ MUTANTS: dict[str, Mutant] = {
         producer_kept_after_a_lost_answer,
         offset_read_before_fencing,
         position_read_without_a_write,
+        position_read_from_the_coordinator,
         ids_kept_after_an_abort,
         ids_stored_before_the_commit,
         tail_not_read,

@@ -18,6 +18,7 @@ OUR_OWN_MISTAKES = ("TypeError", "AttributeError", "NameError")  # a mutant that
 
 #: Scenarios in which a mutant shows itself sooner; the seeds of test_simulation.py hold these too, only rarer.
 FOCUS: dict[str, dict[str, Any]] = {
+    "producer_kept_after_a_lost_answer": {"intensity": 2.0, "budget": 8, "slowness_s": 0.01},
     "no_ownership_check": {"grid_s": 0.01, "slowness_s": 3.0, "static": False},  # a cancellation must be swallowed
 }
 

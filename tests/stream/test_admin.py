@@ -13,6 +13,7 @@ from schemas.topics import CHARGED, DEAD_LETTER_MAX_BYTES, QUERIES, SCORED, SETT
 from workers.devkafka import DevelopmentBroker
 from workers.devkafka.ports import free_port
 from workers.errors import BrokerError
+from workers.pipeline import POSITIONS
 from workers.settings import Settings
 from workers.stream.admin.description import describe_topics
 from workers.stream.admin.first_offsets import initialise_offsets
@@ -62,7 +63,7 @@ def test_the_topic_plan_has_every_topic_and_a_dead_letter_topic_for_each_consume
     # Then
     assert set(plans) == {topic.name for topic in TOPICS} | {
         f"auction.{name}.v1.dlq" for name in ("query.submitted", "candidates.generated", "candidates.scored")
-    }
+    } | {f"auction.{name}.position.v1" for name in ("generation", "scoring", "settlement", "incentives")}
     assert {p.replication for p in plans.values()} == {3}
     assert {p.configs["min.insync.replicas"] for p in plans.values()} == {"2"}
     assert plans[CHARGED.name].partitions == 32 and plans[QUERIES.dead_letters].partitions == 1
@@ -73,7 +74,8 @@ def test_the_topic_plan_has_every_topic_and_a_dead_letter_topic_for_each_consume
 def test_the_topic_of_settled_ids_is_kept_for_the_id_window_and_partitioned_like_its_input(partitions: int) -> None:
     plans = {p.name: p for p in planned_topics(Settings.read(partitions=partitions, id_window_days=3))}
     policies = {name: plan.configs["cleanup.policy"] for name, plan in plans.items()}
-    assert {name for name, policy in policies.items() if policy != "delete"} == {SETTLED_QUERIES.name}
+    assert {name for name, policy in policies.items() if policy == "compact"} == {*POSITIONS}
+    assert {name for name, policy in policies.items() if policy != "delete"} == {SETTLED_QUERIES.name, *POSITIONS}
     assert policies[SETTLED_QUERIES.name] == "compact,delete"
     assert plans[SETTLED_QUERIES.name].configs["retention.ms"] == str((2 * 3 + 1) * 24 * 3600 * 1000)
     assert plans[SETTLED_QUERIES.name].configs["segment.ms"] == str(24 * 3600 * 1000)

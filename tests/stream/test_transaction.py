@@ -12,6 +12,7 @@ from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stream.offsets import Completion
 from workers.stream.partition.crash_count import Attempts
+from workers.stream.partition.position_log import Position
 from workers.stream.partition.producer import Oversized
 from workers.stream.partition.transaction import Tenure
 
@@ -49,6 +50,7 @@ def tenure(writer: Writer) -> Tenure:
     stage: Any = SimpleNamespace(spec=STAGES["generation"], in_flight=1)
     clients, at = SimpleNamespace(user=""), TopicPartition("t", 0)
     made = Tenure(Settings.read(), clients, stage, SimpleNamespace(), {}, at, lambda: None)  # type: ignore[arg-type]
+    made._known[at] = Position("", Completion(0))
     made._writer, made._memory = writer, SimpleNamespace(save=nothing)  # type: ignore[assignment]
     return made
 

@@ -17,7 +17,7 @@ from schemas.topics import (
     SETTLED,
     SETTLED_QUERIES,
 )
-from workers.pipeline import GROUPS, PATH, STAGES
+from workers.pipeline import GROUPS, PATH, POSITIONS, STAGES
 from workers.stage import StageSpec
 from workers.stream.admin.rights import Principal, Right
 
@@ -41,7 +41,7 @@ def named(name: str) -> Principal:
 
 def _stage(spec: StageSpec) -> Principal:
     """Describe comes with Read and Write; an idempotent or transactional producer needs no right of its own."""
-    reads, writes = {spec.consumes.name}, {topic.name for topic in spec.publishes}
+    reads, writes = {spec.consumes.name, spec.positions}, {spec.positions, *(topic.name for topic in spec.publishes)}
     if not spec.watches:
         writes.add(spec.consumes.dead_letters)
     if spec.remembers is not None:
@@ -52,7 +52,8 @@ def _stage(spec: StageSpec) -> Principal:
     own = [Right("Read", "group", spec.group), Right("Write", "transactional-id", f"{spec.group}.", prefixed=True)]
     if spec.remembers is not None:  # how long Kafka keeps what is remembered
         own.append(Right("DescribeConfigs", "topic", spec.remembers.name))
-    purpose = f"`tessera run {spec.name}`" + ("" if spec.watches else ", `dlq send` of what it reads")
+    also = "`offsets set` of what it reads" if spec.watches else "`dlq send`, `offsets set` of what it reads"
+    purpose = f"`tessera run {spec.name}`, {also}"
     return _principal(spec.name, purpose, (*_read(reads), *_write(writes), *own))
 
 
@@ -102,10 +103,11 @@ def _operator() -> Principal:
         Right(operation, "topic", DOMAIN, prefixed=True) for operation in ("Create", "Describe", "DescribeConfigs")
     )
     groups = (Right("Read", "group", group) for group in GROUPS)
+    grow = (Right("Alter", "topic", name) for name in POSITIONS)  # with their stages' input
     purpose = "`tessera topics`, `offsets`, `doctor`"
     evidence = {SETTLED_QUERIES.name, INCENTIVES.name}  # of what is finished, where no offset says so
-    read = {*GROUPS.values(), *DEAD_LETTERS, *evidence}
-    return _principal("operator", purpose, (*every, *groups, *_read(read)))
+    read = {*GROUPS.values(), *DEAD_LETTERS, *POSITIONS, *evidence}
+    return _principal("operator", purpose, (*every, *groups, *grow, *_read(read)))
 
 
 def _redriver() -> Principal:

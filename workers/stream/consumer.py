@@ -19,9 +19,9 @@ from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.recollection import check_partitions
 from workers.stream.displacement import Displacement
 from workers.stream.liveness import Liveness, Progress
-from workers.stream.offsets import Completion
 from workers.stream.partition.in_flight import WorkerFailed
 from workers.stream.partition.position import lost
+from workers.stream.partition.position_log import Position
 from workers.stream.partition.processor import PartitionActor
 from workers.stream.partition.quarantine import Solo
 from workers.stream.partition.transaction import Tenure
@@ -44,7 +44,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
-        known: dict[TopicPartition, Completion] = {}  # to be committed, of every partition owned so far
+        known: dict[TopicPartition, Position] = {}  # to be committed, of every partition owned so far
         self._tenure = partial(Tenure, settings, clients, stage, stores, known)
         self._failure: BaseException | None = None
         self._partitions = 0  # of the topic, when its memory was last checked

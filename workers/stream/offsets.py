@@ -36,6 +36,16 @@ class Completion:
         """Whether all that was finished at `earlier` is finished here: what is finished stays so."""
         return self.base >= earlier.base and all(at < self.base or at in self.done for at in earlier.done)
 
+    def joined(self, other: "Completion") -> "Completion":
+        """All that either says is finished. The attempts are those of whoever knows of more; of `self` if neither."""
+        base = max(self.base, other.base)
+        done = self.done | other.done
+        while base in done:
+            base += 1
+        newest = other if other.covers(self) and not self.covers(other) else self
+        attempts = newest.attempts if newest.base == base else 0
+        return Completion(base, frozenset(at for at in done if at >= base), attempts)
+
     def metadata(self) -> str:
         """To be committed beside `base`; empty when there is nothing to say."""
         if not self.done and not self.attempts:

@@ -10,7 +10,7 @@ from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from workers.stream.admin.rights import Principal, Right
 from workers.stream.connection.admin_client import Cluster
 
-OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Alter": 7, "Describe": 8, "DescribeConfigs": 10}
 RESOURCES = {"topic": 2, "group": 3, "transactional-id": 5}
 LITERAL, PREFIXED = 3, 4
 ALLOW = 3

@@ -10,20 +10,23 @@ from schemas.topics import (
     DEAD_LETTER_RETENTION,
     DEAD_LETTERS,
     FOR_EVER,
+    MEBIBYTE,
     SETTLED_QUERIES,
     TOPICS,
     Topic,
 )
+from workers.pipeline import POSITIONS
 from workers.settings import Settings
 from workers.stream.admin.timestamps import BY_BROKER, TYPE
 from workers.stream.connection.admin_client import TopicPlan
 from workers.stream.deduplication.window import DAY, MILLISECOND, Window
 
 NEVER = -1  # Kafka's word for it
+SMALL_SEGMENTS = {"segment.bytes": str(16 * MEBIBYTE)}  # only what is in a segment of the past is ever compacted
 
 
 def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of the table and the dead-letter topics of those that a worker consumes."""
+    """The topics of the table, the dead-letter topics of those that a worker consumes, and the stages' positions."""
     topics = [
         _plan(
             settings,
@@ -36,7 +39,11 @@ def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     ]
     kept = _retention("delete", DEAD_LETTER_RETENTION)
     letters = [_plan(settings, name, 1, kept, DEAD_LETTER_MAX_BYTES) for name in DEAD_LETTERS]
-    return (*topics, *letters)
+    positions = [
+        _plan(settings, name, settings.partitions, _retention("compact", FOR_EVER) | SMALL_SEGMENTS, MEBIBYTE)
+        for name in POSITIONS
+    ]
+    return (*topics, *letters, *positions)
 
 
 def _partitions(settings: Settings, topic: Topic) -> int:

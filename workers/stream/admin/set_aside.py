@@ -6,7 +6,7 @@ the group's position in one transaction; and what was finished early stays finis
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from aiokafka import TopicPartition
@@ -24,8 +24,9 @@ from workers.stage import StageSpec
 from workers.stream.connection.admin_client import GROUP, LATEST, Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.history import History
-from workers.stream.offsets import NOTHING_KNOWN, WINDOW, Completion
+from workers.stream.offsets import WINDOW, Completion
 from workers.stream.partition.position import read_position
+from workers.stream.partition.position_log import PositionLog
 from workers.stream.partition.producer import TransactionalWriter, WriterLost
 from workers.stream.reader import as_record, edges, reader
 
@@ -53,14 +54,18 @@ async def set_aside(settings: Settings, place: Place) -> SetAside:
     end = (await edges(clients, [at.topic], LATEST)).get(at)
     if end is None:
         raise TesseraError(f"{at.topic} has no partition {at.partition}")
+    log = PositionLog(spec.positions, at)
     writer = TransactionalWriter(clients, f"{spec.group}.{at.topic}.{at.partition}")
     try:
         await writer.start()
-        before = await read_position(clients, spec.group, at, NOTHING_KNOWN, partial(writer.barrier, at, spec.group))
+        barrier = partial(writer.barrier, at, spec.group, log.barrier())
+        position = (await read_position(clients, spec.group, log, None, barrier)).position
+        before = position.completion
         record, is_first = await _find(clients, at, before, place, end)
         after = _after(before, record, is_first)
         await writer.begin()
-        await writer.send([dead_letter(record, spec.name, DeadLetterReason.SET_ASIDE, _why(record))])
+        letter = dead_letter(record, spec.name, DeadLetterReason.SET_ASIDE, _why(record))
+        await writer.send([letter, log.record(replace(position, completion=after))])
         await writer.commit(at, after.base, after.metadata(), spec.group)
     except WriterLost as error:
         raise BrokerError(

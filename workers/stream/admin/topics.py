@@ -1,7 +1,8 @@
 """Creating the topics, and refusing those that exist with another number of partitions."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from aiokafka.errors import (
     InvalidReplicationFactorError,
@@ -9,12 +10,14 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from aiokafka.protocol.admin import CreatePartitionsRequest
 
 from schemas.topics import SCORED, SETTLED_QUERIES
 from workers.errors import BrokerError
+from workers.pipeline import POSITIONS
 from workers.settings import Settings
 from workers.stream.admin.plans import planned_topics
-from workers.stream.connection.admin_client import Cluster, Partition, TopicPlan
+from workers.stream.connection.admin_client import WORK_TIMEOUT_S, Cluster, Partition, TopicPlan
 from workers.stream.connection.clients import Clients
 from workers.stream.partition.added_partitions import MAY_GROW
 
@@ -32,18 +35,34 @@ async def create_topics(settings: Settings) -> CreatedTopics:
 
     BrokerError: no broker answers, Kafka refuses, or a topic exists with another number of partitions; then nothing is
     created. The number is final because it decides which partition a key belongs to; topics whose readers remember
-    nothing may have more.
+    nothing may have more. Those of positions get as many partitions as their stages' input has.
     """
-    plans = {plan.name: plan for plan in planned_topics(settings)}
     async with Clients(settings).cluster() as cluster:
         before = await cluster.insist(cluster.partitions)
+        plans = {plan.name: _with_room(plan, before) for plan in planned_topics(settings)}
         _refuse_other_counts(plans.values(), before)
         missing = [plan for name, plan in plans.items() if name not in before]
         if missing:
             await cluster.insist(lambda: _create(cluster, missing))
+        for name in POSITIONS.keys() & before.keys():
+            if len(before[name]) < plans[name].partitions:
+                await cluster.insist(partial(_grow, cluster, name, plans[name].partitions))
         after = await cluster.insist(lambda: _with_leaders(cluster, plans))
         _refuse_other_counts(plans.values(), after)
     return CreatedTopics(tuple(plan.name for plan in missing), tuple(name for name in plans if name in before))
+
+
+def _with_room(plan: TopicPlan, found: Mapping[str, tuple[Partition, ...]]) -> TopicPlan:
+    """A topic of positions has a partition for each that its stage's input has by now."""
+    return replace(plan, partitions=max(plan.partitions, len(found.get(POSITIONS.get(plan.name, ""), ()))))
+
+
+async def _grow(cluster: Cluster, name: str, partitions: int) -> None:
+    """Add partitions to a topic of positions: nothing in it has its place from its key."""
+    request = CreatePartitionsRequest([(name, (partitions, None))], int(WORK_TIMEOUT_S * 1000), validate_only=False)
+    ((_, code, message),) = (await cluster.ask_controller(request)).topic_errors
+    if code:
+        raise for_code(code)(f"{name}: {message}")
 
 
 def _refuse_other_counts(plans: Iterable[TopicPlan], found: Mapping[str, tuple[Partition, ...]]) -> None:
@@ -57,7 +76,7 @@ def _refuse_other_counts(plans: Iterable[TopicPlan], found: Mapping[str, tuple[P
 
 def fits(plan: TopicPlan, count: int) -> bool:
     """Whether a topic with `count` partitions is as planned, or has grown where that is harmless."""
-    return count == plan.partitions or (plan.name in MAY_GROW and count > plan.partitions)
+    return count == plan.partitions or plan.name in POSITIONS or (plan.name in MAY_GROW and count > plan.partitions)
 
 
 def _remedy(counts: Mapping[str, int]) -> str:

@@ -1,7 +1,9 @@
-"""Where a group goes on in a partition: what it has committed, checked against what the partition still stores."""
+"""Where a group goes on in a partition: what its stage's log says, what its coordinator says, and what is stored."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from aiokafka import TopicPartition
@@ -10,52 +12,104 @@ from workers.errors import OffsetLost, StalePosition
 from workers.stream.connection.admin_client import EARLIEST, Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
+from workers.stream.connection.topic_ids import topic_id
 from workers.stream.offsets import NOTHING_KNOWN, Completion, read_completion
 from workers.stream.partition.added_partitions import first_position
+from workers.stream.partition.position_log import Position, PositionLog
 from workers.stream.reader import offset as offset_at
 
-Barrier = Callable[[], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+#: Writes into the position log and to the group's coordinator, and aborts it; the offset of the first.
+Barrier = Callable[[], Awaitable[int]]
 
 PAUSE_S = 0.01  # until markers of a transaction are written, by brokers that say so
 
 
-async def read_position(
-    clients: Clients, group: str, at: TopicPartition, known: Completion, barrier: Barrier
-) -> Completion:
-    """What the group has finished, never less than `known`, which this process has committed there.
-
-    A coordinator that has just come up may answer with any older offset, or none (decision 0011). So it is asked
-    behind `barrier`, a write that it must acknowledge, and twice, as it may come up between the write and the question.
-    That is no proof: one was met that had taken the write and lost what lay before. Only `known` told it then.
-
-    StalePosition: the answers differ, or are older than `known`. OffsetLost: there is no offset, an unreadable one, or
-    one that is no longer stored.
+@dataclass(frozen=True)
+class Found:
+    """Where a group goes on. `is_written`: the log and the coordinator both say just that. `is_stale`: the
+    coordinator says less than is known.
     """
+
+    position: Position
+    is_written: bool
+    is_stale: bool
+
+
+async def read_position(
+    clients: Clients, group: str, logged: PositionLog, known: Position | None, barrier: Barrier
+) -> Found:
+    """What the group has finished: all that the stage's log, the coordinator and `known` say together; `known` is what
+    this process has committed there.
+
+    Everything that was acknowledged before the barrier lies below it in the log, whatever has become of the coordinator
+    (decision 0011). A log that has nothing yet is that of a group which an older release has run: then the coordinator
+    alone knows, and it is asked twice, each time behind a write that it must acknowledge.
+
+    StalePosition: nothing is logged, and the coordinator's answers differ, or are older than `known`. OffsetLost:
+    nobody knows where to go on, it cannot be read, or what comes there is no longer stored.
+    """
+    at = logged.at
     where = f"group {group}, {at.topic} partition {at.partition}"
     async with clients.cluster() as cluster:
-        first, found = [await _ask_behind(barrier, cluster, group, at) for _ in range(2)]
+        id_ = await cluster.insist(partial(topic_id, cluster, at.topic))
+        known = known if known is not None and known.topic_id == id_ else None
+        below, told = await _ask_behind(barrier, cluster, group, at)
+        position = await logged.read(cluster, below, id_)
+        again = told if position else (await _ask_behind(barrier, cluster, group, at))[1]
         begin = await cluster.insist(partial(offset_at, cluster, at, EARLIEST))
-    if found != first:
-        raise StalePosition(
-            f"{where}: Kafka says that offset {first[0]} is committed, and then {found[0]}: it comes up"
+    if position is not None:
+        found = _together(where, position, _readable(where, at, *told), known)
+    else:
+        agreed = _agreed(where, told, again, _readable(where, at, *again), known)
+        first = agreed if agreed is not NOTHING_KNOWN else await first_position(clients, group, at, begin)
+        found = Found(Position(id_, first), is_written=False, is_stale=False)
+    _refuse_lost(where, found.position.completion, begin)
+    return found
+
+
+def _together(where: str, logged: Position, told: Completion, known: Position | None) -> Found:
+    """Whoever knows of more is right: what is finished stays so, unless somebody has set the position back since."""
+    position = logged.joined(told)
+    if known is not None:
+        position = position.joined(known.completion)
+    is_stale = not told.covers(position.completion)
+    if is_stale:
+        log.warning(
+            "%s: offset %d is the position: the stage's own log says %d, Kafka's group coordinator %d, and this "
+            "process has committed %d. It goes on from there and commits that again, so nothing is done twice. If "
+            "somebody set the offset back on purpose: `tessera offsets set` does, Kafka's own tools cannot",
+            where,
+            position.completion.base,
+            logged.completion.base,
+            told.base,
+            -1 if known is None else known.completion.base,
         )
-    completion = _readable(where, *found)
-    if not completion.covers(known):
-        raise StalePosition(_stale(where, completion, known))
-    if completion is NOTHING_KNOWN:
-        return await first_position(clients, group, at, begin)
-    _refuse_lost(where, completion, begin)
-    return completion
+    return Found(position, position.completion == told == logged.completion, is_stale)
 
 
-def _readable(where: str, offset: int, metadata: str) -> Completion:
+def _agreed(
+    where: str, first: tuple[int, str], second: tuple[int, str], read: Completion, known: Position | None
+) -> Completion:
+    """What the coordinator says twice, and this process does not know better."""
+    if second != first:
+        raise StalePosition(
+            f"{where}: Kafka says that offset {first[0]} is committed, and then {second[0]}: it comes up"
+        )
+    if known is not None and not read.covers(known.completion):
+        raise StalePosition(_stale(where, read, known.completion))
+    return read
+
+
+def _readable(where: str, at: TopicPartition, offset: int, metadata: str) -> Completion:
     try:
         return NOTHING_KNOWN if offset < 0 else read_completion(offset, metadata)
     except OffsetLost as error:
         raise OffsetLost(
             f"{where}: what was committed at offset {offset} cannot be read: {error}. Where to go on is unknown, and a "
             "guess would bill twice or lose queries: start the release that wrote it, or decide on an offset "
-            "and set it with kafka-consumer-groups.sh --reset-offsets"
+            f"and set it with `tessera offsets set {at.topic}/{at.partition}/OFFSET`"
         ) from None
 
 
@@ -63,17 +117,23 @@ def _stale(where: str, read: Completion, known: Completion) -> str:
     return (
         f"{where}: Kafka says that offset {read.base} is committed, and {len(read.done)} records beyond it, "
         f"but this process itself committed offset {known.base} and {len(known.done)}. It does not go on from less: "
-        "that would be done twice. The partition asks again. If that does not help, somebody has set the offset back "
-        "while workers ran: stop all of the group's workers, and start them again if that was intended"
+        "that would be done twice. The partition asks again. If that does not help, the stage's position topic has "
+        "lost what was written there, and the coordinator too: stop all of the group's workers, and start them again "
+        "if that was intended"
     )
 
 
-async def _ask_behind(barrier: Barrier, cluster: Cluster, group: str, at: TopicPartition) -> tuple[int, str]:
-    """Committed offset and metadata. Any error but "not yet stable" is raised: the write would have to be repeated."""
-    await barrier()
+async def _ask_behind(
+    barrier: Barrier, cluster: Cluster, group: str, at: TopicPartition
+) -> tuple[int, tuple[int, str]]:
+    """The barrier's offset, and the committed offset with its metadata. Any error but "not yet stable" is raised: the
+    write would have to be repeated.
+    """
+    below = await barrier()
     while True:
         try:
-            return (await cluster.committed_with_metadata(group, at.topic, [at.partition], stable=True))[at.partition]
+            found = await cluster.committed_with_metadata(group, at.topic, [at.partition], stable=True)
+            return below, found[at.partition]
         except UnstableOffsetCommitError:
             await asyncio.sleep(PAUSE_S)
 

@@ -149,6 +149,8 @@ class PartitionActor:
         self._check_owner()
         self.fetching.pause()
         self.backlog.open_at(await self._tenure.open())
+        if self._tenure.is_stale:
+            self._observer.stale_position(self._stage.spec.name)
         self.fetching.resume_at(self.backlog.next_offset)
         self.epoch = next(_epochs)
 

@@ -13,7 +13,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeErr
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 
-from schemas.record import Outgoing
+from schemas.record import Outgoing, Placed
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.stream.connection.access_errors import WRITE, denied
 from workers.stream.connection.clients import Clients
@@ -150,6 +150,8 @@ class TransactionalWriter:
 
     async def _partition(self, record: Outgoing) -> int:
         """The number of the partition the record belongs to."""
+        if isinstance(record, Placed):
+            return record.to_partition
         count = self._partition_counts.get(record.topic)
         if count is None:
             count = self._partition_counts[record.topic] = len(await self._producer.partitions_for(record.topic))
@@ -167,16 +169,22 @@ class TransactionalWriter:
         await self._limited(self._producer.send_offsets_to_transaction(offsets, group))
         await self._limited(self._producer.commit_transaction())
 
-    async def barrier(self, partition: TopicPartition, group: str) -> None:
-        """A write into the group's offsets that changes nothing: its transaction is aborted.
+    async def barrier(self, partition: TopicPartition, group: str, record: Placed) -> int:
+        """Two writes that change nothing, as their transaction is aborted: `record`, whose offset is returned, and an
+        offset of the group.
 
-        Once it is acknowledged, the group's coordinator knows everything that was committed before. What it holds
-        cannot be read as a position, so that nobody would go on from it if a broker took it for committed.
+        What they hold cannot be read as a position: nobody would go on from it if a broker took it for committed.
         """
         await self.begin()
+        offset = await self._limited(self._offset_of(record))
         offsets = {partition: OffsetAndMetadata(0, BARRIER)}
         await self._limited(self._producer.send_offsets_to_transaction(offsets, group))
         await self._limited(self._producer.abort_transaction())
+        return offset
+
+    async def _offset_of(self, record: Placed) -> int:
+        answer = await self._submit(self._new_batch(record), (record.topic, record.to_partition))
+        return int((await answer).offset)
 
     async def discard(self) -> None:
         """Let go of it within a few seconds, whatever state it is in."""

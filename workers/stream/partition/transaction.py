@@ -3,7 +3,9 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from aiokafka import TopicPartition
 
@@ -19,6 +21,7 @@ from workers.stream.deduplication.window import Window
 from workers.stream.offsets import NOTHING_KNOWN, Completion
 from workers.stream.partition.crash_count import Attempts, found, found_again
 from workers.stream.partition.position import read_position
+from workers.stream.partition.position_log import Position, PositionLog
 from workers.stream.partition.producer import Oversized, TransactionalWriter, WriterLost
 
 log = logging.getLogger(__name__)
@@ -36,15 +39,17 @@ class Tenure:
         clients: Clients,
         stage: Stage,
         stores: Stores,
-        known: dict[TopicPartition, Completion],
+        known: dict[TopicPartition, Position],
         partition: TopicPartition,
         check_owner: Callable[[], None],
     ) -> None:
         self.completion = NOTHING_KNOWN  # as committed, for all that is known
         self.attempts = Attempts()
         self.once = Once(None)
+        self.is_stale = False  # when it was opened, Kafka's group coordinator knew less than was committed
         self._clients, self._stage, self._partition = clients, stage, partition
         self._check_owner, self._known = check_owner, known
+        self._log = PositionLog(stage.spec.positions, partition)
         self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
         self._writer: TransactionalWriter | None = None
         self._singly = False  # each record in a batch of its own
@@ -52,23 +57,27 @@ class Tenure:
     async def open(self) -> Completion:
         """Fence every earlier owner, and only then read where the partition stands and what the stage remembers.
 
-        StalePosition: Kafka does not know what this process has committed there.
+        What the log or the group's coordinator does not know of that is written at once. StalePosition: Kafka does not
+        know what this process has committed there.
         """
         at, group = self._partition, self._stage.spec.group
         self._check_owner()
         self._writer = TransactionalWriter(self._clients, f"{group}.{at.topic}.{at.partition}")
         await self._writer.start()
-        barrier, known = partial(self._writer.barrier, at, group), self._known.get(at, NOTHING_KNOWN)
-        completion = await read_position(self._clients, group, at, known, barrier)
+        barrier = partial(self._writer.barrier, at, group, self._log.barrier())
+        found = await read_position(self._clients, group, self._log, self._known.get(at), barrier)
         self.once = await self._memory.read()
         self._check_owner()
-        self._note(completion, self._attempts_at(completion))
-        return completion
+        self._note(found.position, self._attempts_at(found.position.completion))
+        self.is_stale = found.is_stale
+        if not found.is_written:
+            await self.write((), self.completion, self.attempts)
+        return self.completion
 
-    def _note(self, completion: Completion, attempts: Attempts) -> None:
+    def _note(self, position: Position, attempts: Attempts) -> None:
         """This is committed."""
-        self.completion, self.attempts = completion, attempts
-        self._known[self._partition] = completion
+        self.completion, self.attempts = position.completion, attempts
+        self._known[self._partition] = position
 
     def _attempts_at(self, completion: Completion) -> Attempts:
         if self.completion is NOTHING_KNOWN:
@@ -84,11 +93,12 @@ class Tenure:
         await self._memory.save(self.once)
         writer = self._sound_writer()
         await writer.begin()
-        await self._send(writer, outgoing)
-        self._check_owner()
         committed = Completion(completion.base, completion.done, attempts.number)
+        position = replace(self._known[self._partition], completion=committed)
+        await self._send(writer, chain(outgoing, [self._log.record(position)]))
+        self._check_owner()
         await writer.commit(self._partition, committed.base, committed.metadata(), self._stage.spec.group)
-        self._note(committed, attempts)
+        self._note(position, attempts)
 
     async def disclaim(self) -> None:
         """Take back the attempt, if Kafka can be told; what is committed may be more than this process knows of."""
