@@ -246,11 +246,11 @@ def test_an_unread_query_is_under_way_and_with_complete_a_finding(log: list[Reco
     cut = without(log, *[one for one in log if one.topic == SETTLED.name and one.key == scored[-2].key])
     read = {(QUERIES.name, 0): 100, (GENERATED.name, 0): 100, (SCORED.name, 0): scored[-2].offset}
 
-    at_work = verified(cut, committed=read, complete=False)
+    available = verified(cut, committed=read, complete=False)
     over = verified(cut, committed=read, complete=True)
 
-    assert broken(at_work) == []
-    assert row(at_work, 1).counts["under way"] == 1
+    assert broken(available) == []
+    assert row(available, 1).counts["under way"] == 1
     assert broken(over) == [1]
     assert "still under way" in row(over, 1).examples[0]
 

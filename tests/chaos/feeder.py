@@ -81,7 +81,7 @@ class Feeder:
         """In a transaction; once more if the broker wants it aborted."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            _insist(self._producer.begin_transaction, deadline)
+            _retry(self._producer.begin_transaction, deadline)
             if self._try(batch, deadline):
                 return
 
@@ -92,7 +92,7 @@ class Feeder:
             if batch.aborted:
                 self._producer.flush(STEP_S)
             else:
-                _insist(lambda: self._producer.commit_transaction(STEP_S), deadline)
+                _retry(lambda: self._producer.commit_transaction(STEP_S), deadline)
                 return True
         except KafkaException as error:
             if not _needs_abort(error):
@@ -106,7 +106,7 @@ class Feeder:
     def _abort(self, deadline: float) -> None:
         """Abort; where librdkafka and a restarted broker disagree about whether there is anything, begin anew."""
         try:
-            _insist(lambda: self._producer.abort_transaction(STEP_S), deadline)
+            _retry(lambda: self._producer.abort_transaction(STEP_S), deadline)
         except KafkaException as error:
             reason = error.args[0]
             if not (isinstance(reason, KafkaError) and reason.fatal()):
@@ -127,7 +127,7 @@ def _producer(servers: str) -> Producer:
         }
     )
     deadline = time.monotonic() + PATIENCE_S
-    _insist(lambda: producer.init_transactions(STEP_S), deadline)
+    _retry(lambda: producer.init_transactions(STEP_S), deadline)
     return producer
 
 
@@ -139,7 +139,7 @@ def _send(producer: Producer, asked: Asked) -> None:
         producer.poll(PAUSE_S)
 
 
-def _insist(step: Callable[[], object], deadline: float) -> None:
+def _retry(step: Callable[[], object], deadline: float) -> None:
     """Repeat a step of a transaction for as long as librdkafka says that repeating it makes sense."""
     while True:
         try:

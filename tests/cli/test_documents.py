@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.test_commands import refused
 from tests.support.worker_process import tessera
-from workers.cli.documents import insist_writable, write_whole
+from workers.cli.documents import require_writable, write_whole
 from workers.errors import TesseraError
 
 TOO_LONG = "x" * 300  # no file system of ours has such a name: a folder that takes no file, whoever asks
@@ -36,11 +36,11 @@ def test_a_document_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_checking_a_documents_path_changes_nothing(tmp_path: Path) -> None:
     page = tmp_path / "receipt.html"
-    insist_writable(page)
+    require_writable(page)
     assert list(tmp_path.iterdir()) == []
 
     page.write_text("first")
-    insist_writable(page)
+    require_writable(page)
     assert page.read_text() == "first" and len(list(tmp_path.iterdir())) == 1
 
 
@@ -54,7 +54,7 @@ def test_a_document_may_be_a_pipe_or_a_link(tmp_path: Path) -> None:
     reader.start()
     # When a document is written to each
     for path in (pipe, link):
-        insist_writable(path)
+        require_writable(path)
         write_whole(path, "text")
     reader.join(AT_ONCE_S)
     # Then it went through them

@@ -46,7 +46,7 @@ QUERY = {
 }
 
 
-def insist_harmless(shown: str) -> None:
+def assert_harmless(shown: str) -> None:
     """Nothing that a terminal obeys but lines and tabs."""
     assert [one for one in shown if not (one.isprintable() or one in "\n\t")] == []
 
@@ -60,7 +60,7 @@ def test_terminal_control_characters_are_shown_escaped(hostile: str, shown: str)
 
     console.print(hostile, table, Text(hostile), Group(hostile), Padding(hostile, 1), sep="\n")
 
-    insist_harmless(console.file.getvalue())  # type: ignore[attr-defined]
+    assert_harmless(console.file.getvalue())  # type: ignore[attr-defined]
 
 
 def test_text_of_any_script_stays_as_it_is() -> None:
@@ -103,7 +103,7 @@ def test_a_refusals_message_stays_on_one_line() -> None:
 
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert "refused: BAD_JSON (x)\\n\\x1b[2Jall is well)" in output
-    insist_harmless(output)
+    assert_harmless(output)
 
 
 def test_standard_error_shows_tracebacks_and_log_lines_too() -> None:

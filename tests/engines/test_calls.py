@@ -16,7 +16,7 @@ from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, Ret
 ALL = len(PAUSES_S) + 1
 
 
-class Late(NullEngine):
+class Lazy(NullEngine):
     """It fails so many times, then answers."""
 
     def __init__(self, failures: int, error: Exception) -> None:
@@ -52,7 +52,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.parametrize("failures", range(ALL))
 async def test_a_late_engine_is_asked_again_with_the_same_seeds(failures: int, pauses: list[float]) -> None:
-    late = Late(failures, EngineTimeout("late"))
+    late = Lazy(failures, EngineTimeout("late"))
     prompt = late.encode("How?")
 
     replies = await Retrying(late).sample(prompt, seeds=[7, 8], max_tokens=5)
@@ -62,7 +62,7 @@ async def test_a_late_engine_is_asked_again_with_the_same_seeds(failures: int, p
 
 
 async def test_retries_end_after_a_fixed_number_of_attempts(pauses: list[float]) -> None:
-    late = Late(ALL, EngineTimeout("no answer within 2 s"))
+    late = Lazy(ALL, EngineTimeout("no answer within 2 s"))
 
     with pytest.raises(RetriesExhausted, match=f"in {ALL} attempts; the last: no answer within 2 s"):
         await Retrying(late).log_probs(late.encode("How?"), ())
@@ -71,7 +71,7 @@ async def test_retries_end_after_a_fixed_number_of_attempts(pauses: list[float])
 
 @pytest.mark.parametrize("error", [EngineUnavailable("down"), EngineRejected("too long"), ValueError("bug")])
 async def test_errors_other_than_a_timeout_are_not_retried(error: Exception) -> None:
-    late = Late(1, error)
+    late = Lazy(1, error)
 
     with pytest.raises(type(error)):
         await Retrying(late).log_probs(late.encode("How?"), ())
@@ -81,7 +81,7 @@ async def test_errors_other_than_a_timeout_are_not_retried(error: Exception) -> 
 async def test_the_callers_deadline_holds_for_all_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "PAUSES_S", (60.0,) * 3)
     monkeypatch.setattr(random, "uniform", lambda least, most: most)
-    late = Late(ALL, EngineTimeout("late"))
+    late = Lazy(ALL, EngineTimeout("late"))
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):

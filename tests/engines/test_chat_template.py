@@ -48,7 +48,7 @@ def test_transformers_gives_a_template_the_same_tokens(tmp_path: Path, tokens: d
     from transformers import AutoTokenizer
 
     from workers.engines.embedded.engine import MODEL
-    from workers.engines.tokenizer import MARK, Framing
+    from workers.engines.tokenizer import MARK, ChatTokenizer
 
     names = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
     shown = "".join(f"{name}{{{{ {name} is defined }}}}{{{{ {name} }}}}" for name in names)
@@ -60,4 +60,4 @@ def test_transformers_gives_a_template_the_same_tokens(tmp_path: Path, tokens: d
     messages = [{"role": "user", "content": MARK}]
     theirs = AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(messages, tokenize=False)
 
-    assert theirs.partition(MARK)[0] in Framing(tmp_path).frame
+    assert theirs.partition(MARK)[0] in ChatTokenizer(tmp_path).frame

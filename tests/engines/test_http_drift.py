@@ -10,7 +10,7 @@ import pytest
 from tests.support.builders import make_bidder
 from tests.support.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
 from workers.engines.base import Reply
-from workers.engines.lazy import Late
+from workers.engines.lazy import Lazy
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.breaker import OPEN_S, QUIET_S
 from workers.engines.openai_http.drift import EVERY_S
@@ -19,7 +19,7 @@ from workers.engines.openai_http.open import open_http
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import EngineGone, EngineUnavailable, OwnModelDown
 from workers.rewards.base import Candidates
-from workers.rewards.bulkhead import Isolated
+from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.log_ratio import OwnModel
 
 TIMEOUT_S = 5.0  # more than any sound answer takes on a busy machine
@@ -196,7 +196,7 @@ async def test_a_drifted_advertiser_model_is_not_billed_under_its_old_identity(
     server: StandIn, engine: HttpEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.rewards.breaker.FIRST_PAUSE_S", 0.0)
-    source = Isolated(OwnModel(Late.of(engine)), TIMEOUT_S)
+    source = Bulkhead(OwnModel(Lazy.of(engine)), TIMEOUT_S)
     after_a_quiet_time(server, engine)
     other_weights(server)
 

@@ -15,7 +15,7 @@ from tests.support.builders import make_bidder
 from tests.support.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
 from workers.engines.base import Reply
 from workers.engines.calls import Retrying
-from workers.engines.lazy import Late
+from workers.engines.lazy import Lazy
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.breaker import FAILURES, OPEN_S, PATIENCE_S, Breaker, Silent
 from workers.engines.openai_http.engine import HttpEngine
@@ -24,7 +24,7 @@ from workers.engines.openai_http.response import parsed
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, OwnModelDown
 from workers.rewards.base import Candidates
-from workers.rewards.bulkhead import Isolated
+from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.log_ratio import OwnModel
 
 TIMEOUT_S = 5.0  # more than any sound answer takes on a busy machine
@@ -337,7 +337,7 @@ async def test_a_model_that_was_renamed_is_waited_for(server: StandIn, engine: H
 
 
 async def test_an_advertisers_own_model_that_was_renamed_is_down(server: StandIn, engine: HttpEngine) -> None:
-    source = Isolated(OwnModel(Late.of(engine)), TIMEOUT_S)
+    source = Bulkhead(OwnModel(Lazy.of(engine)), TIMEOUT_S)
     server.cards[0]["id"] = "renamed"
 
     with pytest.raises(OwnModelDown, match="does not exist"):
@@ -626,17 +626,17 @@ async def test_an_open_circuit_breaker_sends_nothing_until_a_probe_succeeds(
     assert server.seen(COMPLETIONS) == before
     # and when the pause is over, one of a call's requests goes through, and the others wait for its answer
     monkeypatch.setattr("workers.engines.openai_http.breaker.OPEN_S", 0.0)
-    at_work = asyncio.Semaphore(0)
+    available = asyncio.Semaphore(0)
     go_on = asyncio.Event()
 
     async def slow(request: Request, _: Connection) -> bytes:
-        at_work.release()
+        available.release()
         await go_on.wait()
         return await server.answered(request)
 
     server.behaviours[COMPLETIONS] = slow
     call = asyncio.create_task(engine.sample(PROMPT, seeds=range(1, 9), max_tokens=3))
-    await at_work.acquire()
+    await available.acquire()
     await asyncio.sleep(0.05)
     assert server.seen(COMPLETIONS) == before + 1
     go_on.set()

@@ -17,7 +17,7 @@ import pytest
 from tests.support.vllm_stand_in import TOKENIZER, Behaviour, Connection, Request, StandIn, answer, refusal, standing_in
 from workers.engines.base import Engine, Limits, Reply
 from workers.engines.catalogue import open_engine
-from workers.engines.compatibility import insist_same_tokenizer, insist_scorable
+from workers.engines.compatibility import require_same_tokenizer, require_scorable
 from workers.engines.null import NullEngine
 from workers.engines.openai_http import client as client_module
 from workers.engines.openai_http.address import parse_address
@@ -280,14 +280,14 @@ async def test_a_padded_vocabulary_is_as_large_over_http_as_in_process(
         in_process.identity = replace(in_process.identity, tokenizer_sha256=engine.identity.tokenizer_sha256)
 
         assert engine.limits.vocabulary == vocabulary
-        insist_same_tokenizer(engine, in_process)
-        insist_same_tokenizer(in_process, engine)
-        insist_scorable(engine, in_process)
+        require_same_tokenizer(engine, in_process)
+        require_same_tokenizer(in_process, engine)
+        require_scorable(engine, in_process)
         if vocabulary == in_process.limits.vocabulary:
-            insist_scorable(in_process, engine)
+            require_scorable(in_process, engine)
         else:
             with pytest.raises(SettingsError, match=r"152064 token ids.*vocab_size in the config\.json"):
-                insist_scorable(in_process, engine)
+                require_scorable(in_process, engine)
         await engine.close()
 
 
@@ -401,13 +401,13 @@ async def test_a_model_that_knows_fewer_tokens_is_refused(server: StandIn) -> No
 async def test_a_server_that_mixes_up_adapters_is_refused(server: StandIn) -> None:
     """As vLLM's CPU build does without a spare slot: beside an adapter's request, the base's gets its score."""
     server.add_adapter("adverts", 2.0)
-    at_work: list[str] = []
+    available: list[str] = []
 
     async def behave(request: Request, _: Connection) -> bytes:
-        at_work.append(request.body["model"])
+        available.append(request.body["model"])
         await asyncio.sleep(0.02)
-        model = "adverts" if "adverts" in at_work else request.body["model"]
-        at_work.remove(request.body["model"])
+        model = "adverts" if "adverts" in available else request.body["model"]
+        available.remove(request.body["model"])
         return server.completed(request.body | {"model": model})
 
     server.behaviours[COMPLETIONS] = behave

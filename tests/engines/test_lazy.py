@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from workers.engines.lazy import Late
+from workers.engines.lazy import Lazy
 from workers.errors import EngineUnavailable, SettingsError
 
 
@@ -36,7 +36,7 @@ class Door:
 
 async def test_concurrent_callers_share_one_attempt_to_open() -> None:
     door = Door(Model())
-    late = Late(door)
+    late = Lazy(door)
     waiting = [asyncio.ensure_future(late.opened()) for _ in range(5)]
     await asyncio.sleep(0)
     assert late.model is None
@@ -50,7 +50,7 @@ async def test_concurrent_callers_share_one_attempt_to_open() -> None:
 async def test_a_failed_attempt_is_raised_to_each_caller_and_the_next_call_tries_again() -> None:
     door = Door(EngineUnavailable("down"), Model())
     door.go_on.set()
-    late = Late(door)
+    late = Lazy(door)
 
     for found in await asyncio.gather(late.opened(), late.opened(), return_exceptions=True):
         assert isinstance(found, EngineUnavailable)
@@ -60,7 +60,7 @@ async def test_a_failed_attempt_is_raised_to_each_caller_and_the_next_call_tries
 
 async def test_a_cancelled_caller_does_not_end_the_shared_attempt() -> None:
     door = Door(Model())
-    late = Late(door)
+    late = Lazy(door)
     impatient = asyncio.ensure_future(late.opened())
     await asyncio.sleep(0)
     impatient.cancel()
@@ -75,19 +75,19 @@ async def test_a_cancelled_caller_does_not_end_the_shared_attempt() -> None:
 async def test_a_model_that_returns_as_another_one_counts_as_unavailable() -> None:
     door = Door(SettingsError("another tokenizer"), SettingsError("another tokenizer"))
     door.go_on.set()
-    late = Late(door)
+    late = Lazy(door)
 
     with pytest.raises(SettingsError):
         await late.opened()
     with pytest.raises(EngineUnavailable, match="another tokenizer"):
-        await late.at_work()
+        await late.available()
 
 
 @pytest.mark.parametrize("when", ["never asked", "on its way", "open", "failed"])
 async def test_closing_a_lazy_engine_leaves_nothing_open(when: str) -> None:
     model = Model()
     door = Door(EngineUnavailable("down") if when == "failed" else model)
-    late = Late(door)
+    late = Lazy(door)
     waiting = None if when == "never asked" else asyncio.ensure_future(late.opened())
     await asyncio.sleep(0)
     if when in ("open", "failed"):
@@ -104,6 +104,6 @@ async def test_closing_a_lazy_engine_leaves_nothing_open(when: str) -> None:
 
 async def test_an_engine_that_is_open_is_not_opened_again() -> None:
     model = Model()
-    late = Late.of(model)
+    late = Lazy.of(model)
 
     assert late.model is model and await late.opened() is model

@@ -16,7 +16,7 @@ from tests.support.fakes import Clock, drawn_by
 from workers.engines.base import Prompt, Reply
 from workers.engines.calls import Retrying, work_for_query_of
 from workers.engines.null import NullEngine
-from workers.engines.vllm_local.scheduling import BEHIND_SCORING, Turns
+from workers.engines.vllm_local.scheduling import BEHIND_SCORING, Scheduler
 from workers.errors import EngineTimeout
 from workers.generation import Generation
 from workers.rewards.by_advertiser import ByAdvertiser
@@ -32,7 +32,7 @@ class Queued(NullEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turns, self.scored, self.drawn = Turns(8), list[int](), list[int]()
+        self.turns, self.scored, self.drawn = Scheduler(8), list[int](), list[int]()
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
         self.scored.append(self.turns.scoring().priority)
@@ -119,13 +119,13 @@ async def test_an_older_event_without_received_at_has_the_priority_of_its_broker
     assert set(queued.scored) == {round(recorded_at.timestamp() * 1_000)}
 
 
-def turns_of(turns: Turns, received_at: datetime, within: Context) -> tuple[int, int]:
+def turns_of(turns: Scheduler, received_at: datetime, within: Context) -> tuple[int, int]:
     within.run(work_for_query_of, received_at)
     return within.run(lambda: (turns.scoring().priority, turns.drawing().priority))
 
 
 def test_drawing_never_precedes_scoring_whatever_the_dates() -> None:
-    turns, first, last = Turns(8), datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+    turns, first, last = Scheduler(8), datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
     ancient, distant = (turns_of(turns, at, copy_context()) for at in (first, last))
 
@@ -133,14 +133,14 @@ def test_drawing_never_precedes_scoring_whatever_the_dates() -> None:
 
 
 async def test_calls_outside_auctions_are_served_in_order() -> None:
-    turns = Turns(8)
+    turns = Scheduler(8)
 
     assert [turns.scoring().priority for _ in range(3)] == [0, 1, 2]
     assert turns.drawing().priority < turns.drawing().priority
 
 
 async def test_drawing_leaves_slots_free_for_scoring() -> None:
-    turns = Turns(3)
+    turns = Scheduler(3)
     drawing, scoring = turns.drawing(), turns.scoring()
 
     await drawing.places.acquire()

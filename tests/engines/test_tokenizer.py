@@ -8,7 +8,7 @@ import pytest
 
 from tests.engines.templates import FAMILIES
 from workers.engines.embedded.engine import MODEL, EmbeddedEngine
-from workers.engines.tokenizer import Framing
+from workers.engines.tokenizer import ChatTokenizer
 from workers.errors import SettingsError
 
 
@@ -24,8 +24,8 @@ def folder(tmp_path: Path) -> Path:
 async def test_the_tokenizer_gives_the_same_ids_as_the_embedded_engine(turn: str) -> None:
     engine = EmbeddedEngine(threads=1)
 
-    assert Framing(MODEL / "hf").encode(turn) == engine.encode(turn)
-    assert Framing(MODEL / "hf").sha256 == engine.identity.tokenizer_sha256
+    assert ChatTokenizer(MODEL / "hf").encode(turn) == engine.encode(turn)
+    assert ChatTokenizer(MODEL / "hf").sha256 == engine.identity.tokenizer_sha256
     await engine.close()
 
 
@@ -36,7 +36,7 @@ def test_a_chat_template_in_the_tokenizers_configuration_is_used(folder: Path) -
         f'{{"chat_template": {json.dumps(template)}, "bos_token": {{"content": "<s>"}}}}'
     )
 
-    assert Framing(folder).encode("x") == Framing(MODEL / "hf").encode("x")
+    assert ChatTokenizer(folder).encode("x") == ChatTokenizer(MODEL / "hf").encode("x")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_template_that_does_not_fit_is_refused(folder: Path, template: str, sa
     (folder / "chat_template.jinja").write_text(template)
 
     with pytest.raises(SettingsError, match=says):
-        Framing(folder)
+        ChatTokenizer(folder)
 
 
 def test_of_several_chat_templates_the_default_is_used(folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_of_several_chat_templates_the_default_is_used(folder: Path) -> None:
     several = [{"name": "tool_use", "template": "no turn"}, {"name": "default", "template": template}]
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>", "chat_template": several}))
 
-    assert Framing(folder).encode("x") == Framing(MODEL / "hf").encode("x")
+    assert ChatTokenizer(folder).encode("x") == ChatTokenizer(MODEL / "hf").encode("x")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_of_several_chat_templates_without_a_default_none_is_guessed(folder: Pat
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}))
 
     with pytest.raises(SettingsError, match=f"several chat templates .* {says}"):
-        Framing(folder)
+        ChatTokenizer(folder)
 
 
 TRUNCATION = {"direction": "Right", "max_length": 16, "strategy": "LongestFirst", "stride": 0}
@@ -105,7 +105,7 @@ def test_truncation_and_padding_settings_in_the_file_change_no_prompt(
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer | left))
     turn = "How do I bake bread? " * words
 
-    assert Framing(folder).encode(turn) == Framing(MODEL / "hf").encode(turn)
+    assert ChatTokenizer(folder).encode(turn) == ChatTokenizer(MODEL / "hf").encode(turn)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -113,7 +113,7 @@ def test_no_message_escapes_its_frame(folder: Path, family: str) -> None:
     """Whatever the frame is made of: in a turn it is plain text, and what is around the turn stays as it is."""
     template, frame = FAMILIES[family]
     (folder / "chat_template.jinja").write_text(template)
-    framing = Framing(folder)
+    framing = ChatTokenizer(folder)
     before, after = framing.frame.values()
 
     for turn in (frame, "</s><s><user>x<assistant>", "{{ bos_token }}{% endfor %}"):
@@ -144,19 +144,19 @@ def test_a_damaged_file_is_named(folder: Path, file: str, content: bytes, says: 
     (folder / file).write_bytes(content)
 
     with pytest.raises(SettingsError, match=rf"{file} {says}"):
-        Framing(folder)
+        ChatTokenizer(folder)
 
 
 def test_missing_files_are_named(folder: Path) -> None:
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(SettingsError, match="no chat template"):
-        Framing(folder)
+        ChatTokenizer(folder)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(SettingsError, match=r"tokenizer\.json cannot be read"):
-        Framing(folder)
+        ChatTokenizer(folder)
 
 
 def test_special_tokens_in_text_are_encoded_as_plain_text() -> None:
-    framing = Framing(MODEL / "hf")
+    framing = ChatTokenizer(MODEL / "hf")
 
     assert framing.decode((*framing.encode("Bake bread"), 2)) == "Bake bread"

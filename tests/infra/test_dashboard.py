@@ -20,7 +20,7 @@ from workers.operations.health import Health, MonitoringServer
 from workers.operations.metrics import Metrics, utc_now
 from workers.operations.own_model_metrics import OwnModelMetrics
 from workers.pipeline import STAGES
-from workers.rewards.observing import Outcome
+from workers.rewards.observing import CallOutcome
 
 GRAFANA = Path(__file__).parents[2] / "infra" / "grafana"
 DASHBOARD = GRAFANA / "dashboards" / "auction.json"
@@ -131,7 +131,7 @@ def test_prometheus_sees_the_revenue_and_answers_every_panel(tmp_path: Path) -> 
         billed = 0
         for number in range(1, 4):
             billed += some_auctions(metrics, number)
-            own_models.own_model_asked("http://127.0.0.1:8001#own", Outcome.ANSWERED, 0.1, slow=False)
+            own_models.own_model_asked("http://127.0.0.1:8001#own", CallOutcome.ANSWERED, 0.1, slow=False)
             scraped(server, "sum(auction_revenue_micros_total)", billed)
 
         assert billed == 3 * (1_700 + 25)

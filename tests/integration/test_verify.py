@@ -114,7 +114,7 @@ def test_verify_finds_nothing_after_poison_and_an_aborted_transaction(
         reader.until(lambda messages: len(of(messages, SETTLED.name, *DEAD_LETTERS)) >= len(queries()))
         until(lambda: len(seen.read_bytes().splitlines()) >= 4 * len(queries()))
         reply = of(reader.rest(), SETTLED.name)[0]
-        at_work = tessera("verify", kafka=own_kafka)
+        available = tessera("verify", kafka=own_kafka)
     files = [
         *("--plan", wrote(tmp_path / "plan.jsonl", plan_lines(queries()))),
         *("--faults", wrote(tmp_path / "faults.json", [b'{"abort": {"planned": 1, "happened": 1}}'])),
@@ -131,7 +131,7 @@ def test_verify_finds_nothing_after_poison_and_an_aborted_transaction(
     assert rows[1]["counts"] == {"settled": 108, "refused": 5 + POISON, "under way": 0, "lost": 0}
     assert rows[8]["counts"][SCORED.name] == 1
     assert rows[7]["counts"]["compared with the witness"] > 4 * 108
-    assert at_work.returncode == 0 and "nothing is broken; not checked: 5, 8, 10, 11" in at_work.stdout.decode()
+    assert available.returncode == 0 and "nothing is broken; not checked: 5, 8, 10, 11" in available.stdout.decode()
 
     # And when a reply is there twice, that is what is broken
     double(own_kafka, SETTLED.name, reply.key(), reply.value())

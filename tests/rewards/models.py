@@ -15,7 +15,7 @@ from workers.engines.base import Limits, Prompt, Reply, Scorer
 from workers.engines.null import NullEngine
 from workers.engines.options import EngineOptions
 from workers.errors import EngineUnavailable, SettingsError
-from workers.rewards.bulkhead import Isolated
+from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.open import Sources
 
 
@@ -90,6 +90,6 @@ def on_shelf(*engines: Fake) -> Iterator[Shelf]:
 
 async def probes_of(sources: Sources) -> None:
     """Wait for the probes of models that are left out."""
-    probes = [one._probe for one in sources.rewards.chosen.values() if isinstance(one, Isolated) and one._probe]
+    probes = [one._probe for one in sources.rewards.chosen.values() if isinstance(one, Bulkhead) and one._probe]
     if probes:
         await asyncio.wait(probes)

@@ -20,7 +20,7 @@ from workers.operations.monitor import Monitor
 from workers.rewards import breaker as breakers
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S, MOST_SLOW, WINDOW, Breaker
-from workers.rewards.bulkhead import SHARE, Isolated
+from workers.rewards.bulkhead import SHARE, Bulkhead
 from workers.rewards.by_advertiser import ByAdvertiser
 from workers.scoring import Scoring, Terms
 
@@ -72,7 +72,7 @@ def failing(error: EngineError) -> Callable[[], Awaitable[None]]:
     return behave
 
 
-async def auction(source: Isolated, limit: timedelta | None = None) -> CandidatesScored:
+async def auction(source: Bulkhead, limit: timedelta | None = None) -> CandidatesScored:
     """Two advertisers, of which the first has `source`; `limit`: until the query's deadline."""
     clock = Clock()
     scoring = Scoring(Fake("reference"), ByAdvertiser(Fixed(), {ME.advertiser_id: source}), TERMS, clock)
@@ -82,7 +82,7 @@ async def auction(source: Isolated, limit: timedelta | None = None) -> Candidate
     return scored.data
 
 
-async def waits(source: Isolated, auctions: int, timeout_s: float) -> list[bool]:
+async def waits(source: Bulkhead, auctions: int, timeout_s: float) -> list[bool]:
     """For each auction whether it waited for the own model for more than a third of its time-out."""
     found = []
     for _ in range(auctions):
@@ -92,7 +92,7 @@ async def waits(source: Isolated, auctions: int, timeout_s: float) -> list[bool]
     return found
 
 
-async def probe_of(source: Isolated) -> None:
+async def probe_of(source: Bulkhead) -> None:
     if source._probe is not None:
         await asyncio.wait([source._probe])
 
@@ -103,7 +103,7 @@ async def probe_of(source: Isolated) -> None:
 async def test_a_server_that_answers_just_in_time_delays_only_a_few_auctions() -> None:
     """Without the breaker on slowness it was all of them: such a server never fails."""
     server = Server(after(0.8 * TIMEOUT_S))
-    source = Isolated(server, TIMEOUT_S)
+    source = Bulkhead(server, TIMEOUT_S)
 
     waited = await waits(source, 30, TIMEOUT_S)
     await source.close()
@@ -120,7 +120,7 @@ async def test_a_silent_server_delays_one_auction_however_often_it_is_tried_agai
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", TIMEOUT_S / 10)
     monkeypatch.setattr(breakers, "LONGEST_PAUSE_S", TIMEOUT_S / 10)
     server = Server(never)
-    source = Isolated(server, TIMEOUT_S)
+    source = Bulkhead(server, TIMEOUT_S)
 
     waited = await waits(source, 1, TIMEOUT_S)
     for _ in range(3):
@@ -136,7 +136,7 @@ async def test_a_silent_server_delays_one_auction_however_often_it_is_tried_agai
 async def test_one_advertisers_model_gets_at_most_half_of_the_auctions_remaining_time() -> None:
     """Its own time-out may be far longer: what is left is for the others, and for settlement."""
     limit = timedelta(seconds=1)
-    source = Isolated(Server(never), 600.0)
+    source = Bulkhead(Server(never), 600.0)
     began_s = time.monotonic()
 
     scored = await auction(source, limit)
@@ -150,7 +150,7 @@ async def test_one_advertisers_model_gets_at_most_half_of_the_auctions_remaining
 
 @pytest.mark.parametrize("left_s", [0.02, 0.2])
 async def test_a_timeout_in_a_nearly_late_auction_is_no_failure_of_the_model(left_s: float) -> None:
-    source = Isolated(Server(never), 600.0)
+    source = Bulkhead(Server(never), 600.0)
 
     await auction(source, timedelta(seconds=left_s))
 
@@ -163,7 +163,7 @@ async def test_many_auctions_that_waited_long_and_were_cut_off_are_a_reason_to_l
     """Or a server could wait for the end of each of them."""
     monkeypatch.setattr("workers.rewards.bulkhead.PATIENCE_S", 0.01)
     server = Server(never)
-    source = Isolated(server, 600.0)
+    source = Bulkhead(server, 600.0)
 
     for _ in range(2 * MOST_SLOW + 2):
         await auction(source, timedelta(seconds=0.2))
@@ -175,7 +175,7 @@ async def test_many_auctions_that_waited_long_and_were_cut_off_are_a_reason_to_l
 async def test_queries_with_short_deadlines_do_not_open_a_models_circuit_breaker() -> None:
     """Half of what was left of such a query was some milliseconds: answers counted as slow, and four opened it."""
     server = Server(after(0.2))
-    source = Isolated(server, 10.0)
+    source = Bulkhead(server, 10.0)
 
     short = [await auction(source, timedelta(seconds=0.1)) for _ in range(WINDOW)]
 
@@ -186,7 +186,7 @@ async def test_queries_with_short_deadlines_do_not_open_a_models_circuit_breaker
 
 async def test_an_answer_is_slow_by_the_time_a_model_has_and_not_by_what_a_query_left() -> None:
     """0.12 s of 0.2 s were more than half."""
-    source = Isolated(Server(after(0.12)), 10.0)
+    source = Bulkhead(Server(after(0.12)), 10.0)
 
     for _ in range(2 * MOST_SLOW):
         await auction(source, timedelta(seconds=0.4))
@@ -200,7 +200,7 @@ async def test_an_answer_is_slow_by_the_time_a_model_has_and_not_by_what_a_query
 async def test_no_auction_waits_for_the_probe_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     server = Server(failing(EngineUnavailable("no connection")))
-    source = Isolated(server, 600.0)
+    source = Bulkhead(server, 600.0)
     assert (await auction(source)).abstentions
 
     # When it is back, but takes its time
@@ -220,7 +220,7 @@ async def test_a_probe_has_the_time_that_a_model_is_judged_by_and_not_what_a_que
 ) -> None:
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     server = Server(failing(EngineUnavailable("down")))
-    source = Isolated(server, 10.0)
+    source = Bulkhead(server, 10.0)
     await auction(source)
     left_s: list[float] = []
 
@@ -241,7 +241,7 @@ async def test_a_probe_has_the_time_that_a_model_is_judged_by_and_not_what_a_que
 async def test_a_bug_met_by_a_probe_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     server = Server(failing(EngineUnavailable("down")))
-    source = Isolated(server, 600.0)
+    source = Bulkhead(server, 600.0)
     await auction(source)
 
     async def broken() -> None:
@@ -260,7 +260,7 @@ async def test_a_bug_met_by_a_probe_is_raised(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_probe_under_way_ends_with_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     server = Server(failing(EngineUnavailable("down")))
-    source = Isolated(server, 600.0)
+    source = Bulkhead(server, 600.0)
     await auction(source)
     server.behave = never
     await auction(source)
@@ -272,7 +272,7 @@ async def test_a_probe_under_way_ends_with_its_source(monkeypatch: pytest.Monkey
 
 
 async def test_a_rejected_input_does_not_count_against_a_model() -> None:
-    source = Isolated(Server(failing(EngineRejected("too long"))), 600.0)
+    source = Bulkhead(Server(failing(EngineRejected("too long"))), 600.0)
 
     reasons = [(await auction(source)).abstentions[0].reason for _ in range(2 * WINDOW)]
 
@@ -361,7 +361,7 @@ async def test_each_advertisers_model_has_its_own_metrics(monkeypatch: pytest.Mo
     monkeypatch.setattr(breakers, "FIRST_PAUSE_S", 0.0)
     monitor = Monitor(stages=["scoring"], currency="EUR", engine="null")
     server = Server(at_once)
-    source = Isolated(server, 0.02, model=NAME, observer=monitor.own_models)
+    source = Bulkhead(server, 0.02, model=NAME, observer=monitor.own_models)
 
     def told(name: str, **labels: str) -> float | None:
         value: float | None = monitor.registry.get_sample_value(f"auction_own_model_{name}", {"model": NAME, **labels})

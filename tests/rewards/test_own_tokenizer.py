@@ -15,10 +15,10 @@ from tests.support.builders import make_bidder
 from tests.support.vllm_stand_in import FRAMING, TOKENIZER, StandIn, standing_in
 from workers.engines.base import Reply
 from workers.engines.options import EngineOptions, HttpOptions
-from workers.engines.tokenizer import TEMPLATE, Framing
+from workers.engines.tokenizer import TEMPLATE, ChatTokenizer
 from workers.errors import SettingsError
 from workers.rewards.base import Candidates
-from workers.rewards.open import Known, open_sources
+from workers.rewards.open import OpenEngines, open_sources
 
 ID = "advertiser-00"
 CANDIDATES = Candidates("How do I plant beans?", (Reply((8, 9), "", 0.0, False),), np.zeros(1))
@@ -40,7 +40,7 @@ async def asked(folder: Path, choice: dict[str, Any], server: StandIn) -> list[i
         reference = Fake("reference")
         reference.identity = replace(reference.identity, tokenizer_sha256=FRAMING.sha256)
         options = EngineOptions(http=HttpOptions(tokenizer=str(TOKENIZER)))
-        sources = await open_sources(file, Known(reference, {}, options), stack)
+        sources = await open_sources(file, OpenEngines(reference, {}, options), stack)
         assert not sources.unreached
         await sources.rewards.rewards(CANDIDATES, make_bidder(0))
         return list(server.requests[-1].body["prompt"])
@@ -53,7 +53,7 @@ async def test_an_advertisers_model_is_prompted_in_its_own_chat_template(tmp_pat
     assert (await asked(tmp_path, {}, server))[: len(ours)] == list(ours)
 
     theirs = StandIn()
-    theirs.framing = Framing(folder)
+    theirs.framing = ChatTokenizer(folder)
     turn = theirs.framing.encode(CANDIDATES.question)
     assert turn != ours
     assert (await asked(tmp_path, {"tokenizer": "theirs"}, theirs))[: len(turn)] == list(turn)
@@ -63,7 +63,7 @@ async def test_an_advertisers_model_must_have_the_references_tokenizer_to_the_by
     folder = folder_of(tmp_path, "<s>Q: {{ messages[0].content }} A:")
     (folder / "tokenizer.json").write_bytes((TOKENIZER / "tokenizer.json").read_bytes() + b"\n")
     theirs = StandIn()
-    theirs.framing = Framing(folder)
+    theirs.framing = ChatTokenizer(folder)
 
     with pytest.raises(SettingsError, match=f"advertisers.{ID}.tokenizer: .*has the tokenizer"):
         await asked(tmp_path, {"tokenizer": "theirs"}, theirs)

@@ -28,10 +28,10 @@ from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnav
 from workers.operations.monitor import Monitor
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import MOST_SLOW, Breaker
-from workers.rewards.bulkhead import Isolated
+from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.by_advertiser import origin_of
 from workers.rewards.log_ratio import Lora
-from workers.rewards.open import Known, Sources, open_sources
+from workers.rewards.open import OpenEngines, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
 TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")
@@ -85,7 +85,7 @@ async def world(
     with on_shelf(Fake("own"), Fake("vectors")) as shelf:
         shelf.down |= set(down)
         async with AsyncExitStack() as stack:
-            known = Known(reference, {"reference": reference}, EngineOptions())
+            known = OpenEngines(reference, {"reference": reference}, EngineOptions())
             yield World(reference, shelf, await open_sources(file, known, stack))
 
 
@@ -344,7 +344,7 @@ async def test_an_engine_has_one_name_in_metrics_however_it_is_written(tmp_path:
     reference = Fake("reference")
     with on_shelf(Fake("own"), Fake("vectors")):
         async with AsyncExitStack() as stack:
-            known = Known(reference, {"reference": reference}, EngineOptions(), monitor.own_models)
+            known = OpenEngines(reference, {"reference": reference}, EngineOptions(), monitor.own_models)
             await open_sources(tmp_path / "rewards.json", known, stack)
 
     samples = [sample for family in monitor.registry.collect() for sample in family.samples]
@@ -372,7 +372,7 @@ async def test_a_slow_embedding_server_is_left_out_like_a_slow_model(tmp_path: P
         here.shelf.down.clear()
         embedder = here.shelf.engines["vectors"] = Leisurely(takes_s=0.25)
         for one in here.sources.rewards.chosen.values():
-            assert isinstance(one, Isolated)
+            assert isinstance(one, Bulkhead)
             one._breaker = Breaker()  # as if it had never been down
 
         scored = [await here.score() for _ in range(3 * MOST_SLOW)]

@@ -23,7 +23,7 @@ from workers.cli import receipt_view
 from workers.engines import embedders
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.receipts.recheck import recheck
-from workers.rewards.open import Known, open_sources
+from workers.rewards.open import OpenEngines, open_sources
 from workers.web.receipt.page import page
 
 README = Path(__file__).parents[2] / "README.md"
@@ -121,7 +121,7 @@ async def test_the_readmes_rewards_file_opens(tmp_path: Path) -> None:
     with on_shelf(own, vectors) as shelf, pytest.MonkeyPatch.context() as patch:
         patch.setitem(embedders.EMBEDDERS, "http", shelf.open)
         async with AsyncExitStack() as stack:
-            known = Known(reference, {"reference": reference}, options)
+            known = OpenEngines(reference, {"reference": reference}, options)
             sources = await open_sources(tmp_path / "rewards.json", known, stack)
     # Then everyone has its source
     origins = {id_: (sources.rewards.origin(id_) or "").partition(":")[0] for id_ in sources.rewards.chosen}

@@ -17,7 +17,7 @@ from tests.support.fakes import Clock, drawn_by
 from tests.support.vllm_stand_in import FRAMING, TOKENIZER, Behaviour, Connection, Request, StandIn, answer, standing_in
 from workers.engines.options import EngineOptions, HttpOptions
 from workers.errors import SettingsError
-from workers.rewards.open import Known, Sources, open_sources
+from workers.rewards.open import OpenEngines, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
 TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")
@@ -102,7 +102,7 @@ async def world(folder: Path, choice: dict[str, Any], url: str = "", tokenizer: 
     reference.identity = replace(reference.identity, tokenizer_sha256=FRAMING.sha256)
     options = EngineOptions(timeout_s=2.0, http=HttpOptions(tokenizer=tokenizer))
     async with AsyncExitStack() as stack:
-        yield World(reference, await open_sources(file, Known(reference, {}, options), stack))
+        yield World(reference, await open_sources(file, OpenEngines(reference, {}, options), stack))
 
 
 @pytest.mark.parametrize(("choice", "spoil", "says"), WRONG.values(), ids=WRONG)

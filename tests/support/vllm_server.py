@@ -93,7 +93,7 @@ class VllmServer:
                 self._process.wait(STOP_S)
         self.kill()
 
-    def at_work(self) -> int:
+    def available(self) -> int:
         """How many requests it runs or has waiting, by its own metrics."""
         lines = httpx.get(f"{self.url}/metrics", timeout=10).text.splitlines()
         counts = ("vllm:num_requests_running{", "vllm:num_requests_waiting{")

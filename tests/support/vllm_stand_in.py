@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.engines.embedded.engine import MODEL
-from workers.engines.tokenizer import Framing
+from workers.engines.tokenizer import ChatTokenizer
 
 TOKENIZER = MODEL / "hf"
 CONTEXT = 512
-FRAMING = Framing(TOKENIZER)
+FRAMING = ChatTokenizer(TOKENIZER)
 
 Json = dict[str, Any]
 
@@ -72,7 +72,7 @@ class StandIn:
         self.adapters: dict[str, float] = {}
         self.behaviours: dict[str, Behaviour] = {}
         self.requests: list[Request] = []
-        self.connections = self.at_work = self.most = 0
+        self.connections = self.available = self.most = 0
 
     def seen(self, path: str) -> int:
         return sum(request.path == path for request in self.requests)
@@ -131,8 +131,8 @@ class StandIn:
     async def _handled(self, request: Request, connection: Connection) -> bool:
         """False: the connection is of no more use."""
         self.requests.append(request)
-        self.at_work += 1
-        self.most = max(self.most, self.at_work)
+        self.available += 1
+        self.most = max(self.most, self.available)
         try:
             behaviour = self.behaviours.get(request.path)
             sent = await (behaviour(request, connection) if behaviour else self.answered(request))
@@ -140,7 +140,7 @@ class StandIn:
                 await connection.send(sent)
             return sent is not None
         finally:
-            self.at_work -= 1
+            self.available -= 1
 
 
 async def _request(reader: asyncio.StreamReader) -> Request | None:

@@ -36,11 +36,11 @@ class BrokenLlm:
 async def test_the_guard_is_closed_though_vllm_fails_to_end() -> None:
     bundled.need_vllm()
     from workers.engines.vllm_local.core import Core
-    from workers.engines.vllm_local.scheduling import Turns
+    from workers.engines.vllm_local.scheduling import Scheduler
 
     llm: Any = BrokenLlm()
     guard: Any = Guard()
-    core = Core(llm, 5.0, guard, Turns(2))
+    core = Core(llm, 5.0, guard, Scheduler(2))
 
     with pytest.raises(RuntimeError, match="a socket is gone"):
         await core.close()

@@ -55,7 +55,7 @@ async def test_a_failed_request_is_attributed_to_its_input_or_to_the_engine(
 
     from workers.engines.vllm_local.core import Core
     from workers.engines.vllm_local.requests import drawing
-    from workers.engines.vllm_local.scheduling import Turns
+    from workers.engines.vllm_local.scheduling import Scheduler
 
     def raised(name: str | None) -> Exception | None:
         return None if name is None else (getattr(of_engine, name, None) or getattr(exceptions, name))()
@@ -63,4 +63,4 @@ async def test_a_failed_request_is_attributed_to_its_input_or_to_the_engine(
     llm: Any = FailingLlm(raised(health), raised(answer))
     guard: Any = None
     with pytest.raises(means, match=says):
-        await Core(llm, 5.0, guard, turns := Turns(2)).run(PROMPT, drawing(7, 3), turns.drawing(), None)
+        await Core(llm, 5.0, guard, turns := Scheduler(2)).run(PROMPT, drawing(7, 3), turns.drawing(), None)

@@ -101,13 +101,13 @@ async def test_an_unknown_model_lists_those_there_are(vllm_server: VllmServer) -
 async def test_a_cancelled_call_frees_the_servers_requests(http_engine: Engine, vllm_server: VllmServer) -> None:
     prompt = http_engine.encode(QUESTION)
     call = asyncio.create_task(http_engine.sample(prompt, seeds=seeds("abort", MANY), max_tokens=LONG))
-    await until(lambda: vllm_server.at_work() > 20)
+    await until(lambda: vllm_server.available() > 20)
 
     call.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await call
-    await until(lambda: vllm_server.at_work() == 0)
+    await until(lambda: vllm_server.available() == 0)
     assert len(await http_engine.sample(prompt, seeds=seeds("abort", 2), max_tokens=5)) == 2
 
 
@@ -118,7 +118,7 @@ async def test_a_deadline_frees_the_servers_requests(vllm_server: VllmServer) ->
         with pytest.raises((EngineTimeout, EngineUnavailable, RetriesExhausted)):
             await engine.sample(engine.encode(QUESTION), seeds=seeds("late", 40), max_tokens=LONG)
 
-        await until(lambda: vllm_server.at_work() == 0)
+        await until(lambda: vllm_server.available() == 0)
 
 
 async def test_every_field_of_the_body_is_one_that_the_server_reads() -> None:
@@ -145,7 +145,7 @@ async def test_a_killed_server_is_unavailable_soon_and_works_when_it_is_back(
             prompt, drawn = engine.encode(QUESTION), seeds("kill", 20)
             before = await engine.sample(prompt, seeds=drawn, max_tokens=60)
             call = asyncio.create_task(engine.sample(prompt, seeds=seeds("kill", MANY), max_tokens=LONG))
-            await until(lambda: server.at_work() > 5)
+            await until(lambda: server.available() > 5)
             # When it is killed
             server.kill()
             # Then the call fails soon, and so does the next

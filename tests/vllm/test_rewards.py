@@ -17,7 +17,7 @@ from tests.support.vllm_server import ADAPTER, VllmServer
 from workers.engines.base import Engine
 from workers.engines.embedders import open_embedder
 from workers.errors import SettingsError
-from workers.rewards.open import Known, Sources, open_sources
+from workers.rewards.open import OpenEngines, Sources, open_sources
 from workers.scoring import Scoring, Terms
 
 pytestmark = pytest.mark.vllm
@@ -49,7 +49,7 @@ async def sources(folder: Path, server: VllmServer, embedding: VllmServer, engin
     }
     (folder / "rewards.json").write_text(json.dumps({"advertisers": choices}))
     async with AsyncExitStack() as stack:
-        known = Known(engine, {server.name: engine}, server.options)
+        known = OpenEngines(engine, {server.name: engine}, server.options)
         yield await open_sources(folder / "rewards.json", known, stack)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from workers.engines.base import Engine
 from workers.engines.catalogue import open_engine
-from workers.engines.compatibility import insist_scorable, open_checked
+from workers.engines.compatibility import open_checked, require_scorable
 from workers.engines.openai_http.address import origin_of
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
 from workers.errors import SettingsError
-from workers.rewards.observing import Observer, Unobserved
-from workers.rewards.open import Known, Sources, open_sources
+from workers.rewards.observing import NoObserver, OwnModelObserver
+from workers.rewards.open import OpenEngines, Sources, open_sources
 from workers.settings import Settings, preset
 
 #: Switches of vLLM and of its libraries, read when they are imported. By itself vLLM logs to standard output, which is
@@ -39,7 +39,7 @@ class Models:
 
 @asynccontextmanager
 async def open_models(
-    settings: Settings, *, proposal: bool, rewards: bool, observer: Observer | None = None
+    settings: Settings, *, proposal: bool, rewards: bool, observer: OwnModelObserver | None = None
 ) -> AsyncIterator[Models]:
     """What a process that draws candidates (`proposal`) or scores them (`rewards`) needs; all closed in the end.
 
@@ -58,7 +58,7 @@ async def open_models(
             known[settings.proposal_engine] = context_aware
         sources = None
         if rewards and settings.rewards_file:
-            own = Known(reference, known, options, observer or Unobserved())
+            own = OpenEngines(reference, known, options, observer or NoObserver())
             sources = await open_sources(Path(settings.rewards_file), own, stack)
         yield Models(reference, context_aware, sources)
 
@@ -83,7 +83,7 @@ async def _proposal(settings: Settings, reference: Engine, stack: AsyncExitStack
     if origin_of(name) != origin_of(settings.engine):
         options = options.with_key("")  # the reference server's is not for another
     opening = open_engine(name, options)
-    engine = await open_checked(opening, lambda one: insist_scorable(one, reference), "TESSERA_PROPOSAL_ENGINE")
+    engine = await open_checked(opening, lambda one: require_scorable(one, reference), "TESSERA_PROPOSAL_ENGINE")
     stack.push_async_callback(engine.close)
     return engine
 

@@ -80,7 +80,7 @@ def main() -> None:
 def _exit_code() -> int | str | None:
     """What the command ended with, once its error is told."""
     try:
-        streams.insist_text(sys.argv[1:])
+        streams.require_text(sys.argv[1:])
         with cli.make_context("tessera", sys.argv[1:]) as context:
             cli.invoke(context)
     except click.exceptions.Exit as done:

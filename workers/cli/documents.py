@@ -12,7 +12,7 @@ from workers.errors import TesseraError
 READABLE_BY_ALL = 0o644
 
 
-def insist_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Nothing, if a document can be written at `path`; to be asked before long work. TesseraError: why it cannot."""
     with _told(path):
         if not path.parent.is_dir():

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from workers.cli import options, render
-from workers.cli.documents import insist_writable, write_whole
+from workers.cli.documents import require_writable, write_whole
 from workers.cli.log_plot import log_plot
 from workers.experiments.catalogue import EXPERIMENTS
 from workers.experiments.figure import Cell, Figure, Table
@@ -41,7 +41,7 @@ def experiment() -> None:
 def _command(name: str) -> Callable[..., None]:
     def command(seed: int, as_json: bool, markdown: Path | None) -> None:
         if markdown is not None:
-            insist_writable(markdown)
+            require_writable(markdown)
         figure = _run(name, seed)
         if markdown is not None:
             _write_document(markdown, figure, f"tessera experiment {name} --seed {seed} --markdown {markdown}")

@@ -10,7 +10,7 @@ import click
 from schemas.receipt import Receipt
 from workers.app.bus import bus_of
 from workers.cli import options, receipt_view, render
-from workers.cli.documents import insist_writable, write_whole
+from workers.cli.documents import require_writable, write_whole
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
 from workers.cli.visible import visible
 from workers.receipts.build import advertiser_receipt, auditor_receipt
@@ -63,7 +63,7 @@ def explain(
       tessera explain demo-memory-003 --from log.jsonl --advertiser irontable --json
     """
     if html:
-        insist_writable(html)
+        require_writable(html)
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
     log = read_lines(file, query_id, file.name) if file else asyncio.run(_from_kafka(settings, query_id))
     if log.unreadable:

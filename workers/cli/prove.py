@@ -10,11 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from workers.cli import options, render
-from workers.cli.documents import insist_writable, write_whole
+from workers.cli.documents import require_writable, write_whole
 from workers.mechanism.payments import RULES
 from workers.truthfulness.properties import PROPERTIES
 from workers.truthfulness.rule import in_expectation
-from workers.truthfulness.trials import Tally, run, tally
+from workers.truthfulness.trials import PropertyTally, run, tally
 
 MOST_AUCTIONS = 10**9
 HEADINGS = ("property", "statement", "checked", "worst margin", "tolerance there", "violations")
@@ -57,8 +57,8 @@ def prove(auctions: int, seed: int, first: int, rule: str, markdown: Path | None
       tessera prove --rule no_offset --auctions 100
     """
     if markdown is not None:
-        insist_writable(markdown)
-    rows = _campaign(range(first, first + auctions), seed, rule)
+        require_writable(markdown)
+    rows = _trials(range(first, first + auctions), seed, rule)
     if as_json:
         for row in rows:
             click.echo(json.dumps(_fields(row)))
@@ -71,7 +71,7 @@ def prove(auctions: int, seed: int, first: int, rule: str, markdown: Path | None
         raise SystemExit(1)
 
 
-def _campaign(numbers: Sequence[int], seed: int, rule: str) -> list[Tally]:
+def _trials(numbers: Sequence[int], seed: int, rule: str) -> list[PropertyTally]:
     """The tallies; on a terminal a bar on standard error shows how far it is."""
     columns = (TextColumn("auctions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=render.console(stderr=True), transient=True) as progress:
@@ -79,7 +79,7 @@ def _campaign(numbers: Sequence[int], seed: int, rule: str) -> list[Tally]:
         return tally(numbers, progress.track(findings, total=len(numbers)))
 
 
-def _fields(row: Tally) -> dict[str, object]:
+def _fields(row: PropertyTally) -> dict[str, object]:
     """One line for machines; what was not measured, or is no number, is null."""
     measured = {"worst_margin": row.worst.margin, "tolerance": row.worst.tolerance} if row.worst else {}
     numbers = {name: value if math.isfinite(value) else None for name, value in measured.items()}
@@ -94,12 +94,12 @@ def _fields(row: Tally) -> dict[str, object]:
     }
 
 
-def _cells(row: Tally) -> tuple[str, ...]:
+def _cells(row: PropertyTally) -> tuple[str, ...]:
     worst = (f"{row.worst.margin:.2g}", f"{row.worst.tolerance:.2g}") if row.worst else ("–", "–")
     return (row.name, PROPERTIES[row.name].statement, f"{row.checked:,}", *worst, str(row.violations))
 
 
-def _show(rows: Sequence[Tally], again: str) -> None:
+def _show(rows: Sequence[PropertyTally], again: str) -> None:
     """The table, and how to repeat the worst auction of each property that is broken."""
     table, console = Table(box=None, header_style="bold"), render.console()
     for heading in HEADINGS:
@@ -114,7 +114,7 @@ def _show(rows: Sequence[Tally], again: str) -> None:
             click.echo(f"{row.name} is violated; the worst case again: {again} {row.worst_auction}")
 
 
-def _markdown(rows: Sequence[Tally], command: str) -> str:
+def _markdown(rows: Sequence[PropertyTally], command: str) -> str:
     """The same table as a page that says how it was made."""
     lines = [f"| {' | '.join(cells)} |" for cells in (HEADINGS, ("---",) * len(HEADINGS), *map(_cells, rows))]
     return "\n".join(["# The theorems, measured", "", f"Written by `{command}`.", "", LEGEND, "", *lines, ""])

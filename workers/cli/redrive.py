@@ -27,7 +27,7 @@ MOST_BYTES = 256 * 1024 * 1024  # of all values redriven at once: they are held 
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """A letter, and why it is left out, if it is."""
 
     letter: Letter
@@ -81,16 +81,18 @@ def redrive(
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
     letters = asyncio.run(_chosen(settings, places, reason))
     oldest = now() - timedelta(days=settings.id_window_days)
-    choices = [Choice(letter, why_forgotten(letter, oldest) or why_not(letter, now(), force)) for letter in letters]
-    _check(choices, every)
-    _announce(choices)
-    wanted = [choice.letter for choice in choices if choice.why_not is None]
+    selections = [
+        Selection(letter, why_forgotten(letter, oldest) or why_not(letter, now(), force)) for letter in letters
+    ]
+    _check(selections, every)
+    _announce(selections)
+    wanted = [selection.letter for selection in selections if selection.why_not is None]
     if not dry_run:
         if not yes and not click.confirm("publish?", err=True):
             click.echo("nothing is published", err=True)
             raise SystemExit(1)
         asyncio.run(republish(bus_of(settings), [redriven(letter) for letter in wanted]))
-    _report(choices, dry_run, as_json)
+    _report(selections, dry_run, as_json)
 
 
 def why_forgotten(letter: Letter, oldest: datetime) -> str | None:
@@ -130,43 +132,44 @@ async def _all(letters: AsyncIterator[Letter]) -> list[Letter]:
     return found
 
 
-def _check(choices: Sequence[Choice], every: bool) -> None:
+def _check(selections: Sequence[Selection], every: bool) -> None:
     """TesseraError: a letter that was named cannot be redriven, or none of all can."""
-    out = [choice for choice in choices if choice.why_not is not None]
-    if not out or (every and len(out) < len(choices)):
+    out = [selection for selection in selections if selection.why_not is not None]
+    if not out or (every and len(out) < len(selections)):
         return
     rest = f" ({len(out) - 1:,} more are refused)" if len(out) > 1 else ""
     raise TesseraError(f"{out[0].letter.place} is not redriven: {visible(out[0].why_not or '')}{rest}; see --force")
 
 
-def _announce(choices: Sequence[Choice]) -> None:
+def _announce(selections: Sequence[Selection]) -> None:
     """What is about to happen, on standard error."""
-    for choice in choices:
-        if choice.why_not is not None:
-            click.echo(f"left out: {choice.letter.place}: {visible(choice.why_not)}", err=True)
-        elif choice.letter.redrives:
+    for selection in selections:
+        if selection.why_not is not None:
+            click.echo(f"left out: {selection.letter.place}: {visible(selection.why_not)}", err=True)
+        elif selection.letter.redrives:
             click.echo(
-                f"{choice.letter.place} was redriven before: {choice.letter.redrives} of {MOST_REDRIVES}", err=True
+                f"{selection.letter.place} was redriven before: {selection.letter.redrives} of {MOST_REDRIVES}",
+                err=True,
             )
-    topics = Counter(_target(choice.letter) for choice in choices if choice.why_not is None)
+    topics = Counter(_target(selection.letter) for selection in selections if selection.why_not is None)
     for topic, count in topics.items():
         click.echo(f"{count:,} {_records(count)} to {topic}", err=True)
 
 
-def _report(choices: Sequence[Choice], dry_run: bool, as_json: bool) -> None:
+def _report(selections: Sequence[Selection], dry_run: bool, as_json: bool) -> None:
     """What has happened, on standard output."""
     done = "would be redriven" if dry_run else "redriven"
-    for choice in choices:
+    for selection in selections:
         if as_json:
-            click.echo(json.dumps(_as_dict(choice, done)))
-    count = sum(choice.why_not is None for choice in choices)
+            click.echo(json.dumps(_as_dict(selection, done)))
+    count = sum(selection.why_not is None for selection in selections)
     if not as_json:
-        rest = f", {len(choices) - count:,} left out" if count < len(choices) else ""
+        rest = f", {len(selections) - count:,} left out" if count < len(selections) else ""
         click.echo(f"{count:,} {_records(count)} {done}{rest}")
 
 
-def _as_dict(choice: Choice, done: str) -> dict[str, object]:
-    letter, out = choice.letter, choice.why_not is not None
+def _as_dict(selection: Selection, done: str) -> dict[str, object]:
+    letter, out = selection.letter, selection.why_not is not None
     return {
         "letter": str(letter.place),
         "topic": _target(letter),
@@ -174,7 +177,7 @@ def _as_dict(choice: Choice, done: str) -> dict[str, object]:
         "reason": letter.reason,
         "redrives": letter.redrives + (not out),
         "state": "left out" if out else done,
-        "why": choice.why_not,
+        "why": selection.why_not,
     }
 
 

@@ -35,7 +35,7 @@ def silence() -> None:
         os.dup2(nowhere, stream.fileno())
 
 
-def insist_text(arguments: Sequence[str]) -> None:
+def require_text(arguments: Sequence[str]) -> None:
     """SettingsError: an argument is no text, and no file that is there, which may have any name."""
     for one in arguments:
         if not _is_text(one) and not os.path.exists(one.partition("=")[2] or one):

@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from workers.audit.log.auction_ids import NAMES
 from workers.audit.log.witness import witness_line
 from workers.cli import render
-from workers.cli.documents import insist_writable
+from workers.cli.documents import require_writable
 from workers.settings import Settings
 from workers.stream.admin.positions import named
 from workers.stream.live import live
@@ -44,7 +44,7 @@ async def record(settings: Settings, path: Path) -> None:
     stop = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
-    insist_writable(path)
+    require_writable(path)
     with named(settings):
         async with aclosing(live(settings, NAMES, stop)) as batches:
             await anext(batches)  # reading has begun; before that no file is made

@@ -28,7 +28,7 @@ QUESTION = "Are you there?"
 ANSWERS_WITHIN = timedelta(seconds=5)
 
 
-async def insist_answer(engine: Engine) -> None:
+async def require_answer(engine: Engine) -> None:
     """EngineUnavailable: not even that within ANSWERS_WITHIN, so that it was not the question that was too much."""
     try:
         async with within(ANSWERS_WITHIN):
@@ -58,7 +58,7 @@ async def _unless_silent(attempt: Callable[[], Awaitable[T]], engines: Collectio
     try:
         return await attempt()
     except (EngineTimeout, RetriesExhausted):
-        await all_of(insist_answer(engine) for engine in engines)
+        await all_of(require_answer(engine) for engine in engines)
         raise
 
 

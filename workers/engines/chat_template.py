@@ -18,7 +18,7 @@ NO_CLOCK = (
 )
 
 
-class Generation(Extension):
+class GenerationTag(Extension):
     """`{% generation %}` marks for training what the model said: its content, in a scope of its own."""
 
     tags = {"generation"}  # noqa: RUF012  # as the base class declares it
@@ -51,7 +51,7 @@ def render_turn(template: str, special_tokens: Mapping[str, str], turn: str) -> 
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, "jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = _json
     environment.globals["raise_exception"] = _refuse

@@ -24,16 +24,16 @@ async def open_checked(opening: Awaitable[M], check: Callable[[M], None], where:
     return model
 
 
-def insist_same_tokenizer(model: Scorer | Embedder, reference: Scorer) -> None:
+def require_same_tokenizer(model: Scorer | Embedder, reference: Scorer) -> None:
     """SettingsError unless the model reads the reference engine's tokens.
 
     How many ids each counts does not matter: models of one family pad their vocabularies differently, and a server does
     not say its padding. Every model's limit covers its tokenizer (see Limits), and so the tokens of any reply.
     """
-    insist_tokenizer(model.identity.name, model.identity.tokenizer_sha256, reference)
+    require_tokenizer(model.identity.name, model.identity.tokenizer_sha256, reference)
 
 
-def insist_tokenizer(name: str, sha256: str, reference: Scorer) -> None:
+def require_tokenizer(name: str, sha256: str, reference: Scorer) -> None:
     """SettingsError unless that is the tokenizer of the reference engine; `name`: of what has it."""
     expected = reference.identity
     if sha256 != expected.tokenizer_sha256:
@@ -43,9 +43,9 @@ def insist_tokenizer(name: str, sha256: str, reference: Scorer) -> None:
         )
 
 
-def insist_scorable(model: Scorer, reference: Scorer) -> None:
+def require_scorable(model: Scorer, reference: Scorer) -> None:
     """The same, and every id that the model may draw, padding included, is one of the reference engine's."""
-    insist_same_tokenizer(model, reference)
+    require_same_tokenizer(model, reference)
     if model.limits.vocabulary > reference.limits.vocabulary:
         raise SettingsError(
             f"{model.identity.name} knows {model.limits.vocabulary} token ids, the reference engine "

@@ -16,7 +16,7 @@ class Closable(Protocol):
 M = TypeVar("M", bound=Closable)
 
 
-class Late(Generic[M]):
+class Lazy(Generic[M]):
     """`open_model` is tried at each `opened` until it succeeds once; one attempt at a time serves all that wait."""
 
     def __init__(self, open_model: Callable[[], Awaitable[M]]) -> None:
@@ -24,12 +24,12 @@ class Late(Generic[M]):
         self._attempt: asyncio.Future[M] | None = None
 
     @classmethod
-    def of(cls, model: M) -> "Late[M]":
+    def of(cls, model: M) -> "Lazy[M]":
         """One that is open already. Only where a loop runs."""
-        late = cls(_never)
-        late._attempt = asyncio.get_running_loop().create_future()
-        late._attempt.set_result(model)
-        return late
+        lazy = cls(_never)
+        lazy._attempt = asyncio.get_running_loop().create_future()
+        lazy._attempt.set_result(model)
+        return lazy
 
     @property
     def model(self) -> M | None:
@@ -45,7 +45,7 @@ class Late(Generic[M]):
             self._attempt = asyncio.ensure_future(self._open_model())
         return await asyncio.shield(self._attempt)
 
-    async def at_work(self) -> M:
+    async def available(self) -> M:
         """The model, where a process that runs asks: another model than expected is down like one that is silent."""
         try:
             return await self.opened()

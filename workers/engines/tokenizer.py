@@ -21,7 +21,7 @@ MARK = "\u2045turn\u2046"  # stands for the turn while the template is rendered;
 AGAIN = "is it a git-lfs pointer or a part of the file? Fetch the model again"
 
 
-class Framing:
+class ChatTokenizer:
     """The tokenizer and chat template in `folder`.
 
     What the template puts around a turn is encoded once. The turn is encoded by itself, with every special token in it

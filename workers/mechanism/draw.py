@@ -18,7 +18,7 @@ U_BITS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DrawnCandidate:
     """The chosen candidate and what fixed it."""
 
     index: int
@@ -62,7 +62,7 @@ def pick(weights: Sequence[int], u: int) -> int:
     raise ValueError("no candidate has a positive weight")
 
 
-def choose(pi: Floats, key: bytes, auction_id: str, scored_digest: str) -> Choice:
+def choose(pi: Floats, key: bytes, auction_id: str, scored_digest: str) -> DrawnCandidate:
     """Draw one candidate from π [M]."""
     weights, u = integer_weights(pi), uniform(key, auction_id, scored_digest)
-    return Choice(pick(weights, u), weights, u)
+    return DrawnCandidate(pick(weights, u), weights, u)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from workers.mechanism.allocation import Allocation, Numbers
-from workers.mechanism.draw import Choice, choose
+from workers.mechanism.draw import DrawnCandidate, choose
 from workers.mechanism.payments import billable, whole_micros
 
 
@@ -23,7 +23,7 @@ class Outcome:
 
     allocation: Allocation
     charges: tuple[int, ...]  # [N] micros
-    choice: Choice
+    choice: DrawnCandidate
 
 
 def settle(auction: Auction, key: bytes) -> Outcome:

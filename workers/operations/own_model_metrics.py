@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from workers.rewards.observing import Outcome
+from workers.rewards.observing import CallOutcome
 
 DURATION_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -40,18 +40,18 @@ class OwnModelMetrics:
         )
 
     def own_model(self, model: str) -> None:
-        for outcome in Outcome:
+        for outcome in CallOutcome:
             self._calls.labels(model, outcome)
         for family in (self._slow, self._duration, self._breakers):
             family.labels(model)
 
-    def own_model_asked(self, model: str, outcome: Outcome, duration_s: float, *, slow: bool) -> None:
+    def own_model_asked(self, model: str, outcome: CallOutcome, duration_s: float, *, slow: bool) -> None:
         self._calls.labels(model, outcome).inc()
         self._duration.labels(model).observe(duration_s)
         self._slow.labels(model).inc(slow)
 
     def own_model_skipped(self, model: str) -> None:
-        self._calls.labels(model, Outcome.SKIPPED).inc()
+        self._calls.labels(model, CallOutcome.SKIPPED).inc()
 
     def own_model_breakers(self, model: str, change: int) -> None:
         self._breakers.labels(model).inc(change)

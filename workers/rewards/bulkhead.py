@@ -15,7 +15,7 @@ from workers.errors import EngineError, EngineGone, EngineTimeout, EngineUnavail
 from workers.rewards.base import Candidates
 from workers.rewards.breaker import Breaker
 from workers.rewards.by_advertiser import Chosen
-from workers.rewards.observing import Observer, Outcome, Unobserved
+from workers.rewards.observing import CallOutcome, NoObserver, OwnModelObserver
 
 SHARE = 0.5  # of what is left of an auction's time: the most that one model may use
 FULL_S = 10.0  # what a model is judged by, or its own time-out where that is shorter: never what one query leaves it
@@ -26,10 +26,10 @@ LATE = (EngineTimeout, RetriesExhausted)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CallResult:
     """How one call ended: rewards, or why there are none. Cut off early by a query's deadline, it says nothing."""
 
-    outcome: Outcome
+    outcome: CallOutcome
     slow: bool
     broken: bool  # enough to leave the model alone for a while
     telling: bool = True  # of the model
@@ -37,7 +37,7 @@ class Asked:
     error: EngineError | None = None
 
 
-class Isolated:
+class Bulkhead:
     """`source`, whose model belongs to one advertiser: where it is down, gone or slow, OwnModelDown says so.
 
     The reference engine is everybody's, and auctions wait for it. Would they wait for this one, an advertiser could
@@ -57,11 +57,11 @@ class Isolated:
         clock: Callable[[], float] = time.monotonic,
         *,
         model: str = "",
-        observer: Observer | None = None,
+        observer: OwnModelObserver | None = None,
     ) -> None:
         self._source, self._timeout_s, self._clock = source, timeout_s, clock
         self._full_s = min(timeout_s, FULL_S)
-        self._model, self._observer = model, observer or Unobserved()
+        self._model, self._observer = model, observer or NoObserver()
         self._breaker = Breaker(clock)
         self._why = ""  # it was left out
         self._probe: asyncio.Task[None] | None = None
@@ -88,9 +88,9 @@ class Isolated:
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.wait([self._probe])
-            self._insist_sound(self._probe)
+            self._raise_failure(self._probe)
 
-    async def _asked(self, candidates: Candidates, advertiser: Bidder, limit_s: float) -> Asked:
+    async def _asked(self, candidates: Candidates, advertiser: Bidder, limit_s: float) -> CallResult:
         began_s = self._clock()
         rewards: NDArray[np.float64] | None = None
         error: EngineError | None = None
@@ -104,7 +104,7 @@ class Isolated:
         self._observer.own_model_asked(self._model, asked.outcome, took_s, slow=asked.slow)
         return asked
 
-    def _judge(self, asked: Asked) -> None:
+    def _judge(self, asked: CallResult) -> None:
         was_open = self._breaker.is_open
         if asked.broken:
             self._breaker.failed()
@@ -116,7 +116,7 @@ class Isolated:
     def _probe_beside(self, candidates: Candidates, advertiser: Bidder) -> None:
         """Ask once more where it is time to, one probe at a time; the auction does not wait for it."""
         if self._probe is not None and self._probe.done():
-            self._insist_sound(self._probe)
+            self._raise_failure(self._probe)
             self._probe = None
         if self._probe is None and self._breaker.probe_due:
             probed = self._probed(candidates, advertiser)
@@ -129,7 +129,7 @@ class Isolated:
         self._why = str(asked.error or "its answers took too long")
         self._told(was_open=True)
 
-    def _insist_sound(self, probe: "asyncio.Task[None]") -> None:
+    def _raise_failure(self, probe: "asyncio.Task[None]") -> None:
         """A mistake of ours that a probe met is not swallowed."""
         if not probe.cancelled() and (error := probe.exception()):
             raise error
@@ -140,17 +140,17 @@ class Isolated:
 
     def _ended(
         self, rewards: NDArray[np.float64] | None, error: EngineError | None, took_s: float, limit_s: float
-    ) -> Asked:
+    ) -> CallResult:
         slow = took_s > SLOW_SHARE * self._full_s
         if error is None:
-            return Asked(Outcome.ANSWERED, slow, broken=False, rewards=rewards)
+            return CallResult(CallOutcome.ANSWERED, slow, broken=False, rewards=rewards)
         if isinstance(error, DOWN):
-            return Asked(Outcome.DOWN, slow, broken=True, error=_down(error))
+            return CallResult(CallOutcome.DOWN, slow, broken=True, error=_down(error))
         if isinstance(error, LATE):
             telling = limit_s >= min(self._full_s, PATIENCE_S)
             broken = limit_s >= self._full_s
-            return Asked(Outcome.TIMED_OUT, slow=telling, broken=broken, telling=telling, error=_down(error))
-        return Asked(Outcome.FAILED, slow, broken=False, error=error)
+            return CallResult(CallOutcome.TIMED_OUT, slow=telling, broken=broken, telling=telling, error=_down(error))
+        return CallResult(CallOutcome.FAILED, slow, broken=False, error=error)
 
 
 def _down(error: EngineError) -> OwnModelDown:

@@ -19,26 +19,26 @@ FileName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 TimeoutS = Annotated[float, Field(gt=0, le=600)]
 
 
-class Choice(BaseModel):
+class SourceChoice(BaseModel):
     """What every choice has in common."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Prompted(Choice):
+class Prompted(SourceChoice):
     """The reference engine is told to advertise: the default."""
 
     source: Literal["prompt"]
 
 
-class Adapted(Choice):
+class Adapted(SourceChoice):
     """LoRA weights on the reference engine."""
 
     source: Literal["lora"]
     adapter: Name
 
 
-class Reached(Choice):
+class ThroughEngine(SourceChoice):
     """Through an engine. `timeout_s`: what one auction waits for it; `tokenizer`: a folder like its model's."""
 
     timeout_s: TimeoutS = 10.0
@@ -46,14 +46,14 @@ class Reached(Choice):
     tokenizer: FileName | None = None
 
 
-class Owned(Reached):
+class Owned(ThroughEngine):
     """A model of the advertiser's own."""
 
     source: Literal["model"]
     engine: Name
 
 
-class Probed(Reached):
+class Probed(ThroughEngine):
     """A linear function of an embedding, of the reference engine where no other is named."""
 
     source: Literal["linear_probe"]
@@ -64,7 +64,7 @@ class Probed(Reached):
 AnyChoice = Annotated[Prompted | Adapted | Owned | Probed, Field(discriminator="source")]
 
 
-class _File(Choice):
+class _File(SourceChoice):
     advertisers: Annotated[dict[AdvertiserId, AnyChoice], Field(max_length=MAX_ADVERTISERS)]
 
 

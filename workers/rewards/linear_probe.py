@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder
 from workers.engines.base import Embedder
-from workers.engines.lazy import Late
+from workers.engines.lazy import Lazy
 from workers.engines.prompts import reference_turn
 from workers.errors import EngineError, SettingsError
 from workers.rewards.base import Candidates
@@ -98,7 +98,7 @@ class Embeddings:
     that stops waiting does not end the pass for the others.
     """
 
-    def __init__(self, embedder: Late[Embedder]) -> None:
+    def __init__(self, embedder: Lazy[Embedder]) -> None:
         self.embedder = embedder
         self._passes: WeakKeyDictionary[Candidates, asyncio.Task[NDArray[np.float64]]] = WeakKeyDictionary()
 
@@ -111,7 +111,7 @@ class Embeddings:
         return await asyncio.shield(begun)
 
     async def _embed(self, candidates: Candidates) -> NDArray[np.float64]:
-        embedder = await self.embedder.at_work()
+        embedder = await self.embedder.available()
         return await embedder.embed(embedder.encode(reference_turn(candidates.question)), candidates.replies)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder
 from workers.engines.base import Engine, Scorer
-from workers.engines.lazy import Late
+from workers.engines.lazy import Lazy
 from workers.engines.prompts import advertiser_turn, reference_turn
 from workers.errors import NotANumber
 from workers.rewards.base import Candidates
@@ -21,7 +21,7 @@ from workers.rewards.by_advertiser import origin_of
 class OwnModel:
     """`engine` has the reference model's tokenizer, and may be down."""
 
-    engine: Late[Engine]
+    engine: Lazy[Engine]
 
     @property
     def origin(self) -> str | None:
@@ -29,7 +29,7 @@ class OwnModel:
         return origin_of("model", model.identity.name, model.identity.model_sha256) if model else None
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        engine = await self.engine.at_work()
+        engine = await self.engine.available()
         return await log_ratio(engine, reference_turn(candidates.question), candidates, advertiser)
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from workers.engines.base import Embedder, Engine
 from workers.engines.calls import embedder_of
-from workers.engines.lazy import Late
+from workers.engines.lazy import Lazy
 from workers.engines.options import EngineOptions
 from workers.errors import SettingsError
-from workers.rewards.bulkhead import Isolated
+from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.by_advertiser import ByAdvertiser, Chosen
 from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
 from workers.rewards.linear_probe import Embeddings, LinearProbe, read_weights
 from workers.rewards.log_ratio import LogRatio, Lora, OwnModel
-from workers.rewards.observing import Observer, Unobserved
-from workers.rewards.own_engines import OVER_NETWORK, Address, OwnEngines, insist_dimensions, located, told_at
+from workers.rewards.observing import NoObserver, OwnModelObserver
+from workers.rewards.own_engines import OVER_NETWORK, EngineAddress, OwnEngines, errors_at, located, require_dimensions
 from workers.rewards.reading import read_bounded
 
 MAX_KEY_BYTES = 4_096
@@ -31,16 +31,16 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class OpenEngines:
     """Engines that are open already, by name; they are closed by whoever opened them."""
 
     reference: Engine
     by_name: Mapping[str, Engine]
     options: EngineOptions  # that all were opened with
-    observer: Observer = field(default_factory=Unobserved)  # of advertisers' own models
+    observer: OwnModelObserver = field(default_factory=NoObserver)  # of advertisers' own models
 
 
-async def open_sources(file: Path, known: Known, stack: AsyncExitStack) -> Sources:
+async def open_sources(file: Path, known: OpenEngines, stack: AsyncExitStack) -> Sources:
     """What is opened is closed by `stack`. SettingsError names the file, the advertiser and the field.
 
     A server that does not answer, or not as it must, is no error: its advertiser abstains until it does.
@@ -51,7 +51,7 @@ async def open_sources(file: Path, known: Known, stack: AsyncExitStack) -> Sourc
     choices = read_choices(file).items()
     chosen = {id_: opener.source(id_, choice) for id_, choice in choices if not isinstance(choice, Prompted)}
     for source in chosen.values():
-        if isinstance(source, Isolated):
+        if isinstance(source, Bulkhead):
             stack.push_async_callback(source.close)
     return Sources(ByAdvertiser(LogRatio(known.reference), chosen), await engines.reach())
 
@@ -61,9 +61,9 @@ class _Opener:
     """From one advertiser's choice to its source."""
 
     file: Path
-    known: Known
+    known: OpenEngines
     engines: OwnEngines
-    shared: dict[Late[Embedder] | None, Embeddings] = field(default_factory=dict)
+    shared: dict[Lazy[Embedder] | None, Embeddings] = field(default_factory=dict)
 
     def source(self, advertiser_id: str, choice: Adapted | Owned | Probed) -> Chosen:
         where = f"{self.file}: advertisers.{advertiser_id}"
@@ -72,30 +72,30 @@ class _Opener:
         return self._owned(choice, where) if isinstance(choice, Owned) else self._probed(choice, where)
 
     def _lora(self, choice: Adapted, where: str) -> Chosen:
-        with told_at(f"{where}.adapter"):
+        with errors_at(f"{where}.adapter"):
             return Lora(choice.adapter, self.known.reference.adapter(choice.adapter))
 
     def _owned(self, choice: Owned, where: str) -> Chosen:
         model = self.engines.model(self._address(choice.engine, choice, where), f"{where}.engine")
         source = OwnModel(model)
-        return source if model.model is self.known.reference else self._isolated(source, choice.engine, choice)
+        return source if model.model is self.known.reference else self._bulkhead(source, choice.engine, choice)
 
     def _probed(self, choice: Probed, where: str) -> Chosen:
         weights = read_weights(self.file.parent / choice.weights_file, f"{where}.weights_file")
         probe = LinearProbe(self._embeddings(choice, len(weights.w), where), weights)
-        return self._isolated(probe, choice.engine, choice) if choice.engine else probe
+        return self._bulkhead(probe, choice.engine, choice) if choice.engine else probe
 
-    def _isolated(self, source: Chosen, engine: str, choice: Owned | Probed) -> Isolated:
+    def _bulkhead(self, source: Chosen, engine: str, choice: Owned | Probed) -> Bulkhead:
         """Told of by the engine's name as it was found: at most as many as there are engines (own_engines.py)."""
         name = located(engine, self.file.parent, self.known.by_name)
-        return Isolated(source, choice.timeout_s, model=name, observer=self.known.observer)
+        return Bulkhead(source, choice.timeout_s, model=name, observer=self.known.observer)
 
     def _embeddings(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
         if choice.engine is None:
             return self._of_reference(choice, dimensions, where)
         address = self._address(choice.engine, choice, where)
-        late = self.engines.embedder(address, dimensions, f"{where}.engine")
-        return self.shared.setdefault(late, Embeddings(late))
+        lazy = self.engines.embedder(address, dimensions, f"{where}.engine")
+        return self.shared.setdefault(lazy, Embeddings(lazy))
 
     def _of_reference(self, choice: Probed, dimensions: int, where: str) -> Embeddings:
         """Where the choice names no other: it is everybody's."""
@@ -107,13 +107,13 @@ class _Opener:
                 f"{where}.engine: {self.known.reference.identity.name} gives no embeddings; name a server that does: "
                 "http://HOST:PORT#MODEL"
             )
-        with told_at(f"{where}.weights_file"):
-            insist_dimensions(embedder, dimensions)
-        return self.shared.setdefault(None, Embeddings(Late.of(embedder)))
+        with errors_at(f"{where}.weights_file"):
+            require_dimensions(embedder, dimensions)
+        return self.shared.setdefault(None, Embeddings(Lazy.of(embedder)))
 
-    def _address(self, engine: str, choice: Owned | Probed, where: str) -> Address:
+    def _address(self, engine: str, choice: Owned | Probed, where: str) -> EngineAddress:
         name = located(engine, self.file.parent, self.known.by_name)
-        return Address(name, self._key(choice, where), self._tokenizer(engine, choice, where))
+        return EngineAddress(name, self._key(choice, where), self._tokenizer(engine, choice, where))
 
     def _tokenizer(self, engine: str, choice: Owned | Probed, where: str) -> str:
         if choice.tokenizer is None:

@@ -27,7 +27,7 @@ LIE = 1e-9  # of the money's scale: what a lie may gain
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Measurement:
     """One property measured on one auction."""
 
     name: str
@@ -59,9 +59,9 @@ class Property:
     def applies(self, numbers: Numbers) -> bool:
         return len(numbers.rewards) > 0 or not self.needs_advertiser
 
-    def check(self, numbers: Numbers, rule: Rule, rng: np.random.Generator) -> Finding:
+    def check(self, numbers: Numbers, rule: Rule, rng: np.random.Generator) -> Measurement:
         """Measure the margin under `rule`; InvalidAuction when the numbers are none."""
-        return Finding(self.name, self.measure(numbers, rule, rng), self.tolerance(numbers))
+        return Measurement(self.name, self.measure(numbers, rule, rng), self.tolerance(numbers))
 
 
 def float_error_nats(numbers: Numbers) -> float:
@@ -148,7 +148,7 @@ _ROWS = (
 PROPERTIES = {row.name: row for row in _ROWS}
 
 
-def check_all(numbers: Numbers, rule: Rule, rng: np.random.Generator) -> list[Finding]:
+def check_all(numbers: Numbers, rule: Rule, rng: np.random.Generator) -> list[Measurement]:
     """Every property that applies to these numbers, measured under `rule`."""
     return [row.check(numbers, rule, rng) for row in PROPERTIES.values() if row.applies(numbers)]
 

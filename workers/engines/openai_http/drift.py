@@ -19,7 +19,7 @@ ROUNDS = 2  # a comparison that is under way may have begun before the reason fo
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Baseline:
     """A model as it was at the start; `scored` gave `score`, nats, and may give `tolerance` more or less."""
 
     version: str
@@ -43,7 +43,7 @@ class Known:
 class Watch:
     """Compares the model with `known` whenever there is a reason, one comparison at a time for all that wait."""
 
-    def __init__(self, client: Client, known: Known, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Client, known: Baseline, clock: Callable[[], float] = time.monotonic) -> None:
         self._client, self._known, self._clock = client, known, clock
         self._complaints = 0
         self._settled = 0  # reasons for which it has been compared; those of the opening are not
@@ -51,7 +51,7 @@ class Watch:
         self._gone = ""
         self._comparison: asyncio.Task[None] | None = None
 
-    async def insist(self) -> None:
+    async def verify(self) -> None:
         """Before an answer is used. EngineGone: another model may have given it.
 
         A server that cannot be compared now raises as any request does. Who waits may be cancelled; the comparison
@@ -64,7 +64,7 @@ class Watch:
     async def still_scores(self) -> None:
         """Nothing, where the server answers what it answered at the start. Else it is not the input's fault."""
         self._complaints += 1
-        await self.insist()
+        await self.verify()
 
     async def still_draws(self) -> None:
         """The same, where it fails to draw: a server may score and draw no more."""

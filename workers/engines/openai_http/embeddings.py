@@ -11,10 +11,10 @@ from workers.engines.calls import all_of
 from workers.engines.openai_http.address import parse_address
 from workers.engines.openai_http.client import Client, Failing, Misdirected
 from workers.engines.openai_http.models import Served, chosen, listed, served
-from workers.engines.openai_http.open import QUESTION, check_tokenizer, framing_of
+from workers.engines.openai_http.open import QUESTION, check_tokenizer, tokenizer_of
 from workers.engines.openai_http.response import Unusable, most_bytes
 from workers.engines.options import EngineOptions
-from workers.engines.tokenizer import Framing
+from workers.engines.tokenizer import ChatTokenizer
 from workers.errors import EngineRejected, SettingsError
 
 PATH = "/v1/embeddings"
@@ -25,7 +25,7 @@ MAX_DIMENSIONS = 65_536
 class HttpEmbedder:
     """A model of the server behind `client`. `dimensions` is 0 until it is known."""
 
-    def __init__(self, client: Client, model: Served, framing: Framing, dimensions: int = 0) -> None:
+    def __init__(self, client: Client, model: Served, framing: ChatTokenizer, dimensions: int = 0) -> None:
         self._client, self._name, self._framing = client, model.name, framing
         self.identity, self.limits, self.dimensions = model.identity, model.limits, dimensions
 
@@ -64,7 +64,7 @@ async def open_embeddings(name: str, options: EngineOptions) -> HttpEmbedder:
     client = Client(address.url, api_key=http.api_key, concurrency=http.concurrency, timeout_s=options.timeout_s)
     try:
         version, cards = await listed(client)
-        card, (framing, vocabulary) = chosen(cards, address.url, address.model), framing_of(http.tokenizer)
+        card, (framing, vocabulary) = chosen(cards, address.url, address.model), tokenizer_of(http.tokenizer)
         await check_tokenizer(client, card.id, framing)
         model = served(cards, card, version, framing.sha256, vocabulary)
         bare = HttpEmbedder(client, model, framing)

@@ -13,7 +13,7 @@ from workers.engines.openai_http.completions import Request, drawing, scoring
 from workers.engines.openai_http.drift import Watch
 from workers.engines.openai_http.models import Served
 from workers.engines.openai_http.response import Unusable, one_line
-from workers.engines.tokenizer import Framing
+from workers.engines.tokenizer import ChatTokenizer
 from workers.errors import EngineRejected, SettingsError
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class HttpScorer:
     """A model of the server behind `client`. `watch` knows what it was at the start; None: this is the start."""
 
-    def __init__(self, client: Client, served: Served, framing: Framing, watch: Watch | None = None) -> None:
+    def __init__(self, client: Client, served: Served, framing: ChatTokenizer, watch: Watch | None = None) -> None:
         self._client, self._name, self._framing, self._watch = client, served.name, framing, watch
         self.identity, self.limits = served.identity, served.limits
 
@@ -55,7 +55,7 @@ class HttpScorer:
             await still_works(self._watch)
             raise EngineRejected(f"the server answers others, but fails on this input: {failure}") from failure
         if self._watch is not None:
-            await self._watch.insist()
+            await self._watch.verify()
         return answer
 
 
@@ -68,7 +68,7 @@ class HttpEngine(HttpScorer):
         self,
         client: Client,
         served: Served,
-        framing: Framing,
+        framing: ChatTokenizer,
         watch: Watch | None = None,
         adapters: Mapping[str, HttpScorer] | None = None,
     ) -> None:

@@ -15,12 +15,12 @@ from workers.engines.calls import all_of
 from workers.engines.openai_http.address import Address, parse_address
 from workers.engines.openai_http.client import Client, Failing, Misdirected
 from workers.engines.openai_http.completions import drawing, scoring
-from workers.engines.openai_http.drift import Known, Watch
+from workers.engines.openai_http.drift import Baseline, Watch
 from workers.engines.openai_http.engine import HttpEngine, HttpScorer
 from workers.engines.openai_http.models import Card, Served, adapters_of, chosen, listed, served
 from workers.engines.openai_http.response import Unusable, most_bytes
 from workers.engines.options import EngineOptions
-from workers.engines.tokenizer import Framing
+from workers.engines.tokenizer import ChatTokenizer
 from workers.errors import EngineRejected, SettingsError
 
 CONFIG = "config.json"
@@ -28,7 +28,7 @@ MAX_BYTES = 4 << 20
 MAX_IDS = 1 << 24
 
 
-def vocabulary_of(folder: Path, framing: Framing) -> int:
+def vocabulary_of(folder: Path, framing: ChatTokenizer) -> int:
     """`vocab_size` of the model's configuration in the tokenizer's folder; without it, the tokenizer's own count.
 
     Models pad their vocabularies, and in process vLLM counts the padding: so the same model is as large over HTTP.
@@ -106,7 +106,7 @@ async def open_http(name: str, options: EngineOptions) -> HttpEngine:
 async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngine:
     version, cards = await listed(client)
     card = chosen(cards, address.url, address.model)
-    framing, vocabulary = framing_of(tokenizer)
+    framing, vocabulary = tokenizer_of(tokenizer)
     await check_tokenizer(client, card.id, framing)
     models = [served(cards, one, version, framing.sha256, vocabulary) for one in (card, *adapters_of(cards, card))]
     bare = HttpEngine(client, models[0], framing)
@@ -120,13 +120,13 @@ async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngin
     return HttpEngine(client, models[0], framing, watch(models[0]), adapters)
 
 
-def _known(version: str, card: Card, model: Served, framing: Framing, score: float) -> Known:
+def _known(version: str, card: Card, model: Served, framing: ChatTokenizer, score: float) -> Baseline:
     prompt, answer = framing.encode(QUESTION), framing.plain(ANSWER)
     drawn = drawing(card.id, prompt, 1, 1, model.limits)
-    return Known(version, card, drawn, scoring(card.id, prompt, answer), score, REPLY_NATS * len(answer))
+    return Baseline(version, card, drawn, scoring(card.id, prompt, answer), score, REPLY_NATS * len(answer))
 
 
-def framing_of(folder: str) -> tuple[Framing, int]:
+def tokenizer_of(folder: str) -> tuple[ChatTokenizer, int]:
     """The tokenizer in TESSERA_ENGINE_TOKENIZER, and how many ids its model knows. SettingsError: there is none."""
     if not folder:
         raise SettingsError(
@@ -134,11 +134,11 @@ def framing_of(folder: str) -> tuple[Framing, int]:
             "needs the folder with its model's tokenizer.json and chat template on this machine"
         )
     path = Path(folder).expanduser()
-    framing = Framing(path)
+    framing = ChatTokenizer(path)
     return framing, vocabulary_of(path, framing)
 
 
-async def check_tokenizer(client: Client, model: str, framing: Framing) -> None:
+async def check_tokenizer(client: Client, model: str, framing: ChatTokenizer) -> None:
     """SettingsError: the server makes other tokens of a text than the tokenizer here."""
     expected = {text: framing.plain(text) for text in AWKWARD} | framing.frame
     for text, ids in expected.items():
@@ -174,7 +174,7 @@ async def _check_numbers(engine: HttpEngine, prompt: Prompt, answer: Prompt) -> 
         )
 
 
-async def _separate_scores(client: Client, models: Sequence[Served], framing: Framing) -> Mapping[str, float]:
+async def _separate_scores(client: Client, models: Sequence[Served], framing: ChatTokenizer) -> Mapping[str, float]:
     """The log-probability of ANSWER in each of the models, nats, scored alone.
 
     SettingsError: scored together, replies get another adapter's (vLLM's CPU build can do that).

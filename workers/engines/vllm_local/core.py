@@ -1,4 +1,4 @@
-"""vLLM and what its requests have in common: numbers, turns, time limit and the meaning of its errors."""
+"""vLLM and what its requests have in common: numbers, scheduler, time limit and the meaning of its errors."""
 
 import asyncio
 import itertools
@@ -15,8 +15,8 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from workers.engines.vllm_local.heartbeat import Heartbeat, silence_s
 from workers.engines.vllm_local.process import Background, Guard
-from workers.engines.vllm_local.requests import PromptScoring, Scoring, SuffixScoring, drawing
-from workers.engines.vllm_local.scheduling import Turn, Turns
+from workers.engines.vllm_local.requests import PromptScoring, ScoringRequest, SuffixScoring, drawing
+from workers.engines.vllm_local.scheduling import RequestPriority, Scheduler
 from workers.errors import EngineError, EngineGone, EngineRejected, EngineUnavailable
 
 STARTING_S = 600.0  # for one of the first requests, which compile
@@ -25,23 +25,23 @@ NO_REPLY = ("abort", "error")  # finish reasons of an answer that is not one
 
 
 class Core:
-    """`turns` says when a request is served, and how many vLLM takes at once."""
+    """`scheduler` says when a request is served, and how many vLLM takes at once."""
 
-    def __init__(self, llm: AsyncLLM, timeout_s: float, guard: Guard, turns: Turns) -> None:
+    def __init__(self, llm: AsyncLLM, timeout_s: float, guard: Guard, scheduler: Scheduler) -> None:
         self._llm: AsyncLLM | None = llm
-        self._guard, self._timeout_s, self.turns = guard, timeout_s, turns
+        self._guard, self._timeout_s, self.scheduler = guard, timeout_s, scheduler
         self._heart = Heartbeat(self._sign_of_life, silence_s(timeout_s))
         self._requests = itertools.count()
-        self.scoring: Scoring = SuffixScoring() if llm.vllm_config.use_v2_model_runner else PromptScoring()
+        self.scoring: ScoringRequest = SuffixScoring() if llm.vllm_config.use_v2_model_runner else PromptScoring()
 
     async def begin(self) -> None:
         """Draw and score once, which compiles, and may take minutes. From now on the core has to answer in time."""
-        await self.run((0,), drawing(0, 1), self.turns.drawing(), None)
-        await self.run((0, 0), self.scoring.request((0,), (0,)), self.turns.scoring(), None)
+        await self.run((0,), drawing(0, 1), self.scheduler.drawing(), None)
+        await self.run((0, 0), self.scoring.request((0,), (0,)), self.scheduler.scoring(), None)
         self._heart.begin()
 
     async def run(
-        self, ids: Sequence[int], params: SamplingParams, turn: Turn, adapter: LoRARequest | None
+        self, ids: Sequence[int], params: SamplingParams, turn: RequestPriority, adapter: LoRARequest | None
     ) -> RequestOutput:
         """The finished request; its time counts from when vLLM has it.
 
@@ -83,7 +83,7 @@ class Core:
             async with asyncio.timeout(self._timeout_s):
                 if self._llm is not None:
                     await self._llm.check_health()
-                await self._output((0,), drawing(0, 1), self.turns.scoring().priority, None)
+                await self._output((0,), drawing(0, 1), self.scheduler.scoring().priority, None)
         except (EngineDeadError, EngineGenerateError, EngineGone, TimeoutError):
             return _gone(error.__cause__ or error)
         except (QueueOverflowError, MaxQueuedTokensError, VLLMClientError) as busy:

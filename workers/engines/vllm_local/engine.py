@@ -13,10 +13,10 @@ from vllm.outputs import CompletionOutput
 
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
 from workers.engines.calls import all_of
-from workers.engines.tokenizer import Framing
+from workers.engines.tokenizer import ChatTokenizer
 from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.requests import drawing, drawn_nats
-from workers.engines.vllm_local.scheduling import Turn
+from workers.engines.vllm_local.scheduling import RequestPriority
 from workers.errors import SettingsError
 
 
@@ -24,7 +24,7 @@ class VllmScorer:
     """The model, or the model with one LoRA adapter, as a scorer."""
 
     def __init__(
-        self, core: Core, framing: Framing, identity: Identity, limits: Limits, lora: LoRARequest | None = None
+        self, core: Core, framing: ChatTokenizer, identity: Identity, limits: Limits, lora: LoRARequest | None = None
     ) -> None:
         self.core, self.framing, self.identity, self.limits, self._lora = core, framing, identity, limits, lora
 
@@ -33,10 +33,10 @@ class VllmScorer:
 
     async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
         check_scoring(prompt, replies, self.limits)
-        turn = self.core.turns.scoring()
+        turn = self.core.scheduler.scoring()
         return np.array(await all_of(self._nats(prompt, one.token_ids, turn) for one in replies), np.float64)
 
-    async def _nats(self, prompt: Prompt, reply: Sequence[int], turn: Turn) -> float:
+    async def _nats(self, prompt: Prompt, reply: Sequence[int], turn: RequestPriority) -> float:
         scoring = self.core.scoring
         output = await self.core.run((*prompt, *reply), scoring.request(prompt, reply), turn, self._lora)
         return scoring.nats(output, prompt, reply)
@@ -59,7 +59,7 @@ class VllmEngine:
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
         check_sampling(prompt, max_tokens, self.limits)
-        turn = self._core.turns.drawing()
+        turn = self._core.scheduler.drawing()
         requests = [drawing(seed, max_tokens) for seed in seeds]
         outputs = await all_of(self._core.run(prompt, request, turn, None) for request in requests)
         return tuple(self._reply(output.outputs[0]) for output in outputs)

@@ -38,7 +38,7 @@ class Heartbeat:
     @asynccontextmanager
     async def within(self, limit_s: float) -> AsyncIterator[None]:
         """What is awaited inside may take `limit_s`: EngineTimeout. EngineGone: the core is silent, now or before."""
-        self._insist()
+        self._require_alive()
         limit = asyncio.timeout(limit_s)
         try:
             async with limit:
@@ -46,7 +46,7 @@ class Heartbeat:
                 self._watch()
                 yield
         except TimeoutError as error:
-            self._insist()
+            self._require_alive()
             raise EngineTimeout(f"vLLM gave no answer within {limit_s:g} s") from error
         finally:
             self._waiting.discard(limit)
@@ -62,7 +62,7 @@ class Heartbeat:
             self._watching.cancel()
             await asyncio.wait([self._watching])
 
-    def _insist(self) -> None:
+    def _require_alive(self) -> None:
         if self._gone_because is not None:
             raise EngineGone(self._gone_because)
 

@@ -14,13 +14,13 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from workers.engines.base import Engine, Identity, Limits
 from workers.engines.options import EngineOptions, VllmOptions
-from workers.engines.tokenizer import Framing
+from workers.engines.tokenizer import ChatTokenizer
 from workers.engines.vllm_local.adapter_check import check_separation
 from workers.engines.vllm_local.adapters import Adapter, lora_arguments, read_adapters
 from workers.engines.vllm_local.core import Core
 from workers.engines.vllm_local.engine import VllmEngine, VllmScorer
 from workers.engines.vllm_local.process import Background, start_guarded
-from workers.engines.vllm_local.scheduling import Turns
+from workers.engines.vllm_local.scheduling import Scheduler
 from workers.engines.vllm_local.weights import adapted_sha256, weights_sha256
 from workers.errors import EngineGone, SettingsError
 
@@ -42,11 +42,11 @@ async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engin
 
     SettingsError: it cannot run them as the options say. EngineGone: its engine core died while it loaded them.
     """
-    framing, adapters = Framing(folder), read_adapters(options.vllm.adapters, folder)
+    framing, adapters = ChatTokenizer(folder), read_adapters(options.vllm.adapters, folder)
     digest = Background(partial(weights_sha256, folder))
     arguments = _arguments(folder, options.vllm, adapters)
     llm, guard = await start_guarded(lambda: _started(arguments, digest.start))
-    core = Core(llm, options.timeout_s, guard, Turns(arguments["max_num_queued_reqs"]))
+    core = Core(llm, options.timeout_s, guard, Scheduler(arguments["max_num_queued_reqs"]))
     try:
         limits = _limits(llm, framing)
         named = f"vllm:{folder.name if Path(model).expanduser().is_dir() else model}"
@@ -125,7 +125,7 @@ def _for_cpu(options: VllmOptions) -> dict[str, Any]:
     }
 
 
-def _limits(llm: AsyncLLM, framing: Framing) -> Limits:
+def _limits(llm: AsyncLLM, framing: ChatTokenizer) -> Limits:
     """One token of the context is left to vLLM, which draws one even where a reply is only scored."""
     config = llm.model_config
     vocabulary = int(config.get_vocab_size())

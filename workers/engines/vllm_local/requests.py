@@ -41,7 +41,7 @@ def drawn_nats(completion: CompletionOutput) -> float:
     return _sum([] if rows is None else rows.logprobs, len(completion.token_ids), "drew")
 
 
-class Scoring(Protocol):
+class ScoringRequest(Protocol):
     """How one reply is scored: the request for it, and the nats in the answer.
 
     Neither sets `skip_reading_prefix_cache`. Left alone, vLLM computes every position of a request that asks for

@@ -10,14 +10,14 @@ BEHIND_SCORING = 1 << 48  # more than any number of milliseconds that a date can
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RequestPriority:
     """Of all requests of one call: vLLM serves lower priorities first, and gets a request when a place is free."""
 
     priority: int
     places: asyncio.Semaphore
 
 
-class Turns:
+class Scheduler:
     """Scoring comes before drawing, and an older auction before a younger one; without an auction, calls in order.
 
     An auction whose replies are being scored is older than one that has none yet. All calls for one auction, and their
@@ -30,11 +30,11 @@ class Turns:
         self._scoring, self._drawing = (asyncio.Semaphore(max(1, queued // 2)) for _ in range(2))
         self._calls = itertools.count()
 
-    def scoring(self) -> Turn:
-        return Turn(self._age(), self._scoring)
+    def scoring(self) -> RequestPriority:
+        return RequestPriority(self._age(), self._scoring)
 
-    def drawing(self) -> Turn:
-        return Turn(BEHIND_SCORING + self._age(), self._drawing)
+    def drawing(self) -> RequestPriority:
+        return RequestPriority(BEHIND_SCORING + self._age(), self._drawing)
 
     def _age(self) -> int:
         age = received_at_ms()
