@@ -66,7 +66,7 @@ class Scorer(Protocol):
     """A language model that says how probable replies are.
 
     * `encode` wraps a user's turn as the model expects it; the model's special tokens in the turn are plain text.
-    * `log_probs` returns float64 [M], nats, in the order given, duplicates included.
+    * `log_probs` scores replies in the order given, duplicates included.
     * An empty, oversize or out-of-vocabulary prompt or reply raises EngineRejected. An engine that is
       down raises EngineUnavailable, and the call works when it is back; one that never comes back raises EngineGone,
       one that gives no answer in its own time EngineTimeout.
@@ -75,9 +75,16 @@ class Scorer(Protocol):
     identity: Identity
     limits: Limits
 
-    def encode(self, turn: str) -> Prompt: ...
+    def encode(self, turn: str) -> Prompt:
+        """The prompt's token ids. `turn`: what the user says, in the chat template's frame afterwards."""
+        ...
 
-    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]: ...
+    async def log_probs(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        """float64 [M] nats: log π(reply | prompt) of each of the M `replies`, summed over its token ids.
+
+        `prompt`: token ids; of a reply only `token_ids` counts. Raises EngineError.
+        """
+        ...
 
 
 class Engine(Scorer, Protocol):
@@ -95,39 +102,54 @@ class Engine(Scorer, Protocol):
 
     seed_scope: SeedScope
 
-    async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]: ...
+    async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
+        """One reply for each of the `seeds` (63-bit integers), in their order, of at most `max_tokens` token ids each.
 
-    def adapter(self, name: str) -> Scorer: ...
+        Raises EngineError.
+        """
+        ...
 
-    async def close(self) -> None: ...
+    def adapter(self, name: str) -> Scorer:
+        """The model with the LoRA weights `name`. SettingsError: the engine has none of that name."""
+        ...
+
+    async def close(self) -> None:
+        """Free the model, or the connections to it."""
+        ...
 
 
 @runtime_checkable
 class Embedder(Protocol):
     """A model that places replies in a vector space: one pass for each reply, whoever asks.
 
-    `embed` returns float64 [M, dimensions] in the order given, duplicates included; a row depends on the prompt and its
-    own reply only. What cannot be embedded raises as in a Scorer. An Engine may be one too.
+    Rows stand in the order of the replies, duplicates included; a row depends on the prompt and its own reply only.
+    What cannot be embedded raises as in a Scorer. An Engine may be one too.
     """
 
     identity: Identity
     limits: Limits
     dimensions: int
 
-    def encode(self, turn: str) -> Prompt: ...
+    def encode(self, turn: str) -> Prompt:
+        """As in a Scorer."""
+        ...
 
-    async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]: ...
+    async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
+        """float64 [M, D], D = `dimensions`: one row for each of the M `replies` behind `prompt`. EngineError."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Free the model, or the connections to it."""
+        ...
 
 
 def derive_seed(key: bytes, auction_id: str, purpose: str, index: int) -> int:
-    """A 63-bit seed for one draw; other purposes and indices give unrelated seeds."""
+    """A 63-bit seed for draw `index` of an auction; anything else in the arguments gives an unrelated seed."""
     return _seed(_seeds_of(key, auction_id, purpose), index)
 
 
 def derive_seeds(key: bytes, auction_id: str, purpose: str, count: int) -> list[int]:
-    """The seeds of the draws 0 to count - 1."""
+    """[count] the seeds of the draws 0 to count − 1, as `derive_seed` gives them."""
     draws = _seeds_of(key, auction_id, purpose)
     return [_seed(draws, index) for index in range(count)]
 
@@ -143,14 +165,17 @@ def _seed(draws: blake2b, index: int) -> int:
 
 
 def check_sampling(prompt: Prompt, max_tokens: int, limits: Limits) -> None:
-    """Raise EngineRejected unless the prompt is usable and leaves room for a reply."""
+    """EngineRejected unless the `prompt` (token ids) is usable and leaves room for a reply of `max_tokens`."""
     _check_ids("prompt", prompt, limits)
     if max_tokens < 1 or len(prompt) + max_tokens > limits.context:
         raise EngineRejected(f"a prompt of {len(prompt)} and a reply of {max_tokens} tokens exceed {limits.context}")
 
 
 def check_scoring(prompt: Prompt, replies: Sequence[Reply], limits: Limits) -> NDArray[np.int64]:
-    """All replies' ids, one reply after the other; EngineRejected unless each reply can be scored behind the prompt."""
+    """int64 [L]: the ids of all `replies`, one after the other; L is the sum of their lengths.
+
+    EngineRejected unless each reply can be scored behind the `prompt` within the `limits`.
+    """
     _check_ids("prompt", prompt, limits)
     rows = [reply.token_ids for reply in replies]
     lengths = list(map(len, rows))

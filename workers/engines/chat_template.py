@@ -24,6 +24,7 @@ class GenerationTag(Extension):
     tags = {"generation"}  # noqa: RUF012  # as the base class declares it
 
     def parse(self, parser: Parser) -> nodes.Node:
+        """What stands between the tags, in its place."""
         line = next(parser.stream).lineno
         return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
 

@@ -66,7 +66,7 @@ class NullEngine:
         return np.asarray(np.add.reduceat(_distribution(prompt).log_probabilities[ids], starts))
 
     async def embed(self, prompt: Prompt, replies: Sequence[Reply]) -> NDArray[np.float64]:
-        """Numbers in [-1, 1] from a hash of prompt and reply."""
+        """float64 [M, D]: numbers in [-1, 1] from a hash of prompt and reply."""
         check_scoring(prompt, replies, self.limits)
         rows = [_numbers(prompt, reply.token_ids) for reply in replies]
         return np.array(rows).reshape(len(rows), DIMENSIONS)

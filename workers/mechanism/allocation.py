@@ -44,10 +44,15 @@ class Allocation:
 
 
 def allocate(log_q: Floats, log_ref: Floats, rewards: Floats, tau: float) -> Allocation:
-    """The allocation and what it would be without each advertiser; O(N·M).
+    """The allocation (EC.1) and what it would be without each advertiser (EC.2); O(N·M).
 
-    Shapes: log_q [M], log_ref [M] (−inf: the reference model never says this), rewards [N, M] in micros, finite;
-    tau in micros per nat, > 0. Raises InvalidAuction.
+    Args:
+      log_q: [M] nats, finite; log-probability of each candidate under the density it was drawn from.
+      log_ref: [M] nats, or −inf where the reference model never says this; finite for at least one candidate.
+      rewards: [N, M] micros, finite; what candidate j is worth to advertiser i. N may be 0.
+      tau: micros per nat, finite, > 0; the weight of the reference model.
+
+    Raises InvalidAuction for anything else.
 
     With δᵢ = rᵢ/τ centred on its own mean under π, π₋ᵢ ∝ π·exp(−δᵢ) and the normaliser's logarithm is exactly
     KL(π ‖ π₋ᵢ). A constant in an advertiser's rewards changes nothing, so rewards count from the first candidate's on:

@@ -27,7 +27,7 @@ class DrawnCandidate:
 
 
 def integer_weights(pi: Floats) -> tuple[int, ...]:
-    """[M] floor(π·2⁶²), at least 1 where π > 0."""
+    """[M] integers floor(π·2⁶²), at least 1 where π > 0. `pi`: [M] probabilities."""
     scaled = [int(probability * WEIGHT_ONE) for probability in np.minimum(pi, 1.0).tolist()]  # exact: a power of two
     if 0 in scaled:
         return tuple(weight or int(probability > 0) for weight, probability in zip(scaled, pi.tolist(), strict=True))
@@ -52,7 +52,10 @@ def _keyed(key: bytes) -> hmac.HMAC:
 
 
 def pick(weights: Sequence[int], u: int) -> int:
-    """The smallest j with u·Σw < 2¹²⁸·Σ_{k≤j} w_k; ValueError if all weights are 0."""
+    """The smallest j with u·Σw < 2¹²⁸·Σ_{k≤j} w_k. `weights`: [M] integers ≥ 0; u in [0, 2¹²⁸).
+
+    ValueError: all weights are 0.
+    """
     target = u * sum(weights)
     reached = 0
     for index, weight in enumerate(weights):
@@ -63,6 +66,6 @@ def pick(weights: Sequence[int], u: int) -> int:
 
 
 def choose(pi: Floats, key: bytes, auction_id: str, scored_digest: str) -> DrawnCandidate:
-    """Draw one candidate from π [M]."""
+    """Draw one candidate. `pi`: [M] probabilities; `key`: the epoch's; `scored_digest`: SHA-256, hexadecimal."""
     weights, u = integer_weights(pi), uniform(key, auction_id, scored_digest)
     return DrawnCandidate(pick(weights, u), weights, u)

@@ -11,7 +11,7 @@ import numpy as np
 
 from workers.mechanism.allocation import Allocation, Floats, Numbers
 
-#: From an auction's numbers, its allocation and the index of the drawn candidate to prices [N], micros before rounding.
+#: (numbers, allocation, index of the drawn candidate) -> prices [N], micros before rounding.
 PaymentFunction: TypeAlias = Callable[[Numbers, Allocation, int], Floats]
 
 
@@ -30,15 +30,16 @@ class Payment:
 
 
 def offset(numbers: Numbers, allocation: Allocation, drawn: int) -> Floats:
-    """p_i = τ·KL(π ‖ π₋ᵢ), the paper's EC.4 with its offset: never negative, the same whichever reply is drawn.
+    """[N] micros: p_i = τ·KL(π ‖ π₋ᵢ), the paper's (EC.4) with the offset C = −τ·lse(β₋ᵢ) of its section 5.3.
 
-    0 for an advertiser that is indifferent between all possible candidates.
+    Never negative, the same whichever reply is `drawn`; 0 for an advertiser that is indifferent between all possible
+    candidates.
     """
     return numbers.tau * allocation.influence
 
 
 def no_offset(numbers: Numbers, allocation: Allocation, drawn: int) -> Floats:
-    """π·r_i − τ·logsumexp(S), the paper's comparison: truthful, but it may charge or pay any amount.
+    """[N] micros: π·r_i − τ·lse(S), the paper's (EC.4) with C = 0: strategyproof, of either sign and any size.
 
     S holds the rewards as they are: a constant on top of one advertiser's lowers everybody else's price by itself.
     """
@@ -47,7 +48,7 @@ def no_offset(numbers: Numbers, allocation: Allocation, drawn: int) -> Floats:
 
 
 def outcome(numbers: Numbers, allocation: Allocation, drawn: int) -> Floats:
-    """τ·log(π_j / π₋ᵢ,j) for the drawn j: the offset's price on average over draws, of either sign for one draw."""
+    """[N] micros: τ·log(π_j / π₋ᵢ,j) for the drawn j: the offset on average over draws, of either sign for one draw."""
     return np.asarray(numbers.tau * (allocation.log_pi[drawn] - allocation.log_pi_without[:, drawn]))
 
 
@@ -72,14 +73,15 @@ def billable(name: str) -> Payment:
 
 
 def whole_micros(prices: Floats) -> tuple[int, ...]:
-    """Charges [N]: prices in micros, rounded once, half to even. The only place where money is rounded."""
+    """[N] charges: `prices` [N] in micros, rounded once, half to even. The only place where money is rounded."""
     return tuple([round(price) for price in prices.tolist()])
 
 
 def charge_bound(least: int, largest: int, tau: int) -> int:
-    """The most an advertiser can be charged whose rewards lie in [least, largest] micros: min(Δ, Δ²/8τ), rounded up.
+    """The most an advertiser can be charged, micros: min(Δ, Δ²/8τ) with Δ = largest − least, rounded up (README §5).
 
-    It holds before any reward is known, so it can be reserved in advance.
+    Its rewards lie in [`least`, `largest`], whole micros; `tau`: micros per nat. The bound holds before any reward is
+    known, so it can be reserved in advance.
     """
     spread = largest - least
     return min(spread, -(-spread * spread // (8 * tau)))

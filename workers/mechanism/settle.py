@@ -27,7 +27,10 @@ class Outcome:
 
 
 def settle(auction: Auction, key: bytes) -> Outcome:
-    """Settle an auction of at least one candidate. InvalidAuction; NotBillable for a rule that cannot be billed."""
+    """Settle an auction of at least one candidate with the epoch's draw key; a pure function.
+
+    InvalidAuction: its numbers are none. NotBillable: its payment rule cannot be billed.
+    """
     rule, numbers = billable(auction.payment_rule), auction.numbers
     allocation = numbers.solve()
     choice = choose(allocation.pi, key, auction.auction_id, auction.scored_digest)

@@ -21,10 +21,15 @@ class Candidates:
 
 
 class RewardSource(Protocol):
-    """`rewards` returns float64 [M], micros, one for each reply in order, before clamping.
+    """What candidates are worth to an advertiser, before they are clamped to its declared range.
 
     A reward may depend on the question, the replies, the reference model and this advertiser; never on another's bid.
-    Raises EngineError when the advertiser's model cannot be asked.
     """
 
-    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]: ...
+    async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
+        """float64 [M] micros, one for each of the M replies of `candidates` in their order.
+
+        A log-ratio in nats (paper, section 5), or its approximation, times the value per nat of `advertiser`. What is
+        not finite makes the advertiser abstain. EngineError: its model cannot be asked.
+        """
+        ...

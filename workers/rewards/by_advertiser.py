@@ -18,7 +18,9 @@ class Chosen(RewardSource, Protocol):
     """A source that was chosen; `origin` says what its rewards come from, as in the scored event."""
 
     @property
-    def origin(self) -> str | None: ...
+    def origin(self) -> str | None:
+        """`kind:name@sha256`, as in the scored event; None while its model was never reached."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +41,5 @@ class ByAdvertiser:
 
 
 def origin_of(kind: str, what: str, model_sha256: str) -> str:
-    """As the scored event holds it: a name is cut, and what is not printable ASCII in it is replaced."""
+    """`kind:what@model_sha256`, as the scored event holds it; `what` is cut, and made printable ASCII."""
     return f"{kind}:{re.sub(r'[^!-~]', '?', what[:MAX_PART]) or '?'}@{model_sha256}"

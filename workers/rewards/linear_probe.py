@@ -103,7 +103,7 @@ class Embeddings:
         self._passes: WeakKeyDictionary[Candidates, asyncio.Task[NDArray[np.float64]]] = WeakKeyDictionary()
 
     async def of(self, candidates: Candidates) -> NDArray[np.float64]:
-        """[M, dimensions]"""
+        """float64 [M, D]: one embedding of D numbers for each of the M replies of `candidates`. EngineError."""
         begun = self._passes.get(candidates)
         if begun is None:
             begun = self._passes[candidates] = asyncio.create_task(self._embed(candidates))

@@ -67,6 +67,9 @@ class LogRatio:
 
 
 async def log_ratio(scorer: Scorer, turn: str, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-    """[M] micros: how much more probable `scorer`, given the turn, finds each reply than the reference model does."""
+    """float64 [M] micros: value · (log π_i(y|x) − log π_ref(y|x)) of each reply y (paper, section 5).
+
+    π_i is `scorer` given `turn`, log π_ref is `candidates.log_ref` [M] in nats, the value that of `advertiser`.
+    """
     log_own = await scorer.log_probs(scorer.encode(turn), candidates.replies)
     return np.asarray(advertiser.value_micros_per_nat * (log_own - candidates.log_ref))

@@ -40,6 +40,7 @@ class EngineAddress:
 
     @property
     def over_network(self) -> bool:
+        """Whether it is asked over HTTP."""
         return self.name.startswith(OVER_NETWORK)
 
 

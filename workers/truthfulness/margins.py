@@ -29,7 +29,7 @@ def distribution(numbers: Numbers, rule: Rule, rng: Generator) -> float:
 
 
 def truthful(numbers: Numbers, rule: Rule, rng: Generator) -> float:
-    """What the best lie found gains one advertiser, drawn at random; of a gain in whole-micro charges, all but 1."""
+    """What the best misreport found gains one advertiser, drawn at random; of a gain in whole micros, all but 1."""
     found = find_misreport(numbers, int(rng.integers(len(numbers.rewards))), rule, rng)
     return _largest(found.gain_micros, found.gain_whole_micros - 1.0)
 

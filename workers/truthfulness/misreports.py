@@ -1,7 +1,8 @@
 """The search for a misreport that gains: random, scaled, flipped, one-hot, swapped, and gradient ascent.
 
-A lie's gain is the liar's utility at its *true* rewards minus its utility when honest: Definition 1 of the paper
-evaluates one side at the false ones, which no test may copy (mechanism/README §10).
+A misreport's gain is the advertiser's utility at its *true* rewards minus its utility when it reports them; the largest
+is its regret. Definition 1 of the paper evaluates one side at the false ones, which no test may copy (mechanism/README
+§10).
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from workers.mechanism.allocation import Floats, Numbers
 from workers.truthfulness.rule import Priced, Rule, as_billed, with_report, without
 
-LARGEST = 5.0  # no lie is further from its first reward than so many times the truth's spread + τ
+LARGEST = 5.0  # no misreport is further from the first reward than so many times the truth's spread + τ
 DEFAULT_BUDGET = 160
 PROBES = 32  # candidates whose slope is measured in one step of the ascent
 STEPS = np.geomspace(1e-3, 3.0, 8)  # lengths tried along the slope, in units of spread + τ
@@ -21,16 +22,16 @@ STEPS = np.geomspace(1e-3, 3.0, 8)  # lengths tried along the slope, in units of
 
 @dataclass(frozen=True, slots=True)
 class Misreport:
-    """The best lie that was found; a gain above the rounding error of float64 refutes truthfulness."""
+    """The best misreport that was found; a gain above the rounding error of float64 refutes strategyproofness."""
 
     gain_micros: float  # before rounding
     gain_whole_micros: float  # expected reward minus the charge in whole micros; up to 1 by rounding alone
-    kind: str  # of the lie with the largest `gain_micros`
+    kind: str  # of the one with the largest `gain_micros`
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What K reports of one advertiser lead to."""
+    """What K reports of one advertiser lead to, one row each."""
 
     pi: Floats  # [K, M]
     prices: Floats  # [K] micros before rounding, what the liar pays
@@ -43,10 +44,12 @@ Evaluate: TypeAlias = Callable[[Numbers, int, Floats], Reports]
 def find_misreport(
     numbers: Numbers, advertiser: int, rule: Rule, rng: np.random.Generator, budget: int = DEFAULT_BUDGET
 ) -> Misreport:
-    """The best lie of one advertiser among about `budget` reports; the product's rule is evaluated in one batch.
+    """The best misreport of one `advertiser` (its row) among about `budget` reports.
+
+    The product's rule is evaluated on all reports in one batch, another `rule` report by report.
 
     The gains returned are always those of `rule` itself: the batch only proposes. Three fifths of the budget go to
-    lies that do not look at the rule, the rest to an ascent from the best of them.
+    misreports that do not look at the rule, the rest to an ascent from the best of them.
     """
     search = _Search(numbers, advertiser, rule)
     kinds = {kind: draw(search, rng, max(1, budget // 8)) for kind, draw in KINDS.items()}
@@ -61,7 +64,10 @@ def find_misreport(
 
 
 def price_reports(numbers: Numbers, advertiser: int, reports: Floats) -> Reports:
-    """The product's rule for K reports [K, M] at once: π' ∝ π₋ᵢ·exp(r'/τ) and p' = τ·KL(π' ‖ π₋ᵢ); O(K·M + N·M)."""
+    """The product's rule for K `reports` [K, M], micros, of one `advertiser` (its row) at once; O(K·M + N·M).
+
+    π' ∝ π₋ᵢ·exp(r'/τ) and p' = τ·KL(π' ‖ π₋ᵢ) (mechanism/README §3).
+    """
     log_without = without(numbers, advertiser).solve().log_pi
     shares = (reports - reports[:, :1]) / numbers.tau
     scores = log_without + shares
@@ -75,7 +81,7 @@ def price_reports(numbers: Numbers, advertiser: int, reports: Floats) -> Reports
 
 
 def one_by_one(rule: Rule) -> Evaluate:
-    """Any rule, called once for each report."""
+    """Any `rule`, called once for each report: slow, for rules that have no batch."""
 
     def evaluate(numbers: Numbers, advertiser: int, reports: Floats) -> Reports:
         priced = [rule(with_report(numbers, advertiser, report)) for report in reports]

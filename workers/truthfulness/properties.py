@@ -22,8 +22,8 @@ Measure: TypeAlias = Callable[[Numbers, Rule, np.random.Generator], float]
 Tolerance: TypeAlias = Callable[[Numbers], float]
 
 EPSILON = float(np.finfo(np.float64).eps)
-ROW = 1e-12  # of the money's scale: what the guide asks of the exact rows
-LIE = 1e-9  # of the money's scale: what a lie may gain
+ROW = 1e-12  # of the money's scale: rows that are exact but for float64
+LIE = 1e-9  # of the money's scale: what a misreport may gain by float64 alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Measurement:
 
     @property
     def violated(self) -> bool:
+        """Whether the margin is above the tolerance, or NaN."""
         return not self.margin <= self.tolerance  # NaN is a violation
 
     @property
@@ -57,6 +58,7 @@ class Property:
     needs_advertiser: bool = True
 
     def applies(self, numbers: Numbers) -> bool:
+        """Whether it says anything about these numbers: most properties need an advertiser."""
         return len(numbers.rewards) > 0 or not self.needs_advertiser
 
     def check(self, numbers: Numbers, rule: Rule, rng: np.random.Generator) -> Measurement:

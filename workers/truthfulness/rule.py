@@ -30,7 +30,7 @@ def as_billed(numbers: Numbers) -> Priced:
 
 
 def in_expectation(name: str) -> Rule:
-    """A payment rule of the table, its price averaged over the draw."""
+    """The payment rule `name` of the table, its price averaged over the draw. KeyError: there is none."""
     price = RULES[name].price
 
     def rule(numbers: Numbers) -> Priced:
@@ -43,23 +43,23 @@ def in_expectation(name: str) -> Rule:
 
 
 def with_report(numbers: Numbers, advertiser: int, report: Floats) -> Numbers:
-    """The same auction in which that advertiser reports `report` [M]."""
+    """The same auction in which `advertiser` (its row) reports `report` [M], micros."""
     rewards = numbers.rewards.copy()
     rewards[advertiser] = report
     return replace(numbers, rewards=rewards)
 
 
 def without(numbers: Numbers, advertiser: int) -> Numbers:
-    """The same auction held without that advertiser."""
+    """The same auction held without `advertiser` (its row)."""
     return replace(numbers, rewards=np.delete(numbers.rewards, advertiser, axis=0))
 
 
 def with_candidates(numbers: Numbers, indices: Floats | list[int]) -> Numbers:
-    """The auction of these candidates, in this order; one that is named twice takes part twice."""
+    """The auction of the candidates `indices` [K], in this order; one that is named twice takes part twice."""
     j = np.asarray(indices, dtype=np.intp)
     return Numbers(numbers.log_q[j], numbers.log_ref[j], numbers.rewards[:, j], numbers.tau)
 
 
 def spreads(rewards: Floats) -> Floats:
-    """[N] Δ_i = max_j r_ij − min_j r_ij, micros."""
+    """[N] Δ_i = max_j r_ij − min_j r_ij, micros. `rewards`: [N, M] micros."""
     return np.asarray(np.maximum.reduce(rewards, axis=1) - np.minimum.reduce(rewards, axis=1))

@@ -1,4 +1,4 @@
-"""A campaign: every property on many random auctions, each of which can be drawn again by its number."""
+"""Trials: every property on many random auctions, each of which can be drawn again by its number."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

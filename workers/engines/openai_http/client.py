@@ -79,6 +79,7 @@ class Client:
         return await self._asked("POST", path, content, read, limit_bytes, ahead)
 
     async def close(self) -> None:
+        """Close its connections."""
         for connection in self._connections:
             await connection.aclose()
 

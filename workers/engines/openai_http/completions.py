@@ -64,10 +64,12 @@ def _body(model: str, prompt: Sequence[int], max_tokens: int) -> dict[str, Any]:
 
 
 def sampling_body(model: str, prompt: Prompt, max_tokens: int, seed: int) -> dict[str, Any]:
+    """The request that draws one reply, with the log-probabilities of its tokens."""
     return _body(model, prompt, max_tokens) | {"seed": seed, "logprobs": 0, "return_token_ids": True}
 
 
 def scoring_body(model: str, prompt: Prompt, reply: Sequence[int]) -> dict[str, Any]:
+    """The request that scores one reply: it stands in the prompt, whose log-probabilities are asked for."""
     return _body(model, [*prompt, *reply], 1) | {"prompt_logprobs": 0}
 
 

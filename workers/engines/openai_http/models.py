@@ -77,6 +77,7 @@ def chosen(cards: Mapping[str, Card], url: str, model: str) -> Card:
 
 
 def adapters_of(cards: Mapping[str, Card], base: Card) -> list[Card]:
+    """The cards of the LoRA adapters that rest on `base`."""
     return [card for card in cards.values() if card.parent == base.id]
 
 

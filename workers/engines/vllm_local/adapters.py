@@ -64,6 +64,7 @@ class Adapter:
 
     @property
     def weights(self) -> Path:
+        """The file of its weights."""
         return self.folder / FILE
 
 

@@ -30,6 +30,7 @@ class Background(Generic[T]):
         self._done.set_running_or_notify_cancel()  # whoever stops waiting does not cancel it
 
     def start(self) -> None:
+        """Begin the work, in a thread that does not keep the process alive."""
         threading.Thread(target=self._run, name="background", daemon=True).start()
 
     async def result(self) -> T:

@@ -50,9 +50,13 @@ class ScoringRequest(Protocol):
 
     calls: str  # what `tessera doctor` shows
 
-    def request(self, prompt: Prompt, reply: Sequence[int]) -> SamplingParams: ...
+    def request(self, prompt: Prompt, reply: Sequence[int]) -> SamplingParams:
+        """What vLLM is told besides the ids of prompt and reply, one behind the other."""
+        ...
 
-    def nats(self, output: RequestOutput, prompt: Prompt, reply: Sequence[int]) -> float: ...
+    def nats(self, output: RequestOutput, prompt: Prompt, reply: Sequence[int]) -> float:
+        """The reply's log-probability in nats, from vLLM's answer. Raises as `log_probs.total` does."""
+        ...
 
 
 class SuffixScoring:

@@ -31,9 +31,11 @@ class Scheduler:
         self._calls = itertools.count()
 
     def scoring(self) -> RequestPriority:
+        """That of a call that scores, for the query that this task works on."""
         return RequestPriority(self._age(), self._scoring)
 
     def drawing(self) -> RequestPriority:
+        """That of a call that draws: after all scoring."""
         return RequestPriority(BEHIND_SCORING + self._age(), self._drawing)
 
     def _age(self) -> int:
