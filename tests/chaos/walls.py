@@ -31,7 +31,7 @@ def believe() -> None:
 
     async def first_answer(clients: Clients, group: str, at: TopicPartition, *_: object) -> Completion:
         async with clients.cluster() as cluster:
-            found = await cluster.insist(lambda: cluster.committed_with_metadata(group, at.topic, [at.partition]))
+            found = await cluster.retry(lambda: cluster.committed_with_metadata(group, at.topic, [at.partition]))
         offset, metadata = found[at.partition]
         if offset < 0:
             raise OffsetLost("no offset is committed")

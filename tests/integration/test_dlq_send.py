@@ -37,7 +37,7 @@ def sound(name: str) -> bytes:
 def standing(kafka: str) -> Completion:
     async def ask() -> Completion:
         async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
-            found = await cluster.insist(lambda: cluster.committed_with_metadata(GROUP, QUERIES.name, [PARTITION]))
+            found = await cluster.retry(lambda: cluster.committed_with_metadata(GROUP, QUERIES.name, [PARTITION]))
             return read_completion(*found[PARTITION])
 
     return asyncio.run(ask())
@@ -46,7 +46,7 @@ def standing(kafka: str) -> Completion:
 def commit(kafka: str, completion: Completion) -> None:
     async def write() -> None:
         async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
-            await cluster.insist(lambda: cluster.commit(GROUP, QUERIES.name, {PARTITION: completion}))
+            await cluster.retry(lambda: cluster.commit(GROUP, QUERIES.name, {PARTITION: completion}))
 
     asyncio.run(write())
 

@@ -46,7 +46,7 @@ class Group:
     async def set_to(self, completion: Completion) -> None:
         """As Kafka's own tools do, once the group has no members."""
         async with self.clients.cluster() as cluster:
-            await cluster.insist(lambda: cluster.commit(self.spec.group, self.at.topic, {0: completion}))
+            await cluster.retry(lambda: cluster.commit(self.spec.group, self.at.topic, {0: completion}))
 
     async def set_beside_its_owner(self, offset: int) -> None:
         """As a coordinator that has lost the past shows it; then the partition is opened again."""

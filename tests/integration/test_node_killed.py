@@ -58,7 +58,7 @@ def query(query_id: str) -> tuple[bytes, bytes, tuple[()]]:
 async def leader(bootstrap_servers: str) -> int:
     """The node that leads where settlement reads."""
     async with Clients(Settings.read(bootstrap_servers=bootstrap_servers)).cluster() as asked:
-        partitions = (await asked.insist(asked.partitions))[SCORED.name]
+        partitions = (await asked.retry(asked.partitions))[SCORED.name]
     assert {partition.replicas for partition in partitions} == {3}
     return partitions[0].leader
 

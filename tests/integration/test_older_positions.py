@@ -170,7 +170,7 @@ async def opened(kafka: str) -> tuple[Clients, TopicPartition, TransactionalWrit
     clients, topic = Clients(Settings.read(bootstrap_servers=kafka)), f"older.{uuid.uuid4().hex}"
     async with clients.cluster() as cluster:
         await cluster.create([TopicPlan(name, 1, 1, {}) for name in (topic, topic + POSITION_SUFFIX)])
-        await cluster.insist(lambda: cluster.commit(GROUP, topic, {0: Completion(7, frozenset({9}))}))
+        await cluster.retry(lambda: cluster.commit(GROUP, topic, {0: Completion(7, frozenset({9}))}))
     writer = TransactionalWriter(clients, topic)
     await writer.start()
     return clients, TopicPartition(topic, 0), writer

@@ -84,7 +84,7 @@ class SecuredKafka:
 
     async def change(self, verb: object, user: str, right: Right) -> None:
         async with Clients(self.secured.client(self.address)).cluster() as cluster:
-            await cluster.insist(lambda: verb(cluster, user, right))  # type: ignore[operator]
+            await cluster.retry(lambda: verb(cluster, user, right))  # type: ignore[operator]
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ async def member(settings: Settings, group: str) -> AsyncIterator[AIOKafkaConsum
 
 async def committed(settings: Settings, group: str, topic: str) -> Mapping[int, int]:
     async with Clients(settings).cluster() as cluster:
-        return await cluster.insist(lambda: cluster.committed(group, topic, range(settings.partitions)))
+        return await cluster.retry(lambda: cluster.committed(group, topic, range(settings.partitions)))
 
 
 def test_the_topic_plan_has_every_topic_and_a_dead_letter_topic_for_each_consumed_one() -> None:
@@ -105,7 +105,7 @@ async def test_topics_are_created_once_and_shown_by_describe(kafka: str) -> None
     }
     assert states[SETTLED_QUERIES.name].retention_ms == (2 * 7 + 1) * 24 * 3600 * 1000
     async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
-        found = await cluster.insist(lambda: cluster.configs(names, ["cleanup.policy"]))
+        found = await cluster.retry(lambda: cluster.configs(names, ["cleanup.policy"]))
     assert {name for name, one in found.items() if one["cleanup.policy"] == "compact,delete"} == {SETTLED_QUERIES.name}
     assert states[QUERIES.name].retention_ms == 7 * 24 * 3600 * 1000
     assert states[QUERIES.name].max_message_bytes == QUERIES.max_message_bytes
@@ -159,7 +159,7 @@ async def test_first_offsets_are_committed_when_the_call_returns(settings: Setti
 async def test_an_existing_committed_offset_is_never_moved(settings: Settings, group: str) -> None:
     # Given a group with an offset in one partition
     async with Clients(settings).cluster() as cluster:
-        await cluster.insist(lambda: cluster.commit(group, QUERIES.name, {2: Completion(77)}))
+        await cluster.retry(lambda: cluster.commit(group, QUERIES.name, {2: Completion(77)}))
     # When
     (first,) = await initialise_offsets(settings, {group: QUERIES.name})
     # Then

@@ -59,7 +59,7 @@ class Coordinator:
             raise answer
         return {AT.partition: answer}
 
-    async def insist(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
+    async def retry(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
         return await attempt()
 
     async def partitions(self) -> Mapping[str, tuple[Partition, ...]]:

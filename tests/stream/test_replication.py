@@ -28,7 +28,7 @@ class ThreeBrokers:
         names = [plan.name for plan in planned_topics(Settings.read())]
         self._topics = {name: (Partition(0, 1, copies),) for name in names} | {"another": (Partition(0, 1, 1),)}
 
-    async def insist(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
+    async def retry(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
         return await attempt()
 
     async def brokers(self) -> tuple[int, ...]:

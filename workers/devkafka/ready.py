@@ -32,7 +32,7 @@ async def coordinators_ready(connection: Mapping[str, Any], within_s: float, bro
     are in four different ones.
     """
     async with connected(connection, within_s) as cluster:
-        await cluster.insist(lambda: _enough(cluster, brokers))
+        await cluster.retry(lambda: _enough(cluster, brokers))
         for number in range(COORDINATOR_PARTITIONS):
             await _coordinators_answer(cluster, f"ready.{number}")
 
@@ -45,5 +45,5 @@ async def _enough(cluster: Cluster, brokers: int) -> None:
 
 
 async def _coordinators_answer(cluster: Cluster, name: str) -> None:
-    await cluster.insist(lambda: cluster.committed(name, TOPIC, [0]))
-    await cluster.insist(lambda: cluster.open_transactional_id(name))
+    await cluster.retry(lambda: cluster.committed(name, TOPIC, [0]))
+    await cluster.retry(lambda: cluster.open_transactional_id(name))

@@ -42,9 +42,9 @@ async def inspect_kafka(settings: Settings, names: Iterable[str] = tuple(CHECKS)
     """These checks of the table. BrokerError: nobody answers, or not in time."""
     plans = {plan.name: plan for plan in planned_topics(settings)}
     async with Clients(settings).cluster() as cluster:
-        brokers = await cluster.insist(cluster.brokers)
-        topics = await cluster.insist(cluster.partitions)
+        brokers = await cluster.retry(cluster.brokers)
+        topics = await cluster.retry(cluster.partitions)
         present = [name for name in plans if name in topics]
-        configs = await cluster.insist(lambda: cluster.configs(present, CONFIGS)) if present else {}
+        configs = await cluster.retry(lambda: cluster.configs(present, CONFIGS)) if present else {}
         inspected = Inspected(settings, cluster, plans, brokers, topics, configs)
         return tuple([Verdict(GROUP, name, *await CHECKS[name](inspected)) for name in names])

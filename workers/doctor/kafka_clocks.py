@@ -74,7 +74,7 @@ async def _stamped_later_than_now(kafka: Inspected) -> list[str]:
     found: list[str] = []
     for name, partitions in kafka.present.items():
         if kafka.configs[name][TYPE] == BY_BROKER:
-            at = await kafka.cluster.insist(partial(kafka.cluster.offsets, name, partitions, later_ms))
+            at = await kafka.cluster.retry(partial(kafka.cluster.offsets, name, partitions, later_ms))
             found += [name] if any(offset >= 0 for offset in at.values()) else []
     return found
 
@@ -85,7 +85,7 @@ async def _newest(kafka: Inspected) -> dict[TopicPartition, int]:
     for name in WRITTEN_BY_CLOCK:
         partitions = kafka.present.get(name, ())
         begins, ends = [
-            await kafka.cluster.insist(partial(kafka.cluster.offsets, name, partitions, edge))
+            await kafka.cluster.retry(partial(kafka.cluster.offsets, name, partitions, edge))
             for edge in (EARLIEST, LATEST)
         ]
         places |= {

@@ -124,7 +124,7 @@ def _begins_by_itself(topic: str, committed: Mapping[int, int]) -> bool:
 async def _committed(kafka: Inspected, group: str, topic: str) -> dict[int, int]:
     """Nothing of a topic that is not there."""
     numbers = [partition.number for partition in kafka.topics.get(topic, ())]
-    return await kafka.cluster.insist(lambda: kafka.cluster.committed(group, topic, numbers)) if numbers else {}
+    return await kafka.cluster.retry(lambda: kafka.cluster.committed(group, topic, numbers)) if numbers else {}
 
 
 def _at_least(kafka: Inspected, key: str, meaning: str) -> Findings:

@@ -75,7 +75,7 @@ async def edges(clients: Clients, topics: Sequence[str], edge: int) -> dict[Topi
     BrokerError: a topic is missing; AccessDenied where it may also be that this user may not see it.
     """
     async with clients.cluster() as cluster:
-        if missing := set(topics) - set(await cluster.insist(cluster.partitions)):
+        if missing := set(topics) - set(await cluster.retry(cluster.partitions)):
             raise _not_seen(min(missing), clients)
         found = {topic: await offsets(cluster, topic, edge) for topic in topics}
     return {TopicPartition(topic, number): at for topic, offsets in found.items() for number, at in offsets.items()}
@@ -95,11 +95,11 @@ async def offsets(cluster: Cluster, topic: str, edge: int) -> dict[int, int]:
     async def attempt() -> dict[int, int]:
         return await cluster.offsets(topic, (await cluster.partitions())[topic], edge)
 
-    return await cluster.insist(attempt)
+    return await cluster.retry(attempt)
 
 
 async def offset(cluster: Cluster, at: TopicPartition, edge: int) -> int:
-    """As `Cluster.offsets`, of one partition; the leader is looked up anew. One attempt, for `insist`."""
+    """As `Cluster.offsets`, of one partition; the leader is looked up anew. One attempt, for `retry`."""
     partitions = [one for one in (await cluster.partitions())[at.topic] if one.number == at.partition]
     return (await cluster.offsets(at.topic, partitions, edge))[at.partition]
 

@@ -19,7 +19,7 @@ async def make_topic(clients: Clients, partitions: int) -> None:
     """The probe's topic, with a leader for each partition. BrokerError."""
     plan = TopicPlan(TOPIC, partitions, 1, {})
     async with clients.cluster() as cluster:
-        await cluster.insist(lambda: _create(cluster, plan))
+        await cluster.retry(lambda: _create(cluster, plan))
 
 
 async def _create(cluster: Cluster, plan: TopicPlan) -> None:
@@ -41,7 +41,7 @@ async def committed_offsets(clients: Clients, owners: Sequence[Owner]) -> dict[i
 
 
 async def _committed(cluster: Cluster, owner: Owner) -> int:
-    offsets = await cluster.insist(lambda: cluster.committed(owner.group, TOPIC, [owner.number]))
+    offsets = await cluster.retry(lambda: cluster.committed(owner.group, TOPIC, [owner.number]))
     return offsets[owner.number]
 
 

@@ -20,7 +20,7 @@ ANY_HOST = "*"
 async def grant_all(cluster: Cluster, principal: Principal) -> None:
     """Every right of the principal's."""
     for right in principal.rights:
-        await cluster.insist(partial(grant, cluster, principal.name, right))
+        await cluster.retry(partial(grant, cluster, principal.name, right))
 
 
 async def grant(cluster: Cluster, principal: str, right: Right) -> None:

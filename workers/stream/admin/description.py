@@ -35,7 +35,7 @@ class TopicState:
 async def describe_topics(settings: Settings, groups: Mapping[str, str] | None = None) -> tuple[TopicState, ...]:
     """Those of `planned_topics` that exist, with the lag of each group (group -> its topic). BrokerError: no answer."""
     async with Clients(settings).cluster() as cluster:
-        topics = await cluster.insist(cluster.partitions)
+        topics = await cluster.retry(cluster.partitions)
         names = [plan.name for plan in planned_topics(settings) if plan.name in topics]
         readers = {name: [group for group, topic in (groups or {}).items() if topic == name] for name in names}
         return tuple([await _describe(cluster, name, topics[name], readers[name]) for name in names])
@@ -46,7 +46,7 @@ async def _describe(
 ) -> TopicState:
     starts = await offsets(cluster, topic, EARLIEST)
     ends = await offsets(cluster, topic, LATEST)
-    configs = (await cluster.insist(lambda: cluster.configs([topic], ["retention.ms", "max.message.bytes"])))[topic]
+    configs = (await cluster.retry(lambda: cluster.configs([topic], ["retention.ms", "max.message.bytes"])))[topic]
     return TopicState(
         topic=topic,
         partitions=len(partitions),
@@ -59,7 +59,7 @@ async def _describe(
 
 
 async def _lag(cluster: Cluster, group: str, topic: str, ends: Mapping[int, int]) -> GroupLag:
-    committed = await cluster.insist(lambda: cluster.committed(group, topic, ends))
+    committed = await cluster.retry(lambda: cluster.committed(group, topic, ends))
     if without_offset(committed):
         return GroupLag(group, None)
     return GroupLag(group, sum(max(0, ends[number] - committed[number]) for number in ends))

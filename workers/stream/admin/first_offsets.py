@@ -94,7 +94,7 @@ async def initialise_offsets(
     targets = [await _targets(clients, blank, begin) for blank in blanks]
     async with clients.cluster() as cluster:
         for blank, completions in zip(blanks, targets, strict=True):
-            await cluster.insist(_committing(cluster, blank.group, blank.topic, completions))
+            await cluster.retry(_committing(cluster, blank.group, blank.topic, completions))
         for spec in lost if begin == "latest" else ():
             await _accept_loss(cluster, spec)
     if begin is None:
@@ -106,10 +106,10 @@ async def initialise_offsets(
 
 
 async def _blank(cluster: Cluster, group: str, topic: str) -> Blank:
-    if topic not in (topics := await cluster.insist(cluster.partitions)):
+    if topic not in (topics := await cluster.retry(cluster.partitions)):
         raise BrokerError(f"topic {topic} does not exist; `tessera topics create` makes it")
     starts, ends = [await offsets(cluster, topic, edge) for edge in (EARLIEST, LATEST)]
-    committed = await cluster.insist(lambda: cluster.committed(group, topic, starts))
+    committed = await cluster.retry(lambda: cluster.committed(group, topic, starts))
     outputs = [name for name in outputs_of(spec) if name in topics] if (spec := _spec_of(group)) else []
     written = sum([sum((await offsets(cluster, name, LATEST)).values()) for name in outputs])
     missing = without_offset(committed)
@@ -157,7 +157,7 @@ async def _accept_loss(cluster: Cluster, spec: StageSpec) -> None:
     """Write down that the stage may begin with an empty memory; see `memory_is_lost`."""
     memory = spec.remembers.name if spec.remembers else ""
     begun = dict.fromkeys(await offsets(cluster, memory, EARLIEST), Completion(0))
-    await cluster.insist(_committing(cluster, spec.group, memory, begun))
+    await cluster.retry(_committing(cluster, spec.group, memory, begun))
 
 
 def _committing(

@@ -46,10 +46,10 @@ async def standings(settings: Settings, groups: Mapping[str, str]) -> tuple[Stan
 
 
 async def _standings(cluster: Cluster, group: str, topic: str) -> list[Standing]:
-    if topic not in await cluster.insist(cluster.partitions):
+    if topic not in await cluster.retry(cluster.partitions):
         raise BrokerError(f"topic {topic} does not exist; `tessera topics create` makes it")
     begins, ends = await offsets(cluster, topic, EARLIEST), await offsets(cluster, topic, LATEST)
-    found = await cluster.insist(lambda: cluster.committed_with_metadata(group, topic, begins))
+    found = await cluster.retry(lambda: cluster.committed_with_metadata(group, topic, begins))
     return [
         Standing(group, topic, number, offset, begins[number], ends[number], _readable(offset, metadata))
         for number, (offset, metadata) in sorted(found.items())
@@ -72,6 +72,6 @@ async def accept_losses(settings: Settings, losses: Mapping[str, tuple[Standing,
         for group, standing in losses.items():
             to = {one.partition: one.early_at(one.first_stored) for one in standing}
             try:
-                await cluster.insist(partial(cluster.commit, group, standing[0].topic, to))
+                await cluster.retry(partial(cluster.commit, group, standing[0].topic, to))
             except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError):
                 raise BrokerError(f"group {group} has running workers: stop them first") from None

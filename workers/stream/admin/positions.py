@@ -50,11 +50,11 @@ async def committed(settings: Settings, groups: Mapping[str, str]) -> Positions:
     """What the groups (group -> its topic) have committed; 0 for nothing."""
     found: Positions = {}
     async with Clients(settings).cluster() as cluster:
-        topics = await cluster.insist(cluster.partitions)
+        topics = await cluster.retry(cluster.partitions)
         for group, topic in groups.items():
             numbers = [partition.number for partition in topics.get(topic, ())]
             ask = partial(cluster.committed, group, topic, numbers)
-            found |= {(topic, number): max(0, at) for number, at in (await cluster.insist(ask)).items()}
+            found |= {(topic, number): max(0, at) for number, at in (await cluster.retry(ask)).items()}
     return found
 
 

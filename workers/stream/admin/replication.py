@@ -27,8 +27,8 @@ def danger(copies: int, brokers: int) -> str:
 async def copies_warning(settings: Settings) -> str | None:
     """What is to be said of the topics as they are, if anything. BrokerError: no answer."""
     async with Clients(settings).cluster() as cluster:
-        brokers = len(await cluster.insist(cluster.brokers))
-        topics = await cluster.insist(cluster.partitions)
+        brokers = len(await cluster.retry(cluster.brokers))
+        topics = await cluster.retry(cluster.partitions)
     names = [plan.name for plan in planned_topics(settings)]
     fewest = min((one.replicas for name in names for one in topics.get(name, ())), default=SAFE_COPIES)
     return f"{danger(fewest, brokers)}. {REMEDY}" if are_too_few(fewest, brokers) else None

@@ -78,7 +78,7 @@ async def set_aside(settings: Settings, place: Place) -> SetAside:
 
 async def _refuse_running(clients: Clients, spec: StageSpec) -> None:
     async with clients.cluster() as cluster:
-        members = await cluster.insist(lambda: _members(cluster, spec.group))
+        members = await cluster.retry(lambda: _members(cluster, spec.group))
     if members:
         raise TesseraError(
             f"group {spec.group} has {members} running {'worker' if members == 1 else 'workers'}: stop stage "

@@ -38,5 +38,5 @@ async def stamp_warning(settings: Settings) -> str | None:
     """What is to be said of the query topic as it is, if anything. BrokerError: no answer."""
     clients = Clients(settings)
     async with clients.cluster() as cluster:
-        found = await cluster.insist(lambda: cluster.configs([QUERIES.name], SETTINGS))
+        found = await cluster.retry(lambda: cluster.configs([QUERIES.name], SETTINGS))
     return f"{danger()}. Better {remedies(clients)}" if deletes_at_once(found[QUERIES.name]) else None

@@ -38,16 +38,16 @@ async def create_topics(settings: Settings) -> CreatedTopics:
     nothing may have more. Those of positions get as many partitions as their stages' input has.
     """
     async with Clients(settings).cluster() as cluster:
-        before = await cluster.insist(cluster.partitions)
+        before = await cluster.retry(cluster.partitions)
         plans = {plan.name: _with_room(plan, before) for plan in planned_topics(settings)}
         _refuse_other_counts(plans.values(), before)
         missing = [plan for name, plan in plans.items() if name not in before]
         if missing:
-            await cluster.insist(lambda: _create(cluster, missing))
+            await cluster.retry(lambda: _create(cluster, missing))
         for name in POSITIONS.keys() & before.keys():
             if len(before[name]) < plans[name].partitions:
-                await cluster.insist(partial(_grow, cluster, name, plans[name].partitions))
-        after = await cluster.insist(lambda: _with_leaders(cluster, plans))
+                await cluster.retry(partial(_grow, cluster, name, plans[name].partitions))
+        after = await cluster.retry(lambda: _with_leaders(cluster, plans))
         _refuse_other_counts(plans.values(), after)
     return CreatedTopics(tuple(plan.name for plan in missing), tuple(name for name in plans if name in before))
 

@@ -68,13 +68,13 @@ class TopicPlan:
 
 
 class Cluster:
-    """The requests. Each raises KafkaError; `insist` repeats those for which Kafka only needs time."""
+    """The requests. Each raises KafkaError; `retry` repeats those for which Kafka only needs time."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.trouble = "no answer"
 
-    async def insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of `attempt`, repeated while Kafka answers "not yet"; the limit of `connected` ends it."""
         while True:
             try:

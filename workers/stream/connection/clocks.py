@@ -38,7 +38,7 @@ async def ahead_of_controller_s(cluster: Cluster) -> float | None:
         return asked_s, answer, time.time()
 
     try:
-        asked_s, answer, answered_s = await cluster.insist(attempt)
+        asked_s, answer, answered_s = await cluster.retry(attempt)
     except (ClusterAuthorizationFailedError, IncompatibleBrokerVersion):
         return None
     shown_ms = controller_time_ms(answer)

@@ -115,8 +115,8 @@ class OpenTransaction:
 async def open_transactions(cluster: Cluster) -> list[OpenTransaction]:
     """All that the brokers coordinate and this user may describe. KafkaError: a broker does not answer that."""
     found: list[OpenTransaction] = []
-    for broker in await cluster.insist(cluster.brokers):
-        found += await cluster.insist(partial(_of_broker, cluster, broker))
+    for broker in await cluster.retry(cluster.brokers):
+        found += await cluster.retry(partial(_of_broker, cluster, broker))
     return found
 
 

@@ -37,9 +37,9 @@ async def preflight(names: Sequence[str], settings: Settings) -> tuple[str, ...]
 
 async def _sizes(cluster: Cluster, wanted: Mapping[str, int]) -> dict[str, int]:
     """Of the topics that exist; of none where this user may not see settings, a right that no stage needs."""
-    present = set(wanted) & set(await cluster.insist(cluster.partitions))
+    present = set(wanted) & set(await cluster.retry(cluster.partitions))
     try:
-        found = await cluster.insist(lambda: cluster.configs(present, [SIZE])) if present else {}
+        found = await cluster.retry(lambda: cluster.configs(present, [SIZE])) if present else {}
     except TopicAuthorizationFailedError:
         return {}
     return {topic: int(configs[SIZE]) for topic, configs in found.items()}

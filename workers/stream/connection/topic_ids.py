@@ -94,7 +94,7 @@ class TopicIdRequest(Request[TopicIdQuestion]):  # type: ignore[misc]
 
 
 async def topic_id(cluster: Cluster, topic: str) -> str:
-    """32 hexadecimal digits; empty where the broker has no such ids. KafkaError, to be insisted on: it is not there."""
+    """32 hexadecimal digits; empty where the broker has no such ids. KafkaError, to be retried: it is not there."""
     try:
         answer = await cluster.ask(TopicIdRequest(topic))
     except IncompatibleBrokerVersion:

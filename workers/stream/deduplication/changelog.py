@@ -69,7 +69,7 @@ class Changelog:
     async def _told(self, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(SILENCE_S):
-                return await self._cluster.insist(attempt)
+                return await self._cluster.retry(attempt)
         except TimeoutError:
             raise BrokerError(
                 f"Kafka has not told of {self._place.topic} partition {self._place.partition} for {SILENCE_S:g} s: "
@@ -100,7 +100,7 @@ class Changelog:
         """What is stored from `position` on; it reaches further than that."""
         try:
             async with asyncio.timeout(SILENCE_S):
-                while not (answer := await self._cluster.insist(lambda: self._fetch(position))):
+                while not (answer := await self._cluster.retry(lambda: self._fetch(position))):
                     pass
         except TimeoutError:
             raise BrokerError(

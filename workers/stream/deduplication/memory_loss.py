@@ -59,6 +59,6 @@ async def _has_published(clients: Clients, topic: str) -> bool:
 async def _is_accepted(clients: Clients, spec: StageSpec) -> bool:
     memory = spec.remembers.name if spec.remembers else ""
     async with clients.cluster() as cluster:
-        numbers = [partition.number for partition in (await cluster.insist(cluster.partitions))[memory]]
-        committed = await cluster.insist(partial(cluster.committed, spec.group, memory, numbers))
+        numbers = [partition.number for partition in (await cluster.retry(cluster.partitions))[memory]]
+        committed = await cluster.retry(partial(cluster.committed, spec.group, memory, numbers))
     return all(offset >= 0 for offset in committed.values())

@@ -34,8 +34,8 @@ async def first_position(clients: Clients, group: str, at: TopicPartition, begin
 
 async def _was_added(clients: Clients, group: str, at: TopicPartition) -> bool:
     async with clients.cluster() as cluster:
-        numbers = [partition.number for partition in (await cluster.insist(cluster.partitions))[at.topic]]
-        committed = await cluster.insist(partial(cluster.committed, group, at.topic, numbers))
+        numbers = [partition.number for partition in (await cluster.retry(cluster.partitions))[at.topic]]
+        committed = await cluster.retry(partial(cluster.committed, group, at.topic, numbers))
     return is_added(at.partition, committed)
 
 

@@ -53,12 +53,12 @@ async def read_position(
     at = logged.at
     where = f"group {group}, {at.topic} partition {at.partition}"
     async with clients.cluster() as cluster:
-        id_ = await cluster.insist(partial(topic_id, cluster, at.topic))
+        id_ = await cluster.retry(partial(topic_id, cluster, at.topic))
         known = known if known is not None and known.topic_id == id_ else None
         below, told = await _ask_behind(barrier, cluster, group, at)
         position = await logged.read(cluster, below, id_)
         again = told if position else (await _ask_behind(barrier, cluster, group, at))[1]
-        begin = await cluster.insist(partial(offset_at, cluster, at, EARLIEST))
+        begin = await cluster.retry(partial(offset_at, cluster, at, EARLIEST))
     if position is not None:
         found = _together(where, position, _readable(where, at, *told), known)
     else:
