@@ -83,7 +83,7 @@ def test_topics_survive_a_crash_of_the_broker(tessera: Command, started: dict[st
     absent = tessera("topics", "describe", **place)
     assert absent.returncode == 2 and "`tessera topics create` makes them" in absent.stderr
     made = rows(tessera("topics", "create", "--json", **place))
-    assert [row["state"] for row in made if "state" in row] == ["created"] * 11
+    assert [row["state"] for row in made if "state" in row] == ["created"] * 15
     assert [row["partitions_written"] for row in made if "group" in row] == [4] * 4
     # When the broker is killed and started
     crashed = psutil.Process(started["pid"])
@@ -93,7 +93,7 @@ def test_topics_survive_a_crash_of_the_broker(tessera: Command, started: dict[st
     # Then it is a new process with the old topics
     assert row["state"] == "started" and row["pid"] != started["pid"]
     again = tessera("topics", "create", **place)
-    assert again.stdout.count("existed") == 11 + 4 and "created" not in again.stdout
+    assert again.stdout.count("existed") == 15 + 4 and "created" not in again.stdout
     described = rows(tessera("topics", "describe", "--json", **place))
     assert [len(row["groups"]) for row in described] == [1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0]
     table = tessera("topics", "describe", **place).stdout

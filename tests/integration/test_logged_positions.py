@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from aiokafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from schemas.letter import Place
 from tests.contracts.test_bus import WAIT_S, Answerer, Rig, numbers, rig_with
-from workers.errors import BrokerError, OffsetLost
+from workers.errors import BrokerError, OffsetLost, TesseraError
 from workers.settings import Settings
+from workers.stream.admin.set_position import PositionSet, set_position
 from workers.stream.connection.admin_client import TopicPlan
 from workers.stream.connection.clients import Clients
 from workers.stream.offsets import Completion
@@ -166,6 +169,43 @@ async def test_a_log_that_is_empty_as_after_an_upgrade_is_begun_at_the_committed
     await group.forget()
 
     await goes_on(rig, 6)
+
+
+async def test_a_position_is_set_back_and_forward_by_hand_and_older_answers_do_not_undo_it(
+    rig: Rig, group: Group, kafka: str
+) -> None:
+    settings, place = Settings.read(bootstrap_servers=kafka), partial(Place, group.at.topic, 0)
+    async with answered(rig, group, 10):
+        with pytest.raises(TesseraError, match="has 1 running worker"):
+            await set_position(settings, group.spec, place(4))
+    with pytest.raises(TesseraError, match="stores offsets 0 to 10, not 11"):
+        await set_position(settings, group.spec, place(11))
+
+    # When it is set back, then what is behind it is done again, although the coordinator goes on saying 10
+    assert await set_position(settings, group.spec, place(7)) == PositionSet(group.spec.group, 10, Completion(7))
+    await group.set_to(Completion(10))
+    async with rig.reading() as take, rig.running():
+        assert numbers(await take(3)) == [7, 8, 9]
+
+    # When it is set forward, then what is between is left out
+    await rig.publish([10, 11, 12])
+    await set_position(settings, group.spec, place(12))
+    rig.journal.ready.clear()
+    async with rig.reading() as take, rig.running():
+        assert numbers(await take(1)) == [12]
+
+
+async def test_a_position_that_nobody_can_read_is_set_by_hand(rig: Rig, group: Group, kafka: str) -> None:
+    async with answered(rig, group, 3):
+        pass
+    writer = group.clients.producer()
+    await writer.start()
+    await writer.send_and_wait(group.spec.positions, b"nonsense", key=b"x", partition=0)
+    await writer.stop()
+
+    await set_position(Settings.read(bootstrap_servers=kafka), group.spec, Place(group.at.topic, 0, 3))
+
+    await goes_on(rig, 3, 4)
 
 
 async def test_a_missing_topic_of_positions_names_the_command(rig: Rig, group: Group) -> None:

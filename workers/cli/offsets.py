@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from workers.cli import options
+from workers.cli.offsets_set import set_
 from workers.cli.topics import console
 from workers.pipeline import GROUPS
 from workers.settings import Settings
@@ -19,7 +20,10 @@ from workers.stream.admin.group_offsets import Standing, accept_losses, standing
 
 @click.group()
 def offsets() -> None:
-    """Show where each stage stands in its topic, and let it go on where its next record is no longer stored."""
+    """Show where each stage stands in its topic, and decide where it goes on."""
+
+
+offsets.add_command(set_)
 
 
 @offsets.command()

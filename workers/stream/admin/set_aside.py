@@ -50,7 +50,7 @@ async def set_aside(settings: Settings, place: Place) -> SetAside:
     TesseraError: the stage runs, the record is finished, there is none, or too much before it is not finished.
     """
     clients, spec, at = Clients(settings), READERS[place.topic], TopicPartition(place.topic, place.partition)
-    await _refuse_running(clients, spec)
+    await refuse_running(clients, spec)
     end = (await edges(clients, [at.topic], LATEST)).get(at)
     if end is None:
         raise TesseraError(f"{at.topic} has no partition {at.partition}")
@@ -76,7 +76,8 @@ async def set_aside(settings: Settings, place: Place) -> SetAside:
     return SetAside(record, spec.group, before, after)
 
 
-async def _refuse_running(clients: Clients, spec: StageSpec) -> None:
+async def refuse_running(clients: Clients, spec: StageSpec) -> None:
+    """TesseraError: the stage has running workers."""
     async with clients.cluster() as cluster:
         members = await cluster.retry(lambda: _members(cluster, spec.group))
     if members:
