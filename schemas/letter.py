@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from itertools import takewhile
+from typing import NamedTuple
 
 from schemas.dead_letter import PREFIX, Header
 from schemas.record import Headers, Outgoing, Record
@@ -16,8 +17,7 @@ MOST_SEARCHED_BYTES = 1024 * 1024  # a larger value is not searched for its quer
 MOST_DIGITS = 19
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a record lies; written `TOPIC/PARTITION/OFFSET`."""
 
     topic: str
@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """A record of a dead-letter topic. What its headers do not say is empty, None or 0: strangers can write there."""
 
     record: Record
@@ -140,7 +140,7 @@ class Letter:
         return bytes.fromhex(text) if re.fullmatch("[0-9a-f]{64}", text) else None
 
 
-def redriven(letter: Letter) -> Outgoing:
+def redriven(letter: DeadLetter) -> Outgoing:
     """The refused record to be written once more: the same key, value and headers, and where it comes from."""
     record = letter.record
     added = (

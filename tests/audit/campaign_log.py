@@ -16,7 +16,7 @@ from tests.audit.logs import Log
 from workers.audit.log.auction_ids import NAMES
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import InvariantRow, InvariantState, Report
-from workers.audit.log.plan import Plan, read_plan
+from workers.audit.log.plan import CampaignPlan, read_plan
 from workers.audit.log.verifier import Verification
 from workers.audit.log.witness import Witness, read_witness, witness_line
 from workers.engines.null import NullEngine
@@ -110,7 +110,7 @@ def verified(
     return report
 
 
-def a_plan(queries: Sequence[Asked]) -> Plan:
+def a_plan(queries: Sequence[Asked]) -> CampaignPlan:
     return read_plan(plan_lines(queries), "plan")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from schemas.letter import Place
 from schemas.record import Record
 from schemas.topics import QUERIES, SCORED, SETTLED
 from tests.audit.campaign_log import broken, row
@@ -18,7 +19,6 @@ from workers.audit.log.campaign_faults import (
     read_faults,
     read_resources,
 )
-from workers.audit.log.horizon import Place
 from workers.audit.log.invariants import InvariantState, Report
 from workers.audit.log.leaks import Sample
 from workers.audit.log.offset_set import OffsetSet

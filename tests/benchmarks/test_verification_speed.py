@@ -24,7 +24,7 @@ from workers.audit.entries import NAMES, read_record
 from workers.audit.log.auction_ids import NAMES as READ
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Report
-from workers.audit.log.outcomes import Outcomes
+from workers.audit.log.outcomes import QueryOutcomes
 from workers.audit.log.verifier import Verification
 from workers.draw_keys import commitment
 from workers.mechanism.epochs import epoch_key
@@ -121,10 +121,10 @@ print(before, psutil.Process().memory_info().rss)
 """
 
 
-def ends_of(auctions: int) -> Outcomes:
+def ends_of(auctions: int) -> QueryOutcomes:
     """So many auctions with two charges each, to their end; without the audit, whose memory does not grow."""
     found = Report()
-    ends = Outcomes(found, READ_TO_THE_END)
+    ends = QueryOutcomes(found, READ_TO_THE_END)
     for number in range(auctions):
         query_id, auction_id = named(number)
         event = json.dumps({"auction_id": auction_id}).encode()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from schemas.dead_letter import dead_letter
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Record
 from schemas.topics import QUERIES
@@ -24,12 +24,12 @@ AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DLQ = QUERIES.dead_letters
 
 
-def letter_of(value: bytes | None, key: bytes | None = b"q", message: str = "why not") -> Letter:
+def letter_of(value: bytes | None, key: bytes | None = b"q", message: str = "why not") -> DeadLetter:
     made = dead_letter(Record(QUERIES.name, key, value, (("x", b"1"),)), "generation", Reason.BAD_JSON, message)
-    return Letter(Record(made.topic, made.key, made.value, made.headers, 0, 17))
+    return DeadLetter(Record(made.topic, made.key, made.value, made.headers, 0, 17))
 
 
-def whole(letter: Letter) -> str:
+def whole(letter: DeadLetter) -> str:
     return "\n".join(letter_view.whole(letter))
 
 
@@ -117,7 +117,7 @@ def test_a_long_key_is_cut_and_says_so() -> None:
 
 def test_a_dead_letter_whose_bytes_changed_is_reported() -> None:
     letter = letter_of(b"{}")
-    changed = Letter(Record(DLQ, b"q", b"[]", letter.record.headers))
+    changed = DeadLetter(Record(DLQ, b"q", b"[]", letter.record.headers))
 
     assert "NOT the bytes that were refused" in whole(changed)
     assert "NOT the bytes" not in whole(letter)

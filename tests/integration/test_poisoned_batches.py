@@ -10,7 +10,7 @@ from hashlib import sha256
 import pytest
 from confluent_kafka import Message
 
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED, Topic
 from tests.integration.test_bad_input import GOOD
 from tests.support.kafka_client import Reader, header, of
@@ -38,12 +38,12 @@ def ids(messages: list[Message], topic: str) -> list[str]:
     return [json.loads(message.value())["query_id"] for message in of(messages, topic)]
 
 
-def letters_of(kafka: str) -> list[Letter]:
+def letters_of(kafka: str) -> list[DeadLetter]:
     """All letters about queries; the tests' own client cannot take a name of a header that is not UTF-8."""
 
-    async def read() -> list[Letter]:
+    async def read() -> list[DeadLetter]:
         bus = bus_of(Settings.read(bootstrap_servers=kafka))
-        return [Letter(record) async for record in bus.stored([QUERIES.dead_letters])]
+        return [DeadLetter(record) async for record in bus.stored([QUERIES.dead_letters])]
 
     return asyncio.run(read())
 
@@ -69,7 +69,7 @@ def test_every_poisoned_batch_becomes_a_dead_letter_and_the_queries_behind_it_se
 
     # Then each is what it has to be, and the process lives
     assert Counter(ids(messages, SETTLED.name)) == Counter(expected)
-    letters: dict[str, list[Letter]] = {kind.name: [] for kind in BATCHES}
+    letters: dict[str, list[DeadLetter]] = {kind.name: [] for kind in BATCHES}
     places = [at for offset in zip(offsets[::2], offsets[1::2], strict=True) for at in [range(*offset)]]
     for letter in letters_of(topics):
         for kind, place in zip(BATCHES, places, strict=False):

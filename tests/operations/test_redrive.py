@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.dead_letter import dead_letter
-from schemas.letter import Letter, Place, redriven
+from schemas.letter import DeadLetter, Place, redriven
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Headers, Outgoing, Record
 from schemas.topics import DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED, Topic
@@ -28,11 +28,11 @@ def stored(outgoing: Outgoing, offset: int = 0, partition: int = 0) -> Record:
     return Record(outgoing.topic, outgoing.key, outgoing.value, outgoing.headers, partition, offset)
 
 
-def letter_of(record: Record, reason: Reason = Reason.ENGINE_REJECTED, offset: int = 17) -> Letter:
-    return Letter(stored(dead_letter(record, "generation", reason, "why not"), offset))
+def letter_of(record: Record, reason: Reason = Reason.ENGINE_REJECTED, offset: int = 17) -> DeadLetter:
+    return DeadLetter(stored(dead_letter(record, "generation", reason, "why not"), offset))
 
 
-def query_letter(reason: Reason = Reason.ENGINE_REJECTED, headers: Headers = (), **changes: object) -> Letter:
+def query_letter(reason: Reason = Reason.ENGINE_REJECTED, headers: Headers = (), **changes: object) -> DeadLetter:
     record = make_record(make_query(**changes))  # type: ignore[arg-type]  # fields of a query
     return letter_of(replace(record, headers=(*record.headers, *headers)), reason)
 
@@ -81,7 +81,7 @@ def test_a_redriven_record_equals_the_refused_one(
 def test_a_record_without_the_headers_of_a_worker_is_never_redriven(
     key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
 ) -> None:
-    letter = Letter(Record(QUERIES.dead_letters, key, value, tuple(headers)))
+    letter = DeadLetter(Record(QUERIES.dead_letters, key, value, tuple(headers)))
 
     assert why_not(letter, AT, force=True) is not None
 
@@ -144,7 +144,7 @@ def test_a_stated_deadline_that_has_passed_needs_force() -> None:
 def test_a_query_refused_longer_ago_than_ids_are_remembered_is_not_redriven_even_by_force() -> None:
     """Redriven before, it may have been settled, and its id forgotten: a query is new each time it is redriven."""
     letter = query_letter()
-    refused = Letter(replace(letter.record, timestamp_ms=int(AT.timestamp() * 1_000)))
+    refused = DeadLetter(replace(letter.record, timestamp_ms=int(AT.timestamp() * 1_000)))
 
     assert why_forgotten(refused, AT) is None
     assert "ask again under a new id" in str(why_forgotten(refused, AT + timedelta(seconds=1)))
@@ -159,7 +159,7 @@ def test_later_stages_answer_a_late_auction_without_adverts() -> None:
     assert redriven(letter).topic == GENERATED.name
 
 
-def scored_letter(**changes: object) -> Letter:
+def scored_letter(**changes: object) -> DeadLetter:
     return letter_of(make_record(make_scored(**changes)), Reason.BAD_EPOCH)  # type: ignore[arg-type]
 
 
@@ -180,8 +180,8 @@ def test_a_record_that_is_no_query_is_said_to_be_refused_again() -> None:
     assert "would be refused again: BAD_SCHEMA" in str(why_not(letter, AT, force=False))
 
 
-def with_header(letter: Letter, name: str, value: bytes) -> Letter:
-    return Letter(replace(letter.record, headers=(*letter.record.headers, (name, value))))
+def with_header(letter: DeadLetter, name: str, value: bytes) -> DeadLetter:
+    return DeadLetter(replace(letter.record, headers=(*letter.record.headers, (name, value))))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_malformed_offset_reference_is_refused(text: str, says: str) -> None:
         parse_place(text)
 
 
-async def some(letters: Iterable[Letter]) -> AsyncIterator[Letter]:
+async def some(letters: Iterable[DeadLetter]) -> AsyncIterator[DeadLetter]:
     for letter in letters:
         yield letter
 

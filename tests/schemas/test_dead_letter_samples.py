@@ -17,7 +17,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from schemas.dead_letter import Header, dead_letter
-from schemas.letter import Letter, Place, redriven
+from schemas.letter import DeadLetter, Place, redriven
 from schemas.publish import PUBLISHED
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import NAME_ERRORS, Headers, Outgoing, Record
@@ -49,7 +49,7 @@ def redriven_before() -> Record:
 
 
 def redriven_from(letter: Outgoing) -> Record:
-    out = redriven(Letter(Record(letter.topic, letter.key, letter.value, letter.headers, 1, 5, 1_764_374_401_000)))
+    out = redriven(DeadLetter(Record(letter.topic, letter.key, letter.value, letter.headers, 1, 5, 1_764_374_401_000)))
     return Record(out.topic, out.key, out.value, out.headers, 0, 23, 1_764_374_402_000)
 
 
@@ -121,8 +121,8 @@ ARCHIVED = dict(from_sample(line) for line in (SAMPLES / "v1.jsonl").read_text(e
 DOCUMENT = Draft202012Validator(json.loads((PUBLISHED / "dead_letter.v1.schema.json").read_text(encoding="utf-8")))
 
 
-def stored(letter: Outgoing) -> Letter:
-    return Letter(Record(letter.topic, letter.key, letter.value, letter.headers, 0, 1))
+def stored(letter: Outgoing) -> DeadLetter:
+    return DeadLetter(Record(letter.topic, letter.key, letter.value, letter.headers, 0, 1))
 
 
 def test_every_kind_of_letter_has_a_sample() -> None:

@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas.dead_letter import KEPT_KEY_BYTES, KEPT_VALUE_BYTES, OWN_BYTES, dead_letter
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Flaw, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES, QUERIES
@@ -24,12 +24,12 @@ from workers.stream.processing import Result, _check_sound
 LARGE = b"x" * DEAD_LETTER_MAX_BYTES
 
 
-def letter_of(record: Record, most: int = DEAD_LETTER_MAX_BYTES) -> Letter:
+def letter_of(record: Record, most: int = DEAD_LETTER_MAX_BYTES) -> DeadLetter:
     made = dead_letter(record, "generation", Reason.TOO_LARGE, "too large", most)
-    return Letter(Record(made.topic, made.key, made.value, made.headers))
+    return DeadLetter(Record(made.topic, made.key, made.value, made.headers))
 
 
-def size(letter: Letter) -> int:
+def size(letter: DeadLetter) -> int:
     headers = sum(len(name) + len(value or b"") + 10 for name, value in letter.record.headers)
     return len(letter.record.key or b"") + len(letter.record.value or b"") + headers
 

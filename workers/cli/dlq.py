@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from schemas.letter import Letter, Place
+from schemas.letter import DeadLetter, Place
 from schemas.lines import dead_letter_line
 from schemas.moments import read_moment
 from schemas.topics import DEAD_LETTERS
@@ -124,19 +124,19 @@ def moment(text: str, at: datetime) -> datetime:
         raise TesseraError(f"--since {text!r} is neither an age, as 30s, 15m, 2h or 7d, nor a time: {error}") from None
 
 
-async def _print_lines(letters: AsyncIterator[Letter], limit: int | None) -> None:
+async def _print_lines(letters: AsyncIterator[DeadLetter], limit: int | None) -> None:
     if limit is None:
         async for letter in letters:
             click.echo(dead_letter_line(letter.record))
         return
-    newest: deque[Letter] = deque(maxlen=limit)
+    newest: deque[DeadLetter] = deque(maxlen=limit)
     async for letter in letters:
         newest.append(letter)
     for letter in newest:
         click.echo(dead_letter_line(letter.record))
 
 
-async def _print_table(letters: AsyncIterator[Letter], limit: int) -> None:
+async def _print_table(letters: AsyncIterator[DeadLetter], limit: int) -> None:
     rows: deque[letter_view.Row] = deque(maxlen=limit)
     reasons: Counter[str] = Counter()
     async for letter in letters:
@@ -148,7 +148,7 @@ async def _print_table(letters: AsyncIterator[Letter], limit: int) -> None:
     click.echo(letter_view.totals(reasons, len(rows)))
 
 
-async def _letter(settings: Settings, place: Place) -> Letter:
+async def _letter(settings: Settings, place: Place) -> DeadLetter:
     (letter,) = await find(stored_letters(settings, [place.topic]), [place])
     return letter
 

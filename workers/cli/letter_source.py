@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from workers.app.bus import bus_of
 from workers.cli import render
 from workers.settings import Settings
@@ -14,7 +14,7 @@ from workers.stream.dead_letters import read_letters
 
 async def stored_letters(
     settings: Settings, topics: Collection[str], reason: str | None = None, since: datetime | None = None
-) -> AsyncIterator[Letter]:
+) -> AsyncIterator[DeadLetter]:
     """The dead letters of these topics, older ones first, counted on standard error while they are read."""
     console = render.console(stderr=True)
     columns = (TextColumn("dead letters: {task.completed:,.0f}"), TimeElapsedColumn())

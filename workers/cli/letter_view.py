@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.dead_letter import PREFIX, Header
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from schemas.record import Headers
 from workers.cli.visible import visible
 
@@ -35,7 +35,7 @@ class Row:
     message: str
 
 
-def row(letter: Letter) -> Row:
+def row(letter: DeadLetter) -> Row:
     return Row(
         letter=str(letter.place),
         when=f"{letter.record.time:%Y-%m-%d %H:%M:%S}",
@@ -82,7 +82,7 @@ def totals(reasons: Counter[str], shown: int) -> str:
     return f"{count:,} dead {'letter' if count == 1 else 'letters'}: {parts}{rest}"
 
 
-def whole(letter: Letter) -> Iterator[str]:
+def whole(letter: DeadLetter) -> Iterator[str]:
     """The lines of one letter: why, headers, key and value."""
     record = letter.record
     yield f"{letter.place}, {record.time:%Y-%m-%d %H:%M:%S} UTC"
@@ -114,7 +114,7 @@ def _shown(value: bytes | None) -> str:
         return f"(not UTF-8) {value[:DUMPED_BYTES].hex(' ')}"
 
 
-def _value(letter: Letter) -> Iterator[str]:
+def _value(letter: DeadLetter) -> Iterator[str]:
     value = letter.record.value
     if value is None:
         yield "no value"
@@ -130,7 +130,7 @@ def _value(letter: Letter) -> Iterator[str]:
         yield f"({len(value) - shown:,} more bytes; --value FILE writes them all)"
 
 
-def _how_whole(letter: Letter) -> str:
+def _how_whole(letter: DeadLetter) -> str:
     if letter.is_batch:
         return ", a packed batch as Kafka stores it"
     if letter.kept_bytes is not None:

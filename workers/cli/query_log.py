@@ -11,7 +11,7 @@ from schemas.billing import AdvertiserCharged
 from schemas.dead_letter import Header
 from schemas.draw import DrawCommitment
 from schemas.envelope import Event, from_record
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from schemas.lines import from_line, read_event
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import VoidReason
@@ -164,7 +164,7 @@ async def _add_all(log: QueryLog, stored: AsyncGenerator[Record, None], only: by
 def _add_record(log: QueryLog, record: Record) -> None:
     if record.topic in DEAD_LETTERS:
         if record.key == log.query_id.encode():
-            letter = Letter(record)
+            letter = DeadLetter(record)
             log.refusals.append(_refusal(letter.reason, letter.message))
     elif record.topic == CHARGED.name and log.query_id.encode() not in (record.value or b""):
         return  # millions of other queries' bills are not decoded

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import click
 
 from schemas.envelope import timestamp
-from schemas.letter import Letter, redriven
+from schemas.letter import DeadLetter, redriven
 from schemas.topics import DEAD_LETTERS, QUERIES
 from workers.app.bus import bus_of
 from workers.cli import options
@@ -30,7 +30,7 @@ MOST_BYTES = 256 * 1024 * 1024  # of all values redriven at once: they are held 
 class Selection:
     """A letter, and why it is left out, if it is."""
 
-    letter: Letter
+    letter: DeadLetter
     why_not: str | None
 
 
@@ -95,7 +95,7 @@ def redrive(
     _report(selections, dry_run, as_json)
 
 
-def why_forgotten(letter: Letter, oldest: datetime) -> str | None:
+def why_forgotten(letter: DeadLetter, oldest: datetime) -> str | None:
     """Why a query is not redriven even by force: it is new again then, and could be billed again."""
     if letter.record.topic != QUERIES.dead_letters or letter.record.time >= oldest:
         return None
@@ -105,7 +105,7 @@ def why_forgotten(letter: Letter, oldest: datetime) -> str | None:
     )
 
 
-async def _chosen(settings: Settings, places: Sequence[str], reason: str | None) -> list[Letter]:
+async def _chosen(settings: Settings, places: Sequence[str], reason: str | None) -> list[DeadLetter]:
     """The letters named, or all of them; of a reason, if one is given. TesseraError: there is none."""
     if places:
         wanted = list(dict.fromkeys(parse_place(place) for place in places))
@@ -118,8 +118,8 @@ async def _chosen(settings: Settings, places: Sequence[str], reason: str | None)
     return chosen
 
 
-async def _all(letters: AsyncIterator[Letter]) -> list[Letter]:
-    found: list[Letter] = []
+async def _all(letters: AsyncIterator[DeadLetter]) -> list[DeadLetter]:
+    found: list[DeadLetter] = []
     size = 0
     async for letter in letters:
         found.append(letter)
@@ -181,7 +181,7 @@ def _as_dict(selection: Selection, done: str) -> dict[str, object]:
     }
 
 
-def _target(letter: Letter) -> str:
+def _target(letter: DeadLetter) -> str:
     return DEAD_LETTERS[letter.record.topic].name
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from schemas.billing import AdvertiserCharged
 from schemas.incentive import IncentiveMeasured
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from schemas.reasons import VoidReason
 from schemas.record import Record
 from schemas.reply import ReplySettled
@@ -61,7 +61,7 @@ def _disclosure(settled: ReplySettled, charges: Sequence[AdvertiserCharged]) -> 
 
 
 def _refusal(record: Record) -> Text:
-    letter = Letter(record)
+    letter = DeadLetter(record)
     said = visible(f"refused: {letter.reason or '?'} ({letter.message or '?'})")
     return Text(said, style="red")
 

@@ -10,7 +10,7 @@ from workers.audit.log.auction_ids import NAMES
 from workers.audit.log.campaign_faults import check_aborts, check_unread
 from workers.audit.log.horizon import NOTHING_IN_FLIGHT, Horizon
 from workers.audit.log.invariants import Invariant, Report
-from workers.audit.log.plan import Plan
+from workers.audit.log.plan import CampaignPlan
 from workers.audit.log.verifier import Verification
 from workers.audit.log.witness import Witness
 from workers.cli.audit import secrets_of
@@ -39,7 +39,7 @@ class Look:
 class Evidence:
     """What a campaign wrote down."""
 
-    plan: Plan | None = None
+    plan: CampaignPlan | None = None
     witness: Witness | None = None
 
 

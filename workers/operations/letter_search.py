@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from schemas.letter import Letter, Place
+from schemas.letter import DeadLetter, Place
 from workers.errors import TesseraError
 
 
-async def find(letters: AsyncIterator[Letter], places: Sequence[Place]) -> list[Letter]:
+async def find(letters: AsyncIterator[DeadLetter], places: Sequence[Place]) -> list[DeadLetter]:
     """The letters at these places, in this order, out of all those of their topics. TesseraError: one is not there."""
-    found: dict[Place, Letter] = {}
+    found: dict[Place, DeadLetter] = {}
     edges: dict[tuple[str, int], tuple[int, int]] = {}  # first and last offset of each partition
     async for letter in letters:
         place = letter.place

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from schemas.envelope import Event, from_record, timestamp
-from schemas.letter import Letter, Place
+from schemas.letter import DeadLetter, Place
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
@@ -49,7 +49,7 @@ def parse_place(text: str, check: Callable[[str], str] = check_topic) -> Place:
     return Place(check(topic), int(partition), int(offset))
 
 
-def why_not(letter: Letter, at: datetime, force: bool) -> str | None:
+def why_not(letter: DeadLetter, at: datetime, force: bool) -> str | None:
     """Why `letter` is not to be redriven at this moment; None for one that may succeed.
 
     `force` overrules what is pointless, never what would write something else than the record that was refused.
@@ -57,7 +57,7 @@ def why_not(letter: Letter, at: datetime, force: bool) -> str | None:
     return _why_impossible(letter) or (None if force else _why_pointless(letter, at))
 
 
-def _why_impossible(letter: Letter) -> str | None:
+def _why_impossible(letter: DeadLetter) -> str | None:
     source, topic = letter.source, DEAD_LETTERS[letter.record.topic].name
     if source is None:
         return "its headers do not say where it comes from: no worker wrote it"
@@ -72,7 +72,7 @@ def _why_impossible(letter: Letter) -> str | None:
     return None
 
 
-def _why_pointless(letter: Letter, at: datetime) -> str | None:
+def _why_pointless(letter: DeadLetter, at: datetime) -> str | None:
     if letter.reason in HOPELESS:
         return f"{letter.reason} lies in its bytes, which would be refused again; correct the query and produce it anew"
     if letter.reason == DeadLetterReason.CRASHED_WORKER.name:
@@ -88,7 +88,7 @@ def _why_pointless(letter: Letter, at: datetime) -> str | None:
     return None  # later stages answer a late auction, too: without adverts
 
 
-def _why_refused_again(letter: Letter) -> str | None:
+def _why_refused_again(letter: DeadLetter) -> str | None:
     """An earlier release judged headers of others as well."""
     try:
         _read_again(letter)
@@ -97,13 +97,13 @@ def _why_refused_again(letter: Letter) -> str | None:
     return None
 
 
-def _read_again(letter: Letter) -> Event[Payload]:
+def _read_again(letter: DeadLetter) -> Event[Payload]:
     record, topic = letter.record, DEAD_LETTERS[letter.record.topic]
     again = Record(topic.name, record.key, record.value, letter.original_headers, record.partition, record.offset)
     return from_record(again, topic)
 
 
-def _why_late(letter: Letter, at: datetime) -> str | None:
+def _why_late(letter: DeadLetter, at: datetime) -> str | None:
     try:
         deadline = _read_again(letter).expiry_time
     except BadRecord as error:
@@ -113,7 +113,7 @@ def _why_late(letter: Letter, at: datetime) -> str | None:
     return None
 
 
-def _why_no_day(letter: Letter, at: datetime) -> str | None:
+def _why_no_day(letter: DeadLetter, at: datetime) -> str | None:
     """The broker's time of the redriven record counts: what was too early then may be right now."""
     try:
         epoch = SCORED.payload.decode(letter.record.value).draw_epoch  # type: ignore[attr-defined]  # a scored event

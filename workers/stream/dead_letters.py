@@ -7,7 +7,7 @@ from datetime import datetime
 from aiokafka.errors import KafkaError
 
 from schemas.dead_letter import Header
-from schemas.letter import Letter
+from schemas.letter import DeadLetter
 from schemas.record import Outgoing
 from workers.errors import BrokerError
 from workers.stream.bus import Bus
@@ -17,12 +17,12 @@ RECORDS_PER_PUBLISH = 100
 
 async def read_letters(
     bus: Bus, topics: Collection[str], reason: str | None = None, since: datetime | None = None
-) -> AsyncIterator[Letter]:
+) -> AsyncIterator[DeadLetter]:
     """The dead letters that these topics hold, older ones first; only of a `reason`, or stamped at `since` or later."""
     since_ms = since.timestamp() * 1_000 if since else None
     async with aclosing(bus.stored(sorted(topics))) as records:
         async for record in records:
-            letter = Letter(record)
+            letter = DeadLetter(record)
             if reason in (None, letter.reason) and (since_ms is None or record.timestamp_ms >= since_ms):
                 yield letter
 

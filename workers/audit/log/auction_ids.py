@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from schemas.identity import derive
+from schemas.letter import Place
 from schemas.record import Record
 from schemas.topics import CHARGED, COMMITMENTS, DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED
-from workers.audit.log.horizon import Place
 
 #: The topics to be read. Those that later stages write come later: their ends are then asked for later, too.
 NAMES = (QUERIES.name, GENERATED.name, SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *DEAD_LETTERS)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from schemas.dead_letter import Header
-from schemas.letter import Letter
+from schemas.letter import DeadLetter, Place
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import DEAD_LETTERS, SCORED
 from workers.audit.log.auction_ids import place_of
-from workers.audit.log.horizon import Place
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.query import digest_of
 
@@ -40,7 +39,7 @@ class Refusal:
 
 def read_refusal(record: Record, report: Report) -> Refusal:
     """The refusal in a letter; what is wrong with its headers is reported."""
-    letter, place = Letter(record), place_of(record)
+    letter, place = DeadLetter(record), place_of(record)
     report.checked[Invariant.POISON_REFUSED] += 1
     report.counts[Invariant.POISON_REFUSED][letter.reason if _is_known(letter.reason) else "unknown reason"] += 1
     for problem in _problems(letter):
@@ -51,7 +50,7 @@ def read_refusal(record: Record, report: Report) -> Refusal:
     return Refusal(place, source, letter.reason, _digest(letter))
 
 
-def _digest(letter: Letter) -> bytes:
+def _digest(letter: DeadLetter) -> bytes:
     """Of what was refused: a letter that was cut says only how it was."""
     record = letter.record
     key_sha256 = letter.key_sha256 or (None if record.key is None else sha256(record.key).digest())
@@ -62,7 +61,7 @@ def _is_known(reason: str) -> bool:
     return reason in DeadLetterReason.__members__
 
 
-def _problems(letter: Letter) -> Iterator[str]:
+def _problems(letter: DeadLetter) -> Iterator[str]:
     record, source = letter.record, letter.source
     value = record.value or b""
     if source is None:

@@ -2,22 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from schemas.letter import Place
 from schemas.topics import QUERIES
 
 NOTHING_IN_FLIGHT = 2**62
-
-
-class Place(NamedTuple):
-    """Where a record is stored; no other record is there."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from workers.audit.log.horizon import Place
+from schemas.letter import Place
 
 
 class OffsetSet:

@@ -9,9 +9,9 @@ is finished first, first.
 
 from dataclasses import dataclass, field
 
+from schemas.letter import Place
 from schemas.record import Record
 from schemas.topics import SCORED
-from workers.audit.log.horizon import Place
 from workers.audit.log.invariants import Invariant, Report
 
 

@@ -12,16 +12,16 @@ from hashlib import sha256
 
 from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged
-from schemas.letter import is_redriven
+from schemas.letter import Place, is_redriven
 from schemas.record import Record
 from schemas.reply import ReplySettled
 from workers.audit.log.auction_ids import auction_in, auction_of_query, place_of
 from workers.audit.log.dead_letters import Refusal
-from workers.audit.log.horizon import Horizon, Place
+from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.offset_set import OffsetSet
 from workers.audit.log.ordering import Ordering
-from workers.audit.log.plan import Plan
+from workers.audit.log.plan import CampaignPlan
 from workers.audit.log.query import SettledReply, Source, TrackedQuery, content_digest
 from workers.audit.log.repeats import Repeats
 from workers.audit.log.verdicts import Verdicts
@@ -29,12 +29,12 @@ from workers.id_set import KnownIds
 
 
 @dataclass
-class Outcomes:
+class QueryOutcomes:
     """Told of every record once. `finish` judges what is still open."""
 
     report: Report
     horizon: Horizon
-    plan: Plan | None = None
+    plan: CampaignPlan | None = None
     _open: dict[str, TrackedQuery] = field(default_factory=dict)  # by auction
     _at: dict[Place, TrackedQuery] = field(default_factory=dict)  # by what a stage has read, or will
     _early: dict[Place, Refusal] = field(default_factory=dict)  # dead letters read before what they refuse

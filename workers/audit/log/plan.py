@@ -14,7 +14,7 @@ OUTCOMES = {SETTLED, *(reason.name for reason in DeadLetterReason)}
 
 
 @dataclass
-class Plan:
+class CampaignPlan:
     """By SHA-256 of a query's value: how often each outcome is expected, less how often it came.
 
     Memory holds an entry for each distinct value. The same value may be planned several times.
@@ -40,7 +40,7 @@ class Plan:
             self._surplus.append((value_sha256, outcome))
 
     def judge(self, report: Report, stored: int) -> None:
-        """Outcomes against the plan, and the number stored against the number produced."""
+        """QueryOutcomes against the plan, and the number stored against the number produced."""
         report.checked[Invariant.POISON_REFUSED] += self.produced
         for value, outcome in self._surplus:
             wanted = next((name for name, left in self._open[value].items() if left), None)
@@ -60,12 +60,12 @@ class Plan:
             report.find(Invariant.SOURCE_COMPLETE, f"{self._unplanned} stored queries have values that no line plans")
 
 
-def read_plan(lines: Iterable[bytes], where: str) -> Plan:
+def read_plan(lines: Iterable[bytes], where: str) -> CampaignPlan:
     """The plan of JSON lines: `value_sha256` and `expect`, which is `settled` or a dead letter's reason.
 
     TesseraError names the line that is none.
     """
-    plan = Plan()
+    plan = CampaignPlan()
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
@@ -78,7 +78,7 @@ def read_plan(lines: Iterable[bytes], where: str) -> Plan:
     return plan
 
 
-def _add(plan: Plan, line: dict[str, str]) -> None:
+def _add(plan: CampaignPlan, line: dict[str, str]) -> None:
     value, outcome = bytes.fromhex(line["value_sha256"]), line["expect"]
     if len(value) != 32 or outcome not in OUTCOMES:
         raise ValueError

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 
+from schemas.letter import Place
 from schemas.record import Record
-from workers.audit.log.horizon import Place
 
 DIGEST_BYTES = 16
 

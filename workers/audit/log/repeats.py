@@ -5,8 +5,8 @@ That is an event of an auction that had one of its kind, and a dead letter like 
 
 from dataclasses import dataclass, field
 
+from schemas.letter import Place
 from workers.audit.log.dead_letters import Refusal
-from workers.audit.log.horizon import Place
 from workers.audit.log.invariants import Invariant, Report
 from workers.id_set import KnownIds
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from schemas.payload import MAX_ADVERTISERS
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
-from workers.audit.log.plan import SETTLED, Plan
+from workers.audit.log.plan import SETTLED, CampaignPlan
 from workers.audit.log.query import TrackedQuery
 
 LARGEST_MICROS = MAX_ADVERTISERS * 10**15
@@ -40,7 +40,7 @@ class Verdicts:
 
     report: Report
     horizon: Horizon
-    plan: Plan | None = None
+    plan: CampaignPlan | None = None
     queries: int = 0
     _finished: Counter[str] = field(default_factory=Counter)  # stored queries, by outcome
     _without_query: dict[str, str] = field(default_factory=dict)  # auction -> what it is, if its query must be stored

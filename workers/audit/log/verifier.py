@@ -13,8 +13,8 @@ from workers.audit.log.bills import RecomputedBills
 from workers.audit.log.dead_letters import read_refusal
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
-from workers.audit.log.outcomes import Outcomes
-from workers.audit.log.plan import Plan
+from workers.audit.log.outcomes import QueryOutcomes
+from workers.audit.log.plan import CampaignPlan
 from workers.audit.log.witness import Witness
 
 
@@ -29,13 +29,13 @@ class Verification:
     report: Report
     horizon: Horizon
     secrets: Sequence[bytes] = ()
-    plan: Plan | None = None
+    plan: CampaignPlan | None = None
     witness: Witness | None = None
-    _outcomes: Outcomes = field(init=False)
+    _outcomes: QueryOutcomes = field(init=False)
     _bills: RecomputedBills = field(init=False)
 
     def __post_init__(self) -> None:
-        self._outcomes = Outcomes(self.report, self.horizon, self.plan)
+        self._outcomes = QueryOutcomes(self.report, self.horizon, self.plan)
         self._bills = RecomputedBills(self.report, self.horizon, self.secrets)
 
     @property

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from schemas.letter import Place
 from schemas.record import NAME_ERRORS, Record
-from workers.audit.log.horizon import Horizon, Place
+from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
 from workers.errors import TesseraError
 

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from schemas.envelope import from_record
-from schemas.letter import Letter, Place
+from schemas.letter import DeadLetter, Place
 from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
@@ -52,7 +52,7 @@ class Outcomes:
     def add(self, record: Record) -> None:
         """Take in an output."""
         said = {name: value.decode(errors="replace") for name, value in record.headers if value}
-        letter = Letter(record)
+        letter = DeadLetter(record)
         if source := letter.source:
             by_hand = letter.reason == DeadLetterReason.SET_ASIDE.name
             (self._set_aside if by_hand else self._refused).add((source, letter.timestamp))
