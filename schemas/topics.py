@@ -35,6 +35,9 @@ class Topic:
     #: Whether a stage answers for each of its records: one that it cannot work on becomes a dead letter.
     is_worked_off: bool = False
 
+    #: Whether partitions may be added: nothing that is remembered of a key lies in the partition that it belongs to.
+    may_grow: bool = False
+
     @property
     def name(self) -> str:
         return self.payload.event_type
@@ -47,8 +50,10 @@ class Topic:
 
 # The broker takes larger queries than the readers accept: what is too large becomes a numbered dead letter with its
 # bytes intact, and the producer is told why, instead of an error that only its own log shows.
-QUERIES = Topic(QuerySubmitted, "query_id", timedelta(days=7), 4, 16 * MEBIBYTE, is_worked_off=True)
-GENERATED = Topic(CandidatesGenerated, "query_id", timedelta(days=3), 4, 9 * MEBIBYTE, is_worked_off=True)
+QUERIES = Topic(QuerySubmitted, "query_id", timedelta(days=7), 4, 16 * MEBIBYTE, is_worked_off=True, may_grow=True)
+GENERATED = Topic(
+    CandidatesGenerated, "query_id", timedelta(days=3), 4, 9 * MEBIBYTE, is_worked_off=True, may_grow=True
+)
 SCORED = Topic(CandidatesScored, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE, is_worked_off=True)
 SETTLED = Topic(ReplySettled, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)  # as long as the audit reads scored
 CHARGED = Topic(AdvertiserCharged, "advertiser_id", timedelta(days=400), 12, MEBIBYTE)
@@ -61,6 +66,10 @@ SETTLED_QUERIES = Topic(QuerySettled, "query_id", FOR_EVER, SCORED.partitions, M
 
 TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES)
 BY_NAME = {topic.name: topic for topic in TOPICS}
+
+#: Topics whose readers remember no ids: a key may move to another partition. Two records of one query id may then be
+#: worked on at once, as before; settlement, whose topics keep their number of partitions, settles one of them.
+MAY_GROW = frozenset(topic.name for topic in TOPICS if topic.may_grow)
 
 #: The topics of dead letters, and whose records each holds.
 DEAD_LETTERS = {topic.dead_letters: topic for topic in TOPICS if topic.is_worked_off}

@@ -34,9 +34,18 @@ ARROW = (
     ("workers.web",),
     ("workers.audit.log", "workers.operations.letter_search"),
     ("workers.settings",),
-    ("workers.pipeline", "workers.app.models"),
+    # The stream, row by row. It knows of the business only what a stage is; the table of stages is above it.
+    ("workers.stream.wire", "workers.stream.offsets", "workers.stream.bus"),
+    ("workers.stream.connection",),
+    ("workers.stream.reader", "workers.stream.outage", "workers.stream.liveness", "workers.stream.displacement"),
+    ("workers.stream.history", "workers.stream.live", "workers.stream.deduplication"),
+    ("workers.stream.processing",),
+    ("workers.stream.partition",),
+    ("workers.stream.consumer",),
     ("workers.stream", "workers.operations.metrics", "workers.operations.own_model_metrics"),
-    ("workers.devkafka", "workers.operations.principals"),
+    ("workers.pipeline", "workers.app.models"),
+    ("workers.stream.admin.rights", "workers.devkafka"),
+    ("workers.stream.admin", "workers.operations.principals"),
     ("workers.doctor",),
     ("workers.operations",),
     ("workers.experiments",),
@@ -183,6 +192,20 @@ def test_imports_follow_the_arrow(module: str) -> None:
             layer = layer_of(name)
             assert layer == own or HEIGHTS[layer] < HEIGHTS[own], f"{module} imports {name}"
             assert own not in ONLY or any(is_in(name, one) for one in ONLY[own]), f"{module} imports {name}"
+
+
+def test_the_stream_knows_of_the_business_only_what_a_stage_is() -> None:
+    """Beside it: an engine that is down (`outage`), and the keys of draws, committed to in a topic (`commitments`)."""
+    known = {"workers.stage", "workers.errors", "workers.settings"}
+    beside = {
+        "workers.stream.outage": {"workers.engines.contact"},
+        "workers.stream.commitments": {"workers.draw_keys", "workers.mechanism.epochs"},
+    }
+    modules = [name for name in FILES if is_in(name, "workers.stream") and not is_in(name, "workers.stream.admin")]
+
+    for module in modules:
+        others = {name for name in imports(module) if is_in(name, "workers") and not is_in(name, "workers.stream")}
+        assert others <= known | beside.get(module, set()), module
 
 
 @pytest.mark.parametrize("module", FILES)

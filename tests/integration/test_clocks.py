@@ -13,6 +13,7 @@ from tests.support.kafka_client import produce
 from tests.support.strict_broker import StrictBroker
 from workers.doctor.kafka import inspect_kafka
 from workers.doctor.verdict import State, Verdict
+from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stream.connection import clocks
 from workers.stream.connection.clients import Clients
@@ -57,12 +58,12 @@ def test_a_machine_whose_clock_is_wrong_is_told_at_the_start_and_by_doctor(
 ) -> None:
     kafka = strict.bootstrap_servers
     settings = Settings.read(bootstrap_servers=kafka)
-    assert asyncio.run(preflight(["generation"], settings)) == ()
+    assert asyncio.run(preflight([STAGES["generation"]], settings)) == ()
     assert doctor(kafka)["clock"].state is State.OK
 
     monkeypatch.setattr(clocks, "time", ClockAhead)
 
-    (warning,) = asyncio.run(preflight(["generation"], settings))
+    (warning,) = asyncio.run(preflight([STAGES["generation"]], settings))
     found = doctor(kafka)["clock"]
     assert found.state is State.WARNING
     for said in (warning, f"{found.said}; {found.advice}"):

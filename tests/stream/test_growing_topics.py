@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.topics import GENERATED, QUERIES, SCORED
-from workers.stream.partition.added_partitions import MAY_GROW, is_added
+from schemas.topics import GENERATED, MAY_GROW, QUERIES, SCORED
+from workers.stream.partition.added_partitions import is_added
 
 
 def test_only_topics_whose_readers_do_not_deduplicate_may_get_partitions() -> None:

@@ -94,7 +94,7 @@ async def stages_running(
     async with _models(specs, settings, monitor, onlooker) as models:
         calm_collector()
         if kafka:
-            for warning in await preflight(names, settings):
+            for warning in await preflight(specs, settings):
                 onlooker.warn(warning)
         keys = await open_key_ring(bus, settings.draw_secrets, now) if draws else None
         stop = asyncio.Event()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from schemas.topics import QUERIES, SCORED, SETTLED_QUERIES
+from schemas.topics import MAY_GROW, QUERIES, SCORED, SETTLED_QUERIES
 from workers.doctor.kafka_cluster import (
     CREATE,
     SAFE_INSYNC,
@@ -17,7 +17,7 @@ from workers.stream.admin.first_offsets import without_offset
 from workers.stream.admin.replication import REMEDY, SAFE_COPIES, are_too_few, danger
 from workers.stream.admin.topics import fits
 from workers.stream.connection.clients import Clients
-from workers.stream.partition.added_partitions import MAY_GROW, is_added
+from workers.stream.partition.added_partitions import is_added
 
 #: Settings that must be as planned, and what it means when they are not.
 PLANNED = {

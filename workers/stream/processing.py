@@ -1,9 +1,7 @@
 """One record through one stage: decode, handle, encode; a record that cannot be worked on becomes a dead letter."""
 
-import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from schemas.dead_letter import dead_letter
@@ -11,17 +9,11 @@ from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
+from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.errors import BrokerError, Refused, UpgradeFirst
 from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.deduplication.deduplicator import Once, Repeated, ScoredAgain
-from workers.stream.partition.crash_count import MOST_DEATHS
-from workers.stream.partition.producer import WriterLost
-
-SMALL_LETTER_BYTES = 512 * 1024  # less than Kafka's own limit for a topic that has none set
-OVERSIZED = (
-    "what this record leads to is larger than its topic takes (max.message.bytes); `tessera doctor` compares the limits"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,35 +88,13 @@ def _check_sound(record: Record) -> None:
         )
 
 
-async def refuse_crashed(stage: Stage, record: Record) -> Result:
-    """The result of a record that ended the processes that worked on it: it is not worked on again."""
+def refuse(
+    stage: Stage, record: Record, reason: DeadLetterReason, message: str, most: int = DEAD_LETTER_MAX_BYTES
+) -> Result:
+    """The result of a record that is not worked on any more: a letter of at most about `most` bytes."""
     if stage.spec.watches:
         return Result(record.offset)
-    message = f"{MOST_DEATHS} processes in a row ended while they worked on it"
-    letter = dead_letter(record, stage.spec.name, DeadLetterReason.CRASHED_WORKER, message)
-    return Result(record.offset, (), letter, DeadLetterReason.CRASHED_WORKER)
-
-
-async def refuse_oversized(stage: Stage, record: Record) -> Result:
-    """The result of a record whose results a topic did not take for their size: a letter that any topic takes."""
-    if stage.spec.watches:
-        return Result(record.offset)
-    letter = dead_letter(record, stage.spec.name, DeadLetterReason.TOO_LARGE, OVERSIZED, SMALL_LETTER_BYTES)
-    return Result(record.offset, (), letter, DeadLetterReason.TOO_LARGE)
-
-
-@contextmanager
-def measured(observer: Observer, stage: str, auctions: int) -> Iterator[None]:
-    """Tell the observer how a transaction over so many auctions ended."""
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    try:
-        yield
-    except WriterLost:
-        observer.transaction(stage, "aborted", clock() - began, auctions)
-        raise
-    if auctions:
-        observer.transaction(stage, "committed", clock() - began, auctions)
+    return Result(record.offset, (), dead_letter(record, stage.spec.name, reason, message, most), reason)
 
 
 def report(result: Result, stage: str, observer: Observer) -> None:

@@ -14,6 +14,7 @@ from workers.errors import AccessDenied, BrokerError, TesseraError
 from workers.stream.connection.access_errors import READ, REMEDY, WRITE, denied, last_words
 from workers.stream.connection.admin_client import Cluster
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.clocks import LOG_APPEND_TIME
 from workers.stream.connection.security import ANONYMOUS
 
 POLL_MS = 200
@@ -22,7 +23,6 @@ SILENCE_S = 30.0  # the longest wait for a partition that has more
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 #: timestamp_type of a record, and of an answer to one, that the broker stamps; 0, CreateTime, where its producer does.
-LOG_APPEND_TIME = 1
 
 
 @asynccontextmanager

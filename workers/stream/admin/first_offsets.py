@@ -11,6 +11,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
+from schemas.topics import MAY_GROW
 from workers.errors import BrokerError, OffsetsUndecided
 from workers.pipeline import STAGES
 from workers.settings import Settings
@@ -20,7 +21,7 @@ from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.memory_loss import MEMORY_IS_LOST, memory_is_lost
 from workers.stream.offsets import Completion
-from workers.stream.partition.added_partitions import MAY_GROW, is_added
+from workers.stream.partition.added_partitions import is_added
 from workers.stream.reader import offsets
 
 #: Where a stage is to go on that has worked before, and whose committed offsets are gone.

@@ -12,14 +12,13 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.admin import CreatePartitionsRequest
 
-from schemas.topics import SCORED, SETTLED_QUERIES
+from schemas.topics import MAY_GROW, SCORED, SETTLED_QUERIES
 from workers.errors import BrokerError
 from workers.pipeline import POSITIONS
 from workers.settings import Settings
 from workers.stream.admin.plans import planned_topics
 from workers.stream.connection.admin_client import WORK_TIMEOUT_S, Cluster, Partition, TopicPlan
 from workers.stream.connection.clients import Clients
-from workers.stream.partition.added_partitions import MAY_GROW
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from aiokafka.errors import ClusterAuthorizationFailedError, IncompatibleBrokerV
 
 from workers.stream.connection.admin_client import Cluster
 from workers.stream.connection.quorum import QuorumRequest, controller_time_ms
-from workers.stream.reader import LOG_APPEND_TIME
 
 log = logging.getLogger(__name__)
 
+LOG_APPEND_TIME = 1  # Kafka's word for a record that the broker stamped
 TOLERANCE_S = 5.0  # of what a process says of its own clock
 REMEDY = "set the clocks of workers and brokers by NTP: deadlines and the day of a draw's key follow them"
 

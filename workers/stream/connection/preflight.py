@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from workers.errors import Unsuitable
-from workers.pipeline import STAGES
 from workers.settings import Settings
+from workers.stage import StageSpec
 from workers.stream.connection.admin_client import Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.clocks import REMEDY, TOLERANCE_S, ahead_of_controller_s, said
@@ -14,13 +14,13 @@ from workers.stream.connection.clocks import REMEDY, TOLERANCE_S, ahead_of_contr
 SIZE = "max.message.bytes"
 
 
-async def preflight(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
+async def preflight(stages: Sequence[StageSpec], settings: Settings) -> tuple[str, ...]:
     """What an operator should know at once: that the clocks are apart, where the brokers tell theirs.
 
     Unsuitable: a topic that these stages write takes no events as large as they may be. BrokerError: no answer.
     """
     clients = Clients(settings)
-    wanted = {topic.name: topic.max_message_bytes for name in names for topic in STAGES[name].publishes}
+    wanted = {topic.name: topic.max_message_bytes for stage in stages for topic in stage.publishes}
     async with clients.cluster() as cluster:
         allowed = await _sizes(cluster, wanted)
         ahead_s = await ahead_of_controller_s(cluster)

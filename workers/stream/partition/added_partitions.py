@@ -1,19 +1,14 @@
-"""Partitions that were added to a topic after its group began: which topics may grow, and where a stage begins then."""
+"""Partitions that were added to a topic after its group began: where a stage begins then."""
 
 from collections.abc import Mapping
 from functools import partial
 
 from aiokafka import TopicPartition
 
+from schemas.topics import MAY_GROW
 from workers.errors import OffsetLost
-from workers.pipeline import STAGES
 from workers.stream.connection.clients import Clients
 from workers.stream.offsets import Completion
-
-_SPECS = STAGES.values()
-#: Topics whose readers remember no ids: a key may move to another partition. Two records of one query id may then be
-#: worked on at once, as before; settlement, whose topics keep their number of partitions, settles one of them.
-MAY_GROW = frozenset(spec.consumes.name for spec in _SPECS) - {spec.consumes.name for spec in _SPECS if spec.remembers}
 
 
 async def first_position(clients: Clients, group: str, at: TopicPartition, begin: int) -> Completion:

@@ -3,9 +3,17 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from schemas.reasons import DeadLetterReason
+from schemas.record import Record
+from workers.stage import Stage
 from workers.stream.partition.in_flight import Backlog
 from workers.stream.partition.producer import Oversized
-from workers.stream.processing import Result
+from workers.stream.processing import Result, refuse
+
+SMALL_LETTER_BYTES = 512 * 1024  # less than Kafka's own limit for a topic that has none set
+OVERSIZED = (
+    "what this record leads to is larger than its topic takes (max.message.bytes); `tessera doctor` compares the limits"
+)
 
 
 class OversizedRecords:
@@ -36,3 +44,8 @@ class OversizedRecords:
         """Whether there is a new one since this was asked last: then trying again is no repetition."""
         is_news, self._is_news = self._is_news, False
         return is_news
+
+
+async def refuse_oversized(stage: Stage, record: Record) -> Result:
+    """The result of a record whose results a topic did not take for their size: a letter that any topic takes."""
+    return refuse(stage, record, DeadLetterReason.TOO_LARGE, OVERSIZED, SMALL_LETTER_BYTES)

@@ -29,14 +29,14 @@ from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.partition.backoff import FAILURES_ALLOWED, Doubts
-from workers.stream.partition.crash_count import Attempts
+from workers.stream.partition.crash_count import Attempts, refuse_crashed
 from workers.stream.partition.fetcher import Fetching
 from workers.stream.partition.in_flight import Backlog
-from workers.stream.partition.oversized import OversizedRecords
+from workers.stream.partition.oversized import OversizedRecords, refuse_oversized
 from workers.stream.partition.producer import WriterLost
 from workers.stream.partition.quarantine import Solo
-from workers.stream.partition.transaction import Tenure
-from workers.stream.processing import Result, measured, process, refuse_crashed, refuse_oversized, report
+from workers.stream.partition.transaction import Tenure, measured
+from workers.stream.processing import Result, process, report
 
 log = logging.getLogger(__name__)
 

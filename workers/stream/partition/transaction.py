@@ -1,8 +1,9 @@
 """What the owner of an input partition holds: the transactional producer, and what it has committed with it."""
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -13,6 +14,7 @@ from schemas.record import Outgoing
 from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stage import Stage
+from workers.stream.bus import Observer
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.folder import Stores
@@ -136,3 +138,17 @@ class Tenure:
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.discard()
+
+
+@contextlib.contextmanager
+def measured(observer: Observer, stage: str, auctions: int) -> Iterator[None]:
+    """Tell the observer how a transaction over so many auctions ended."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        yield
+    except WriterLost:
+        observer.transaction(stage, "aborted", clock() - began, auctions)
+        raise
+    if auctions:
+        observer.transaction(stage, "committed", clock() - began, auctions)
