@@ -1,4 +1,4 @@
-"""Incentives: in a sample of auctions, search for a lie that would have paid, and publish the best that was found.
+"""Incentives: in a sample of auctions, search for a misreport that would have gained, and publish the best found.
 
 It reads what settlement reads, beside it and in a group of its own: a replay finds the same, and the auction's reply
 never waits for it.
@@ -19,7 +19,7 @@ from workers.truthfulness.misreports import Misreport, find_misreport
 from workers.truthfulness.rule import Rule, as_billed
 
 SOURCE = "incentives"
-LIES_PER_PARTY = 160
+REPORTS_PER_PARTY = 160
 MOST_PARTIES = 4  # of one auction; which ones is drawn
 DIGITS = 16  # hexadecimal, of the auction id, that decide whether it is in the sample
 
@@ -38,13 +38,13 @@ class Incentives:
 
 
 def measure(event: Event[CandidatesScored], rule: Rule = as_billed) -> IncentiveMeasured:
-    """The best lies on the logged numbers under a rule; which lies are tried follows from the auction's id."""
+    """The best misreports on the logged numbers under a rule; which are tried follows from the auction's id."""
     scored = event.data
     bidders, grouped = bids(scored)
     logged, rng = numbers(scored, grouped), np.random.default_rng(int(scored.auction_id, 16))
     chosen = sorted(rng.permutation(len(grouped.members))[:MOST_PARTIES].tolist())
     names = [bidders[grouped.members[party][0]].advertiser_id for party in chosen]
-    found = [find_misreport(logged, party, rule, rng, LIES_PER_PARTY) for party in chosen]
+    found = [find_misreport(logged, party, rule, rng, REPORTS_PER_PARTY) for party in chosen]
     gaps = tuple(_gap(name, lie) for name, lie in zip(names, found, strict=True))
     return IncentiveMeasured(
         query_id=scored.query_id,
@@ -53,7 +53,7 @@ def measure(event: Event[CandidatesScored], rule: Rule = as_billed) -> Incentive
         submitted_at=scored.submitted_at,
         payment_rule=scored.payment_rule,
         currency=scored.currency,
-        lies_tried=LIES_PER_PARTY,
+        lies_tried=REPORTS_PER_PARTY,
         gaps=gaps,
         largest_gap_micros=max(gap.gap_micros for gap in gaps),
     )

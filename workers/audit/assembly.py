@@ -5,7 +5,7 @@ twice is taken for a second one if its auction closed among these; later for a r
 discrepancy as well: a second settled event for UNKNOWN_AUCTION, a second bill for EXTRA_CHARGE.
 
 An auction may have been scored more than once, when a position upstream went back. As long as it has one reply and one
-set of bills, from the first scored event that was not refused, that is waste: it is counted, and no discrepancy. So
+set of bills, from the first scored event that was not refused, that is work done twice: counted, and no discrepancy. So
 is a dead letter that says the same as an earlier one, when settlement's position went back.
 """
 

@@ -1,4 +1,4 @@
-"""The three user turns of an auction, in the paper's wording (§5 and EC.3.4)."""
+"""The three user turns of an auction, in the paper's wording (section 5 and EC.3.4)."""
 
 from collections.abc import Sequence
 

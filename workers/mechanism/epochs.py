@@ -32,13 +32,13 @@ def epoch_key(secret: bytes, epoch: str | None) -> EpochKey:
 
 
 def committed_key(secrets: Sequence[bytes], epoch: str, key_sha256: str) -> EpochKey | None:
-    """The key of an epoch that a commitment names, if it derives from one of the secrets."""
+    """The key whose SHA-256 (hexadecimal) a commitment to `epoch` names, if it derives from one of the secrets."""
     keys = (epoch_key(secret, epoch) for secret in secrets)
     return next((key for key in keys if key.sha256 == key_sha256), None)
 
 
 def epoch_of(moment: datetime) -> str:
-    """The epoch of a moment: its day in UTC."""
+    """The epoch of a moment: its day in UTC, `YYYY-MM-DD`. `moment` has a time zone."""
     return moment.astimezone(UTC).date().isoformat()
 
 
@@ -51,5 +51,5 @@ def has_begun(epoch: str, at: datetime) -> bool:
 
 
 def next_epoch(epoch: str) -> str:
-    """The day after."""
+    """The day after `epoch`, both as `YYYY-MM-DD`. ValueError: `epoch` is no day."""
     return (date.fromisoformat(epoch) + timedelta(days=1)).isoformat()

@@ -17,10 +17,11 @@ class Grouped:
 
 
 def group(rewards: Floats, labels: Sequence[Hashable]) -> Grouped:
-    """One row for each label: the sum of its advertisers' rewards [N, M], micros. Raises InvalidAuction.
+    """One row for each label: the sum of its advertisers' rewards, [G, M] micros. Raises InvalidAuction.
 
-    Row i has label i; rows with equal labels are one party. The allocation depends on the sum of all rows only, so it
-    stays as it was; each party pays for what all its members together changed. Labels must not depend on reports.
+    `rewards`: [N, M] micros; `labels`: [N], row i has label i, and rows with equal labels are one party. The allocation
+    depends on the sum of all rows only, so it stays as it was; each party pays for what all its members together
+    changed. Labels must not depend on reports.
     """
     if rewards.ndim != 2 or len(labels) != len(rewards):
         raise InvalidAuction(

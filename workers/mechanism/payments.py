@@ -78,10 +78,10 @@ def whole_micros(prices: Floats) -> tuple[int, ...]:
 
 
 def charge_bound(least: int, largest: int, tau: int) -> int:
-    """The most an advertiser can be charged, micros: min(Δ, Δ²/8τ) with Δ = largest − least, rounded up (README §5).
+    """The most an advertiser can be charged, micros: min(Δ, Δ²/8τ) with Δ = largest − least, rounded up.
 
     Its rewards lie in [`least`, `largest`], whole micros; `tau`: micros per nat. The bound holds before any reward is
-    known, so it can be reserved in advance.
+    known, so it can be reserved in advance; mechanism/README §5 has the proof.
     """
     spread = largest - least
     return min(spread, -(-spread * spread // (8 * tau)))

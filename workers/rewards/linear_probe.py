@@ -1,4 +1,4 @@
-"""A linear function of an embedding in place of a scoring pass for each advertiser (the paper's §4.1).
+"""A linear function of an embedding in place of a scoring pass for each advertiser (the paper's section 4.1).
 
 Its weights come from JSON or from an .npz file; nothing in either is ever executed.
 """

@@ -1,4 +1,4 @@
-"""The paper's reward, log π_i(y|x) − log π_ref(y|x) in nats, times what a nat is worth to the advertiser (§5).
+"""The paper's reward, log π_i(y|x) − log π_ref(y|x) in nats, times what a nat is worth to the advertiser (section 5).
 
 π_i is the reference model told whom it speaks for, with LoRA weights of the advertiser's, or a model that it brought.
 """

@@ -1,1 +1,1 @@
-"""What tries to refute that the auction is truthful: lies, broken properties, random auctions, split bids."""
+"""What tries to refute that the mechanism is strategyproof: misreports, properties, random auctions, split bids."""

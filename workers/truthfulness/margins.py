@@ -22,20 +22,20 @@ def scale_micros(numbers: Numbers) -> float:
 
 
 def distribution(numbers: Numbers, rule: Rule, rng: Generator) -> float:
-    """The furthest that π or a π₋ᵢ is from a distribution: |Σ − 1|, or a probability below 0. Unit: probability."""
+    """The furthest that π (EC.1) or a π₋ᵢ is from a distribution: |Σ − 1|, or what is below 0. Unit: probability."""
     allocation = rule(numbers).allocation
     rows = np.vstack([allocation.pi, np.exp(allocation.log_pi_without)])
     return _largest(np.abs(rows.sum(axis=1) - 1.0).max(), -rows.min())
 
 
 def truthful(numbers: Numbers, rule: Rule, rng: Generator) -> float:
-    """What the best misreport found gains one advertiser, drawn at random; of a gain in whole micros, all but 1."""
+    """The regret found of one advertiser drawn at random (Theorem 1): micros; of one in whole micros, all but 1."""
     found = find_misreport(numbers, int(rng.integers(len(numbers.rewards))), rule, rng)
     return _largest(found.gain_micros, found.gain_whole_micros - 1.0)
 
 
 def no_deficit(numbers: Numbers, rule: Rule, rng: Generator) -> float:
-    """The most that anybody is paid, before or after rounding."""
+    """The most that anybody is paid instead of charged, micros, before or after rounding."""
     priced = rule(numbers)
     return _largest(-priced.prices.min(), -min(priced.charges))
 
@@ -58,7 +58,7 @@ def identity(numbers: Numbers, rule: Rule, rng: Generator) -> float:
 
 
 def lemma_1(numbers: Numbers, rule: Rule, rng: Generator) -> float:
-    """Distance between π·r_i − p_i and τ·log Σ π₋ᵢ·exp(r_i/τ), rewards counted from the first candidate's on."""
+    """Lemma 1, (5): distance between π·r_i − p_i and τ·log Σ π₋ᵢ·exp(r_i/τ); rewards from the first candidate's on."""
     priced = rule(numbers)
     possible = np.isfinite(numbers.log_ref)
     relative = (numbers.rewards - numbers.rewards[:, :1])[:, possible]
@@ -132,7 +132,7 @@ def degenerate(numbers: Numbers, rule: Rule, rng: Generator) -> float:
 
 
 def almost_ir(numbers: Numbers, rule: Rule, rng: Generator) -> float:
-    """The most that anybody loses whose rewards start at 0, where rounding may cost 1/2; or |utility| for r_i = 0."""
+    """Lemmas EC.1, EC.2: the most lost by anybody whose rewards start at 0, less 1/2 for rounding; |utility| at 0."""
     liked = numbers.rewards - numbers.rewards.min(axis=1, keepdims=True)
     priced = rule(Numbers(numbers.log_q, numbers.log_ref, liked, numbers.tau))
     nothing = rule(with_report(numbers, 0, np.zeros(len(numbers.log_q))))

@@ -105,10 +105,11 @@ def row_tolerance(numbers: Numbers) -> float:
 
 
 def lie_tolerance(numbers: Numbers) -> float:
-    """1e-9 of Δ + τ, or what float64 keeps of the utility under the largest lie tried; micros.
+    """1e-9 of Δ + τ, or what float64 keeps of the utility under the largest misreport tried; micros.
 
-    A lie lies within `LARGEST`·(Δ + τ) of the truth's first value on both sides: its spread is at most 2·LARGEST = 10
-    times Δ + τ. So L and the scale grow by 11 at most, 121 together, and 1e-9 holds while (N + log₂M + 8)·L ≤ 37 000.
+    A misreport stays within `LARGEST`·(Δ + τ) of the truth's first value on both sides: its spread is at most
+    2·LARGEST = 10 times Δ + τ. So L and the scale grow by 11 at most, 121 together, and 1e-9 holds
+    while (N + log₂M + 8)·L ≤ 37 000.
     """
     growth = (1.0 + 2.0 * LARGEST) ** 2
     return max(LIE, growth * float_error_nats(numbers)) * scale_micros(numbers)

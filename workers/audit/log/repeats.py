@@ -1,4 +1,4 @@
-"""What a stage has done again after its position went back: waste, which is counted, as nobody is billed for it.
+"""What a stage has done again after its position went back: counted, and no violation, as nobody is billed for it.
 
 That is an event of an auction that had one of its kind, and a dead letter like one that its record had before.
 """
