@@ -161,9 +161,9 @@ class Api:
         )
 
     def _add_partitions(self, request: Any) -> Any:
-        places = [(topic, number) for topic, numbers in request._topics for number in numbers]
-        code = self._add(request, places)
-        return Answer(errors=[(topic, [(number, code) for number in numbers]) for topic, numbers in request._topics])
+        topics = sorted((topic, sorted(numbers)) for topic, numbers in request._topics)  # aiokafka has them in sets
+        code = self._add(request, [(topic, number) for topic, numbers in topics for number in numbers])
+        return Answer(errors=[(topic, [(number, code) for number in numbers]) for topic, numbers in topics])
 
     def _add_offsets(self, request: Any) -> Any:
         return Answer(error_code=self._add(request, [place_of_offsets(request._group_id)]))
