@@ -32,7 +32,7 @@ ARROW = (
     ("workers.generation", "workers.scoring", "workers.settlement", "workers.draw_keys"),
     ("workers.incentives", "workers.truthfulness.split_bids_watch", "workers.receipts", "workers.operations.redrive"),
     ("workers.web",),
-    ("workers.audit.log", "workers.operations.letter_search"),
+    ("workers.audit.log", "workers.operations.dead_letter_search"),
     ("workers.settings",),
     # The stream, row by row. It knows of the business only what a stage is; the table of stages is above it.
     ("workers.stream.wire", "workers.stream.offsets", "workers.stream.bus"),

@@ -16,7 +16,7 @@ from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.cli.test_commands import refused
 from tests.support.worker_process import tessera
-from workers.cli import letter_view
+from workers.cli import dead_letter_view
 from workers.cli.dlq import moment
 from workers.errors import TesseraError
 
@@ -30,7 +30,7 @@ def letter_of(value: bytes | None, key: bytes | None = b"q", message: str = "why
 
 
 def whole(letter: DeadLetter) -> str:
-    return "\n".join(letter_view.whole(letter))
+    return "\n".join(dead_letter_view.whole(letter))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_long_text_is_cut_and_says_so() -> None:
 def test_a_long_key_is_cut_and_says_so() -> None:
     letter = letter_of(b"{}", b"k" * 100_000)
 
-    assert len(letter_view.row(letter).query_id) == letter_view.MESSAGE_CHARACTERS
+    assert len(dead_letter_view.row(letter).query_id) == dead_letter_view.MESSAGE_CHARACTERS
     assert "k" * 16_384 in whole(letter) and "k" * 16_385 not in whole(letter)
     assert "(83,616 more characters)" in whole(letter)
 
@@ -128,7 +128,7 @@ def test_no_text_of_a_dead_letter_moves_the_cursor(message: str, key: str, value
     raw = value if isinstance(value, bytes) else value.encode(errors="replace")
     letter = letter_of(raw, key.encode(errors="replace"), message.encode(errors="replace").decode())
 
-    row = letter_view.row(letter)
+    row = dead_letter_view.row(letter)
 
     assert all(one.isprintable() or one in "\n\t" for one in whole(letter))
     assert all(cell.isprintable() for cell in (row.reason, row.source, row.query_id, row.message))
@@ -137,9 +137,9 @@ def test_no_text_of_a_dead_letter_moves_the_cursor(message: str, key: str, value
 @pytest.mark.parametrize("width", [60, 280])
 def test_an_offset_reference_can_be_copied_from_any_terminal(width: int) -> None:
     letter = letter_of(b"{}", b"0d6b8f2e-1111-2222-3333-444455556666", "long " * 50)
-    rows, console = [letter_view.row(letter)] * 2, Console(width=width, file=io.StringIO())
+    rows, console = [dead_letter_view.row(letter)] * 2, Console(width=width, file=io.StringIO())
 
-    for shown in (letter_view.table(rows),) if width == 280 else letter_view.blocks(rows):
+    for shown in (dead_letter_view.table(rows),) if width == 280 else dead_letter_view.blocks(rows):
         console.print(shown)
 
     text = console.file.getvalue()  # type: ignore[attr-defined]  # it is a StringIO
@@ -150,6 +150,6 @@ def test_an_offset_reference_can_be_copied_from_any_terminal(width: int) -> None
 def test_totals_count_what_the_table_leaves_out() -> None:
     reasons = Counter({"BAD_JSON": 2, "EXPIRED": 1})
 
-    assert letter_view.totals(reasons, 3) == "3 dead letters: 2 BAD_JSON, 1 EXPIRED"
-    assert letter_view.totals(reasons, 1).endswith("the newest 1 are shown, see --limit")
-    assert letter_view.totals(Counter(), 0) == "no dead letter matches"
+    assert dead_letter_view.totals(reasons, 3) == "3 dead letters: 2 BAD_JSON, 1 EXPIRED"
+    assert dead_letter_view.totals(reasons, 1).endswith("the newest 1 are shown, see --limit")
+    assert dead_letter_view.totals(Counter(), 0) == "no dead letter matches"

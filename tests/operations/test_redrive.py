@@ -17,7 +17,7 @@ from schemas.topics import DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED, To
 from tests.support.builders import make_generated, make_query, make_record, make_scored
 from workers.cli.redrive import why_forgotten
 from workers.errors import TesseraError
-from workers.operations.letter_search import find
+from workers.operations.dead_letter_search import find
 from workers.operations.redrive import HOPELESS, MOST_REDRIVES, parse_place, why_not
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)

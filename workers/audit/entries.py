@@ -34,7 +34,7 @@ class RefusedEvent:
     Or, for DUPLICATE, of two records with the same bytes: the auction was scored again, and refused again.
     """
 
-    place: str  # topic/partition/offset of the event; what the letter leaves out is empty, and for DUPLICATE all of it
+    place: str  # topic/partition/offset of the event; empty where the dead letter leaves it out, and for DUPLICATE
     sha256: str  # of the event's value
     reason: str
 

@@ -19,7 +19,7 @@ from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
 from workers.audit.entries import NAMES, read_line, read_record
 from workers.cli import options, render
-from workers.cli.verdict import Findings, print_json, print_verdict
+from workers.cli.audit_view import Findings, print_json, print_verdict
 from workers.errors import TesseraError
 from workers.settings import DEMO_DRAW_KEY, Settings
 

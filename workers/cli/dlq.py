@@ -13,12 +13,12 @@ from schemas.letter import DeadLetter, Place
 from schemas.lines import dead_letter_line
 from schemas.moments import read_moment
 from schemas.topics import DEAD_LETTERS
-from workers.cli import letter_view, options, render
+from workers.cli import dead_letter_view, options, render
+from workers.cli.dead_letter_source import stored_letters
 from workers.cli.dlq_send import send
-from workers.cli.letter_source import stored_letters
 from workers.cli.redrive import redrive
 from workers.errors import TesseraError
-from workers.operations.letter_search import find
+from workers.operations.dead_letter_search import find
 from workers.operations.redrive import check_topic, parse_place
 from workers.pipeline import now
 from workers.settings import Settings
@@ -108,7 +108,7 @@ def show(place: str, file: Path | None, bootstrap_servers: str | None, as_json: 
     elif as_json:
         click.echo(dead_letter_line(letter.record))
     else:
-        click.echo("\n".join(letter_view.whole(letter)))
+        click.echo("\n".join(dead_letter_view.whole(letter)))
 
 
 def moment(text: str, at: datetime) -> datetime:
@@ -137,15 +137,17 @@ async def _print_lines(letters: AsyncIterator[DeadLetter], limit: int | None) ->
 
 
 async def _print_table(letters: AsyncIterator[DeadLetter], limit: int) -> None:
-    rows: deque[letter_view.Row] = deque(maxlen=limit)
+    rows: deque[dead_letter_view.Row] = deque(maxlen=limit)
     reasons: Counter[str] = Counter()
     async for letter in letters:
-        rows.append(letter_view.row(letter))
+        rows.append(dead_letter_view.row(letter))
         reasons[letter.reason] += 1
     console = render.console(piped_width=WIDE)
     if rows:
-        console.print(*([letter_view.table(rows)] if console.width >= WIDE else letter_view.blocks(rows)), sep="\n")
-    click.echo(letter_view.totals(reasons, len(rows)))
+        console.print(
+            *([dead_letter_view.table(rows)] if console.width >= WIDE else dead_letter_view.blocks(rows)), sep="\n"
+        )
+    click.echo(dead_letter_view.totals(reasons, len(rows)))
 
 
 async def _letter(settings: Settings, place: Place) -> DeadLetter:

@@ -14,10 +14,10 @@ from schemas.letter import DeadLetter, redriven
 from schemas.topics import DEAD_LETTERS, QUERIES
 from workers.app.bus import bus_of
 from workers.cli import options
-from workers.cli.letter_source import stored_letters
+from workers.cli.dead_letter_source import stored_letters
 from workers.cli.visible import visible
 from workers.errors import TesseraError
-from workers.operations.letter_search import find
+from workers.operations.dead_letter_search import find
 from workers.operations.redrive import MOST_REDRIVES, parse_place, why_not
 from workers.pipeline import now
 from workers.settings import Settings

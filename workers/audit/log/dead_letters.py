@@ -38,7 +38,7 @@ class Refusal:
 
 
 def read_refusal(record: Record, report: Report) -> Refusal:
-    """The refusal in a letter; what is wrong with its headers is reported."""
+    """The refusal in a dead letter; what is wrong with its headers is reported."""
     letter, place = DeadLetter(record), place_of(record)
     report.checked[Invariant.POISON_REFUSED] += 1
     report.counts[Invariant.POISON_REFUSED][letter.reason if _is_known(letter.reason) else "unknown reason"] += 1
@@ -51,7 +51,7 @@ def read_refusal(record: Record, report: Report) -> Refusal:
 
 
 def _digest(letter: DeadLetter) -> bytes:
-    """Of what was refused: a letter that was cut says only how it was."""
+    """Of what was refused: a dead letter that was cut says only how it was."""
     record = letter.record
     key_sha256 = letter.key_sha256 or (None if record.key is None else sha256(record.key).digest())
     return digest_of(key_sha256, letter.value_sha256 or sha256(record.value or b"").digest())

@@ -1,7 +1,7 @@
 """The outcome of every query: its records are put together in any order, judged when they are complete, and let go.
 
-Memory holds the queries whose records are not complete, those that a later stage than generation refused (such a letter
-may be redriven), and of every auction in the log digests in hash tables, 24 to 48 bytes each: three times its id, its
+Memory holds the queries whose records are not complete, those that a later stage than generation refused (they may be
+redriven), and of every auction in the log digests in hash tables, 24 to 48 bytes each: three times its id, its
 query's id, and those of its charges; of every dead letter one. Of each record that a stage has read and that is over,
 one bit is left. With two charges that is about 500 bytes an auction (tests/benchmarks/test_verification_speed.py).
 """
@@ -187,7 +187,7 @@ class QueryOutcomes:
         refusal.compare(self.report, place, source.digest)
 
     def _arrived(self, tracked: TrackedQuery, source: Source) -> None:
-        """What a stage reads: its letter may be there already."""
+        """What a stage reads: its dead letter may be there already."""
         self._at[source.place] = tracked
         if (refusal := self._early.pop(source.place, None)) is not None:
             self._refuse(tracked, source.place, refusal)

@@ -10,7 +10,7 @@ DIGEST_BYTES = 16
 
 
 def content_digest(key: bytes | None, value: bytes | None) -> bytes:
-    """Tells whether two records have the same key and value; an absent value reads back from a letter as it was."""
+    """Tells whether two records have the same key and value; an absent value survives its dead letter."""
     return digest_of(None if key is None else sha256(key).digest(), sha256(value or b"").digest())
 
 
@@ -48,7 +48,7 @@ class TrackedQuery:
     scored: Source | None = None
     settled: SettledReply | None = None
     letter: Place | None = None
-    reason: str = ""  # of the letter
+    reason: str = ""  # of the dead letter
     value_sha256: bytes = b""  # of the query, where a plan is compared
     foreign: bool = False  # no event of an auction: somebody else's record on a stage's topic
     charges: dict[str, tuple[int, str]] = field(default_factory=dict)  # id -> micros, currency
@@ -66,7 +66,7 @@ class TrackedQuery:
     def is_complete(self) -> bool:
         """Whether nothing more can come of it in a log where everything holds."""
         if self.letter is not None:
-            return self.generated is None and self.scored is None  # later letters may be redriven
+            return self.generated is None and self.scored is None  # later dead letters may be redriven
         return self.settled is not None and not self.missing_charges and self.scored is not None
 
     def touch(self, record: Record) -> None:

@@ -41,7 +41,7 @@ class Repeats:
         self._count("refused as too old")
 
     def is_refused_again(self, place: Place, refusal: Refusal) -> bool:
-        """Whether a letter before said the same: this record, with these bytes, for this reason. That is counted."""
+        """Whether an earlier dead letter said the same: this record, these bytes, this reason. That is counted."""
         said = f"{place} {refusal.digest.hex()} {refusal.reason}"
         if is_again := said in self._letters:
             self._count("refused again")

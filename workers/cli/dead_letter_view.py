@@ -22,7 +22,7 @@ PRINTED = "\n\t"
 
 @dataclass(frozen=True)
 class Row:
-    """What the table shows of a letter; its value is not kept."""
+    """What the table shows of a dead letter; its value is not kept."""
 
     letter: str
     when: str
@@ -73,7 +73,7 @@ def blocks(rows: Iterable[Row]) -> Iterator[Text]:
 
 
 def totals(reasons: Counter[str], shown: int) -> str:
-    """How many letters of each reason there are, and how many of them the table shows."""
+    """How many dead letters of each reason there are, and how many of them the table shows."""
     count = reasons.total()
     if not count:
         return "no dead letter matches"
@@ -83,7 +83,7 @@ def totals(reasons: Counter[str], shown: int) -> str:
 
 
 def whole(letter: DeadLetter) -> Iterator[str]:
-    """The lines of one letter: why, headers, key and value."""
+    """The lines of one dead letter: why, headers, key and value."""
     record = letter.record
     yield f"{letter.place}, {record.time:%Y-%m-%d %H:%M:%S} UTC"
     yield f"{visible(letter.reason or '?')}: {visible(letter.message)}"

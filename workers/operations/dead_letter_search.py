@@ -7,7 +7,7 @@ from workers.errors import TesseraError
 
 
 async def find(letters: AsyncIterator[DeadLetter], places: Sequence[Place]) -> list[DeadLetter]:
-    """The letters at these places, in this order, out of all those of their topics. TesseraError: one is not there."""
+    """The dead letters at these places, in this order, out of all of their topics. TesseraError: one is not there."""
     found: dict[Place, DeadLetter] = {}
     edges: dict[tuple[str, int], tuple[int, int]] = {}  # first and last offset of each partition
     async for letter in letters:
