@@ -55,7 +55,9 @@ async def test_a_process_opens_only_the_engines_its_stages_use(
 
 
 @pytest.mark.parametrize("name", ["", "reference"])
-async def test_without_another_the_reference_engine_is_the_proposal(tmp_path: Path, name: str) -> None:
+async def test_without_a_proposal_engine_candidates_are_drawn_from_the_reference_engine(
+    tmp_path: Path, name: str
+) -> None:
     with on_shelf(*engines()) as shelf:
         async with open_models(settings(tmp_path, proposal_engine=name), proposal=True, rewards=False) as models:
             assert models.context_aware is None

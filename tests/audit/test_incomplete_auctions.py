@@ -43,7 +43,7 @@ def test_a_complete_auction_is_audited_at_any_age() -> None:
 
 
 @pytest.mark.parametrize("held", [1, 2, 3])
-def test_what_is_incomplete_is_in_flight_within_the_grace_period_and_wrong_after_it(held: int) -> None:
+def test_an_incomplete_auction_is_in_flight_within_the_grace_period_and_wrong_after_it(held: int) -> None:
     events = LOG.payloads()[1 : 1 + held]
 
     young, grown = judged(COMMITTED, *aged(59_000, events)), judged(COMMITTED, *aged(61_000, events))

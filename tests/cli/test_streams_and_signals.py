@@ -107,7 +107,7 @@ def test_a_closed_stream_changes_no_exit_code(folder: Path, closing: str, argume
     assert b"Traceback" not in done.stderr
 
 
-def test_what_is_printed_to_a_closed_stream_reaches_no_file_opened_meanwhile(folder: Path) -> None:
+def test_output_to_a_closed_stream_reaches_no_file_opened_meanwhile(folder: Path) -> None:
     receipt = folder / "receipt.html"
     arguments = ["explain", "cafe", "--from", str(folder / "log.jsonl"), "--html", str(receipt)]
     command = " ".join([*COMMAND, *arguments, ">&-"])

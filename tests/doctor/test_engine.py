@@ -123,7 +123,7 @@ async def inspected(**changed: Any) -> dict[str, Verdict]:
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("CUDA out of memory"), OSError("no such library")])
-async def test_whatever_a_library_raises_while_it_loads_is_a_finding(
+async def test_any_exception_of_a_library_while_it_loads_is_a_finding(
     failure: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(_: str, options: EngineOptions) -> NullEngine:

@@ -170,7 +170,7 @@ def test_images_of_others_are_pinned() -> None:
     assert all(re.search(r":v?\d+\.\d+\.\d+$", service["image"]) for service in FOREIGN.values())
 
 
-def test_what_is_mounted_and_built_from_is_there() -> None:
+def test_files_that_compose_mounts_or_builds_from_exist() -> None:
     assert list(host_paths())
     assert all((TOP / path).exists() for path in host_paths())
     assert all((TOP / service["build"]["dockerfile"]).is_file() for service in OURS.values())

@@ -83,7 +83,7 @@ def test_on_a_cpu_the_bundled_model_is_the_default() -> None:
     assert default and (TOP / default[1]).resolve() == (MODEL / "hf").resolve()
 
 
-def test_what_an_engine_writes_has_a_place() -> None:
+def test_an_image_has_a_writable_folder_for_what_an_engine_writes() -> None:
     """The root file system is read-only."""
     for name, override in OVERRIDES.items():
         (cache,) = [

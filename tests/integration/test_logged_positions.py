@@ -215,7 +215,7 @@ async def test_a_missing_topic_of_positions_names_the_command(rig: Rig, group: G
         await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
 
 
-async def test_what_somebody_else_wrote_into_the_positions_is_refused(rig: Rig, group: Group) -> None:
+async def test_a_foreign_record_among_the_logged_positions_is_refused(rig: Rig, group: Group) -> None:
     async with answered(rig, group, 3):
         pass
     writer = group.clients.producer()

@@ -131,7 +131,7 @@ def test_each_audit_finds_the_others_settlement_right(settled_by: str, tmp_path:
     assert audit.finish().discrepancies == 0
 
 
-def test_what_an_older_reader_cannot_know_is_why_readers_are_upgraded_first(tmp_path: Path) -> None:
+def test_an_older_reader_stops_at_a_newer_value_that_decides_so_readers_are_upgraded_first(tmp_path: Path) -> None:
     """infra/upgrading.md: the last release bills what this one knows to be late."""
     late = replace(make_scored(1, deadline=SUBMITTED_AT, deadline_stated=True), recorded_at=SUBMITTED_AT + timedelta(1))
 

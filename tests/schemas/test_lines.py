@@ -149,7 +149,7 @@ def test_a_dead_letter_is_passed_over() -> None:
         (b"", DeadLetterReason.BAD_JSON),
     ],
 )
-def test_what_is_no_event_is_refused(line: bytes, reason: DeadLetterReason) -> None:
+def test_a_line_that_is_no_event_is_refused(line: bytes, reason: DeadLetterReason) -> None:
     with pytest.raises(BadRecord) as caught:
         read_event(line, QUERIES)
 

@@ -236,7 +236,7 @@ def test_an_indifferent_advertiser_gets_a_bill_of_zero() -> None:
     assert bills[0].data.charge_id in reply.data.charge_ids
 
 
-def test_who_abstained_pays_nothing_and_is_named() -> None:
+def test_an_abstaining_advertiser_pays_nothing_and_is_named() -> None:
     scored = make_scored(1, advertisers=3)
     rewards = {id_: one for id_, one in scored.data.rewards_micros.items() if id_ != "advertiser-01"}
     abstention = Abstention(advertiser_id="advertiser-01", reason=AbstentionReason.ENGINE_FAILED)

@@ -114,7 +114,7 @@ async def test_topics_are_created_once_and_shown_by_describe(kafka: str) -> None
 
 
 @pytest.mark.kafka
-async def test_two_creators_at_once_agree(broker: DevelopmentBroker) -> None:
+async def test_two_concurrent_creators_of_topics_agree(broker: DevelopmentBroker) -> None:
     settings = Settings.read(bootstrap_servers=broker.bootstrap_servers)
     both = await asyncio.gather(create_topics(settings), create_topics(settings))
     assert all(len(made.created + made.existing) == len(planned_topics(settings)) for made in both)

@@ -90,7 +90,7 @@ def test_every_batch_that_kafka_accepts_is_read_and_the_record_behind_it_too(kin
     assert next_offset == count + 1
 
 
-def test_what_cannot_be_unpacked_is_one_record_at_the_last_offset_that_says_which_it_covers() -> None:
+def test_a_batch_that_cannot_be_unpacked_is_one_record_at_its_last_offset_that_names_the_offsets_covered() -> None:
     whole = at_offset(sealed(b"not zstd", 5, ZSTD), 40)
 
     (record,) = read(whole, at=42)

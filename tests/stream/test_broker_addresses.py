@@ -10,12 +10,12 @@ USABLE = ["localhost:9092", "kafka", "a:1, b:65535", "[::1]:9092", "::1", "[fe80
 
 
 @pytest.mark.parametrize("servers", NONE_AT_ALL)
-def test_what_is_no_address_names_the_setting(servers: str) -> None:
+def test_an_invalid_broker_address_is_refused_and_names_the_setting(servers: str) -> None:
     with pytest.raises(SettingsError, match=r"^TESSERA_BOOTSTRAP_SERVERS: ") as refused:
         Settings.read(bootstrap_servers=servers)
     assert repr(servers) in str(refused.value)
 
 
 @pytest.mark.parametrize("servers", USABLE)
-def test_what_clients_understand_is_taken_as_it_is(servers: str) -> None:
+def test_valid_broker_addresses_are_accepted_unchanged(servers: str) -> None:
     assert Settings.read(bootstrap_servers=servers).bootstrap_servers == servers

@@ -146,14 +146,14 @@ async def test_a_position_is_all_that_the_log_the_coordinator_and_the_process_sa
 
 
 @pytest.mark.parametrize("told", [Completion(250), Completion(298, frozenset({299}))])
-async def test_what_was_said_before_a_position_was_set_back_does_not_count(told: Completion) -> None:
+async def test_positions_logged_before_a_reset_do_not_count(told: Completion) -> None:
     back = Position(ID, Completion(100), set_back_from=298)
 
     assert (await Coordinator((told.base, told.metadata()), logged=back).found(LOGGED)).position == back
     assert await Coordinator((299, ""), logged=back).read() == Completion(299)
 
 
-async def test_what_this_process_committed_in_a_topic_of_another_id_does_not_count() -> None:
+async def test_positions_committed_in_a_recreated_topic_do_not_count() -> None:
     position = (await Coordinator(OLD, OLD).found(Position("2e" * 16, Completion(298)))).position
 
     assert position == Position(ID, Completion(63))

@@ -259,7 +259,9 @@ def test_auctions_of_too_few_different_candidates_are_passed_over(different: int
         ({"one": np.arange(4.0), "two": np.arange(4.0)}, np.zeros(4), 0.0),
     ],
 )
-def test_what_is_no_auction_is_refused(rewards: Bids, log_pi: Floats | None, tau: float) -> None:
+def test_arrays_that_are_no_auction_are_refused_by_the_split_bid_watch(
+    rewards: Bids, log_pi: Floats | None, tau: float
+) -> None:
     watch = SplittingWatch()
 
     with pytest.raises(InvalidAuction):
