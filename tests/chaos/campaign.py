@@ -18,7 +18,7 @@ from tests.chaos.proxied_broker import proxied_brokers
 from tests.chaos.proxy import Proxy
 from tests.chaos.queries import Queries
 from tests.chaos.restarts import Restarts, Trouble
-from tests.chaos.schedule import appointments
+from tests.chaos.schedule import Appointment, appointments
 from tests.chaos.strangers import write_strangers
 from tests.chaos.verdict import Verdict, judge, witness
 from tests.chaos.watch import Watch, percentile
@@ -49,6 +49,7 @@ class Round:
         folder.mkdir(parents=True)
         self._queries = Queries(plan.auctions, plan.seed)
         self._sampled_s = self._began_s = time.monotonic()
+        self._lacks_faults = True  # some of what is planned has not happened yet
 
     def run(self) -> Outcome:
         """Feed, break, heal, check. AssertionError: it does not come to its end in time."""
@@ -101,6 +102,7 @@ class Round:
             lambda: self._watch.ended,
             self._plan.rate_hz,
             self._strangers,
+            lambda: self._lacks_faults,
         )
 
     def _step(self, feeder: Feeder, holders: Holders, faults: Faults) -> None:
@@ -110,12 +112,21 @@ class Round:
         self._sample()
         if feeder.error is not None:
             raise feeder.error
+        if not self._schedule and not feeder.is_done:
+            self._make_again(self._happened(feeder, holders, faults), is_settled=not faults.are_pending)
         if self._schedule and self._watch.ended >= self._schedule[0].after and faults.do(self._schedule[0].fault):
             self._schedule.popleft()
         took_s = time.monotonic() - self._began_s
         assert took_s < self._plan.limit_s, (
             f"the round takes longer than {self._plan.limit_s:g} s: {self._lost(feeder)}"
         )
+
+    def _make_again(self, happened: Mapping[str, int], *, is_settled: bool) -> None:
+        """What chance did not make of a planned fault is made once more, until it has happened or traffic ends."""
+        missing = [name for name, planned in self._plan.faults.items() if happened[name] < planned]
+        self._lacks_faults = bool(missing)
+        if is_settled:
+            self._schedule.extend(Appointment(0, name) for name in missing)
 
     def _sample(self) -> None:
         now = time.monotonic()
@@ -137,15 +148,7 @@ class Round:
     def _outcome(self, feeder: Feeder, holders: Holders, faults: Faults, healing_s: float) -> Outcome:
         healed_s = time.monotonic() - healing_s
         holders.update()
-        zombies = holders.zombies(self._fleet.thaws)
-        happened = faults.happened() | {
-            "zombie": sum(zombie.is_proven and not zombie.before_commit for zombie in zombies),
-            "zombie_before_commit": sum(zombie.is_proven and zombie.before_commit for zombie in zombies),
-            "input_aborted": feeder.aborted_batches,
-            "poison": self._queries.made["poison"],
-            "duplicates": self._queries.made["duplicates"],
-            "strangers": self._strangers,
-        }
+        zombies, happened = holders.zombies(self._fleet.thaws), self._happened(feeder, holders, faults)
         recoveries = holders.recoveries()
         took = [(one, _amid(one.killed_s, one.took_s, faults.troubles)) for one in recoveries if one.took_s is not None]
         verdict = self._verdict(happened)
@@ -170,6 +173,18 @@ class Round:
             waste=verdict.waste,
             findings=verdict.findings,
         )
+
+    def _happened(self, feeder: Feeder, holders: Holders, faults: Faults) -> dict[str, int]:
+        """How often each fault has happened by now."""
+        zombies = holders.zombies(self._fleet.thaws)
+        return faults.happened() | {
+            "zombie": sum(zombie.is_proven and not zombie.before_commit for zombie in zombies),
+            "zombie_before_commit": sum(zombie.is_proven and zombie.before_commit for zombie in zombies),
+            "input_aborted": feeder.aborted_batches,
+            "poison": self._queries.made["poison"],
+            "duplicates": self._queries.made["duplicates"],
+            "strangers": self._strangers,
+        }
 
     def _verdict(self, happened: Mapping[str, int]) -> Verdict:
         """The checker's, told what had to happen."""

@@ -74,6 +74,12 @@ class Faults:
         for thaw in self._fleet.tend():
             self._troubles.append(Trouble("zombie", thaw.stopped_s, thaw.thawed_s))
 
+    @property
+    def are_pending(self) -> bool:
+        """Whether something that was started may still happen."""
+        waits = any(replica.armoury.is_armed or replica.notices_freezing() for replica in self._fleet)
+        return waits or bool(self._later) or self._restarts.is_down
+
     def heal(self) -> None:
         """No fault from now on: what is armed is disarmed, what is under way is ended."""
         self._proxy.heal()

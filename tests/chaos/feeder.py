@@ -15,6 +15,8 @@ from tests.chaos.queries import Asked, Batch, Queries
 STEP_S = 10.0
 PATIENCE_S = 120.0  # for one step, over restarts of the broker
 PAUSE_S = 0.02
+TAIL = 0.05  # share of the queries that come slowly, in TAIL_S, as long as `lingers` says so
+TAIL_S = 60.0
 MAX_BYTES = 24 * MEBIBYTE
 
 
@@ -22,7 +24,8 @@ class Feeder:
     """A thread.
 
     `backlog` is the most records that may be committed and have no end yet, `rate_hz` the most that come a second;
-    `committed` are there before it.
+    `committed` are there before it. The last queries come slowly while `lingers`: there is traffic for what has to
+    happen yet.
     """
 
     def __init__(
@@ -34,8 +37,11 @@ class Feeder:
         ended: Callable[[], int],
         rate_hz: float = math.inf,
         committed: int = 0,
+        lingers: Callable[[], bool] = lambda: False,
     ) -> None:
         self.committed, self.aborted_batches = committed, 0
+        self._lingers, self._tail_from = lingers, committed + int(queries.count * (1 - TAIL))
+        self._tail_hz, self._tail_s = max(1.0, queries.count * TAIL / TAIL_S), math.inf
         self.error: BaseException | None = None
         self._servers, self._queries, self._plan = servers, queries, plan
         self._backlog, self._finished, self._rate_hz = backlog, ended, rate_hz
@@ -75,7 +81,14 @@ class Feeder:
 
     def _is_ahead(self, began_s: float) -> bool:
         allowed = (time.monotonic() - began_s) * self._rate_hz
-        return self.committed - self._finished() > self._backlog or self.committed > allowed
+        is_ahead = self.committed - self._finished() > self._backlog or self.committed > allowed
+        return is_ahead or self._has_to_linger()
+
+    def _has_to_linger(self) -> bool:
+        if self.committed < self._tail_from or not self._lingers():
+            return False
+        self._tail_s = min(self._tail_s, time.monotonic())
+        return self.committed > self._tail_from + (time.monotonic() - self._tail_s) * self._tail_hz
 
     def _deliver(self, batch: Batch) -> None:
         """In a transaction; once more if the broker wants it aborted."""

@@ -50,7 +50,7 @@ class Queries:
     """`count` records in all that are committed, the same ones for the same seed."""
 
     def __init__(self, count: int, seed: int) -> None:
-        self._count, self.name = count, f"{seed:x}"
+        self.count, self.name = count, f"{seed:x}"
         self._random = random.Random(seed)
         self._recent: deque[tuple[str, int]] = deque(maxlen=REMEMBERED)
         self.made: Counter[str] = Counter()
@@ -58,8 +58,8 @@ class Queries:
     def batches(self) -> Iterator[Batch]:
         """One batch at a time; no more than the last few ids are held."""
         number = 0
-        while number < self._count:
-            size = min(self._random.randint(*BATCH_RECORDS), self._count - number)
+        while number < self.count:
+            size = min(self._random.randint(*BATCH_RECORDS), self.count - number)
             fresh: list[tuple[str, int]] = []
             records = tuple(self._record(number + index, fresh) for index in range(size))
             number += size
