@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
@@ -253,13 +254,16 @@ def interrupted_twice(arguments: Sequence[str], kafka: str, until_at_work: Calla
     os.write(terminal, b"\x03")
     os.write(terminal, b"\x03")
     shown = b""
-    while chunk := _read(terminal):
-        shown += chunk
-    os.close(terminal)
+    try:
+        while chunk := _read(terminal):
+            shown += chunk
+    finally:
+        os.close(terminal)  # it hangs up on whoever has not ended
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
 
 
 def _read(terminal: int) -> bytes:
+    assert select.select([terminal], [], [], SECONDS)[0], f"nothing for {SECONDS} s"
     try:
         return os.read(terminal, 65_536)
     except OSError:  # EIO: the process has ended

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from types import TracebackType
 import httpx
 
 from tests.engines.bundled import FOLDER, QUICK_START
+from workers.devkafka.ports import free_port
 from workers.engines.options import EngineOptions, HttpOptions
 
 START_S = 180.0  # on a machine that does other work too
@@ -36,9 +36,7 @@ class VllmServer:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._extra = self._adapter_arguments() if adapters else EMBEDDING if embeds else ()
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            self._port = unused.getsockname()[1]
+        self._port = free_port()  # not of those that the kernel gives away while it is killed
         self.url = f"http://127.0.0.1:{self._port}"
         self.name = f"{self.url}#{MODEL}"
         self.options = EngineOptions(timeout_s=60.0, http=HttpOptions(tokenizer=str(FOLDER)))
