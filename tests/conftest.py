@@ -19,6 +19,8 @@ from workers.settings import Settings
 from workers.stream.admin.first_offsets import initialise_offsets
 from workers.stream.admin.topics import create_topics
 
+CHOICES = ("-n", "-m", "-k", "-s", "--pdb", "--lf", "--co")  # options that say which tests run, and how
+
 
 @pytest.fixture(scope="session", autouse=True)
 def settings_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -69,10 +71,23 @@ def broker(session_broker: DevelopmentBroker) -> Iterator[DevelopmentBroker]:
 
 
 def pytest_configure() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends the tests ends their brokers and servers too
+    # Who ends the tests ends their brokers and servers too. A shell starts what it runs in the background with SIGINT
+    # ignored, and every child would inherit that.
+    for end in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(end, signal.default_int_handler)
     if bundled.vllm_is_installed():
         for variable, value in bundled.QUICK_START.items():
             os.environ.setdefault(variable, value)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Plain `pytest` uses every core; whoever chooses tests, or how they run, chooses that too (-n)."""
+    option, words = config.option, config.invocation_params.args
+    chosen = option.file_or_dir or any(str(word).startswith(CHOICES) for word in words)
+    is_one_of_them = "PYTEST_XDIST_WORKER" in os.environ
+    if not chosen and not is_one_of_them and hasattr(option, "numprocesses"):
+        option.numprocesses, option.dist = "auto", "worksteal"
 
 
 @pytest.fixture(scope="session")

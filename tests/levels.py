@@ -2,17 +2,26 @@
 
 A level is a selection of pytest's markers; plain `pytest` is the level "fast". Each level names the environment it
 needs: the interpreter that runs this module, or that of `.venv-vllm`, which cannot share one with the rest.
+
+Levels run in two lanes side by side, as each leaves a core free most of the time; what breaks things on purpose runs
+alone behind them. The first lane's output is shown as it comes, a level of the second lane is shown whole, between two
+levels of the first.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
+from threading import Event, Lock
+from typing import IO
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +29,17 @@ BIN = Path(sys.executable).parent
 VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 NOT_BY_DEFAULT = "not benchmark and not slow"
 INTERRUPTED = 130
+NOTICED_WITHIN_S = 10.0
+CHILDREN: set["subprocess.Popen[bytes]"] = set()
+INTERRUPTION = Event()
+
+
+class Lane(Enum):
+    """Where a level runs: levels of one lane one after the other, those of SECOND beside those of FIRST."""
+
+    FIRST = "first"
+    SECOND = "second"
+    ALONE = "alone"
 
 
 @dataclass(frozen=True)
@@ -39,40 +59,86 @@ class Check:
 
     name: str
     command: Sequence[str]
+    lane: Lane = Lane.FIRST
 
-    def run(self) -> Outcome:
-        code = _run(BIN / self.command[0], *self.command[1:])
+    def run(self, output: IO[bytes] | None = None) -> Outcome:
+        code = _run(output, BIN / self.command[0], *self.command[1:])
         return Outcome(self.name, passed=int(code == 0), failed=int(code != 0))
 
 
 @dataclass(frozen=True)
 class Marked:
-    """The tests with these markers."""
+    """The tests with these markers, in so many processes side by side."""
 
     name: str
     markers: str
+    lane: Lane = Lane.FIRST
     python: Path = Path(sys.executable)
+    processes: int = 1
 
-    def run(self) -> Outcome:
+    def run(self, output: IO[bytes] | None = None) -> Outcome:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "junit.xml"
             selection = f"({self.markers}) and {NOT_BY_DEFAULT}"
-            code = _run(self.python, "-m", "pytest", "-m", selection, f"--junitxml={report}")
+            shared = ("-n", self.processes, "--dist", "worksteal") if self.processes > 1 else ()
+            code = _run(output, self.python, "-m", "pytest", "-m", selection, f"--junitxml={report}", *shared)
             found = _counted(self.name, report) if report.exists() else Outcome(self.name, failed=1)
         return replace(found, failed=found.failed or int(code != 0))
 
 
+Level = Check | Marked
+
 SERVICES = "kafka or chromium or prometheus"
-LEVELS = (
+LEVELS: tuple[Level, ...] = (
     Check("ruff", ("ruff", "check", ".")),
     Check("format", ("ruff", "format", "--check", "--quiet", ".")),
     Check("types", ("mypy",)),
-    Marked("fast", f"not ({SERVICES} or chaos or simulation or vllm)"),
-    Marked("simulation", "simulation and not (chaos or vllm)"),
+    Marked("fast", f"not ({SERVICES} or chaos or simulation or vllm)", processes=2),
+    Marked("simulation", "simulation and not (chaos or vllm)", Lane.SECOND),
     Marked("services", f"({SERVICES}) and not (chaos or simulation or vllm)"),
-    Marked("chaos", "chaos and not vllm"),
-    Marked("vllm", "vllm", VLLM_PYTHON),
+    Marked("chaos", "chaos and not vllm", Lane.ALONE),
+    Marked("vllm", "vllm", Lane.SECOND, VLLM_PYTHON),
 )
+
+
+@dataclass
+class Run:
+    """One run of some levels. Whoever writes to the screen holds it until its level has ended."""
+
+    levels: Sequence[Level]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    screen: Lock = field(default_factory=Lock)
+
+    def all(self) -> list[Outcome]:
+        """How each level ended, in the order given."""
+        with ThreadPoolExecutor(1) as second:
+            others = second.submit(self._one_by_one, self._unseen, Lane.SECOND)
+            self._one_by_one(self._seen, Lane.FIRST)
+            others.result()
+        self._one_by_one(self._seen, Lane.ALONE)
+        return [self.outcomes[level.name] for level in self.levels]
+
+    def _one_by_one(self, run: Callable[[Level], Outcome], lane: Lane) -> None:
+        for level in self.levels:
+            if level.lane is lane:
+                self.outcomes[level.name] = run(level)
+
+    def _seen(self, level: Level) -> Outcome:
+        """Its output is shown as it comes."""
+        with self.screen:
+            _announce(level)
+            return _timed(level, None)
+
+    def _unseen(self, level: Level) -> Outcome:
+        """Its output is shown when it has ended, and so has what is on the screen."""
+        with tempfile.TemporaryFile() as output:
+            outcome = _timed(level, output)
+            output.seek(0)
+            with self.screen:
+                _announce(level)
+                shutil.copyfileobj(output, sys.stdout.buffer)
+                sys.stdout.flush()
+        return outcome
 
 
 def main() -> int:
@@ -84,7 +150,7 @@ def main() -> int:
     if unknown := set(given.levels) - set(names):
         parser.error(f"no level is called {', '.join(sorted(unknown))}")
     wanted = [level for level in LEVELS if level.name in (given.levels or names) and level.name not in given.without]
-    outcomes = [_timed(level) for level in wanted]
+    outcomes = Run(wanted).all()
     print(summary(outcomes), flush=True)
     return int(any(outcome.failed for outcome in outcomes))
 
@@ -97,18 +163,40 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     return "\n".join((*rows, "", f"{passed} passed, {failed} failed, {skipped} skipped"))
 
 
-def _timed(level: Check | Marked) -> Outcome:
+def _announce(level: Level) -> None:
     print(f"-- {level.name}", file=sys.stderr, flush=True)
+
+
+def _timed(level: Level, output: IO[bytes] | None) -> Outcome:
     began = time.monotonic()
-    return replace(level.run(), seconds=time.monotonic() - began)
+    return replace(level.run(output), seconds=time.monotonic() - began)
 
 
-def _run(*command: object) -> int:
-    """Exit status; an interruption ends all levels."""
-    try:
-        return subprocess.run([str(part) for part in command], cwd=ROOT, env=os.environ, check=False).returncode
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+def _run(output: IO[bytes] | None, *command: object) -> int:
+    """Exit status; an interruption ends all levels. `output`: where both streams go, instead of the screen."""
+    if INTERRUPTION.is_set():
+        raise SystemExit(INTERRUPTED)
+    streams = None if output is None else subprocess.STDOUT
+    words = [str(part) for part in command]
+    with subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=output, stderr=streams) as child:
+        CHILDREN.add(child)
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            _end_all()
+            raise SystemExit(INTERRUPTED) from None
+        finally:
+            CHILDREN.discard(child)
+
+
+def _end_all() -> None:
+    """Whoever interrupts us on a terminal interrupts our children too; others are told."""
+    INTERRUPTION.set()
+    for child in [*CHILDREN]:
+        try:
+            child.wait(NOTICED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            child.terminate()
 
 
 def _counted(level: str, report: Path) -> Outcome:

@@ -277,6 +277,7 @@ async def test_gpus_are_listed_with_their_memory(tmp_path: Path, monkeypatch: py
         (f"http://127.0.0.1:{free_port()}#base", b"is its server running"),
         ("http:base", b"http[s]://HOST"),
     ],
+    ids=["no such engine", "no such folder", "no server there", "no address"],
 )
 def test_a_demo_on_an_engine_that_is_not_there_is_one_line_that_says_what_to_do(engine: str, said: bytes) -> None:
     done = tessera("demo", "--limit", "1", "--engine", engine)

@@ -2,14 +2,17 @@
 
 import itertools
 import re
+import signal
+import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests import levels
-from tests.levels import Check, Marked, Outcome
+from tests.levels import Check, Lane, Marked, Outcome
 
 TWO_OF_THREE = """
 import pytest
@@ -55,6 +58,51 @@ def test_a_failed_level_does_not_stop_the_next(
     assert levels.main() == 1
 
     assert capfd.readouterr().out.splitlines()[-1] == "1 passed, 1 failed, 0 skipped"
+
+
+def test_levels_of_two_lanes_run_side_by_side_and_each_output_stays_whole(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Each of the first two waits for the other's word: one after the other, neither would ever end."""
+    told, asked = tmp_path / "told", tmp_path / "asked"
+    waits = "import pathlib, time\nprint('{0} begins', flush=True)\npathlib.Path({1!r}).touch()\n"
+    waits += "while not pathlib.Path({2!r}).exists(): time.sleep(0.01)\nprint('{0} ends')"
+    first = Check("first", ("python", "-c", waits.format("first", str(told), str(asked))))
+    second = Check("second", ("python", "-c", waits.format("second", str(asked), str(told))), Lane.SECOND)
+    alone = Check("alone", ("python", "-c", "print('alone')"), Lane.ALONE)
+    monkeypatch.setattr(levels, "LEVELS", (second, alone, first))
+    monkeypatch.setattr(sys, "argv", ["levels"])
+
+    assert levels.main() == 0
+
+    *shown, header, one, two, three, _, sums = capfd.readouterr().out.splitlines()
+    assert shown == ["first begins", "first ends", "second begins", "second ends", "alone"]
+    assert [row.split()[0] for row in (header, one, two, three)] == ["level", "second", "alone", "first"]
+    assert sums == "3 passed, 0 failed, 0 skipped"
+
+
+SLEEPING = """
+import sys
+from tests import levels
+from tests.levels import Check, Lane
+sleeps = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+lanes = {"one": Lane.FIRST, "two": Lane.SECOND, "three": Lane.SECOND}
+levels.NOTICED_WITHIN_S = 0.1
+levels.LEVELS = tuple(Check(name, ("python", "-c", sleeps, f"{sys.argv[1]}/{name}"), lanes[name]) for name in lanes)
+sys.argv = ["levels"]
+sys.exit(levels.main())
+"""
+
+
+def test_an_interruption_ends_what_runs_in_both_lanes_and_begins_nothing_more(tmp_path: Path) -> None:
+    running = subprocess.Popen([sys.executable, "-c", SLEEPING, str(tmp_path)], cwd=levels.ROOT)
+    deadline = time.monotonic() + 60
+    while len([*tmp_path.iterdir()]) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+
+    assert running.wait(60) == levels.INTERRUPTED
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two"}
 
 
 def test_every_test_belongs_to_exactly_one_level() -> None:
