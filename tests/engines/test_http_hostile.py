@@ -474,8 +474,15 @@ async def test_an_endless_response_is_read_only_up_to_the_bound_of_its_request(
 
 
 async def test_a_large_response_does_not_block_the_event_loop() -> None:
+    """The machine may hold the loop up, too, but not in each of three attempts."""
     rows = [{str(one): {"logprob": -1.5, "rank": 3, "decoded_token": "abc"}} for one in range(150_000)]
     content = json.dumps({"prompt_logprobs": rows}).encode()
+
+    assert min([await longest_pause(content, rows) for _ in range(3)]) < 0.6
+
+
+async def longest_pause(content: bytes, rows: list[Any]) -> float:
+    """The longest time in which the loop did nothing else, as a share of all the time that parsing takes."""
     clock = asyncio.get_running_loop().time
     start_s = last_s = clock()
     longest_s = 0.0
@@ -483,9 +490,8 @@ async def test_a_large_response_does_not_block_the_event_loop() -> None:
     while not parsing.done():
         await asyncio.sleep(0.001)
         longest_s, last_s = max(longest_s, clock() - last_s), clock()
-
     assert (await parsing)["prompt_logprobs"] == rows
-    assert longest_s < 0.6 * (last_s - start_s)
+    return longest_s / (last_s - start_s)
 
 
 async def test_a_compressed_bomb_is_not_unpacked(server: StandIn, engine: HttpEngine) -> None:
