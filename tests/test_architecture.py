@@ -281,3 +281,16 @@ def test_the_audit_loads_without_the_mechanism_and_without_numpy() -> None:
 def test_blocking_a_library_works() -> None:
     with pytest.raises(AssertionError, match="aiokafka"):
         loads_without(("aiokafka",), ("workers.stream.kafka",))
+
+
+def test_no_class_name_has_two_meanings() -> None:
+    """A name says one thing in the whole tree; `Engine` is the model, and in an event what is said of it."""
+    found: dict[str, set[str]] = {}
+    for module, path in FILES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, set()).add(module)
+
+    assert {name: modules for name, modules in found.items() if len(modules) > 1} == {
+        "Engine": {"schemas.auction", "workers.engines.base"}
+    }

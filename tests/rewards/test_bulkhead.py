@@ -19,7 +19,7 @@ from workers.errors import EngineError, EngineRejected, EngineTimeout, EngineUna
 from workers.operations.monitor import Monitor
 from workers.rewards import breaker as breakers
 from workers.rewards.base import Candidates
-from workers.rewards.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S, MOST_SLOW, WINDOW, Breaker
+from workers.rewards.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S, MOST_SLOW, WINDOW, SlowCallBreaker
 from workers.rewards.bulkhead import SHARE, Bulkhead
 from workers.rewards.by_advertiser import ByAdvertiser
 from workers.scoring import Scoring, Terms
@@ -287,7 +287,7 @@ class Timed:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.breaker = Breaker(lambda: self.now_s)
+        self.breaker = SlowCallBreaker(lambda: self.now_s)
 
     def answer(self, in_time: Sequence[bool]) -> bool:
         for one in in_time:

@@ -27,7 +27,7 @@ from workers.engines.prompts import reference_turn
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 from workers.operations.monitor import Monitor
 from workers.rewards.base import Candidates
-from workers.rewards.breaker import MOST_SLOW, Breaker
+from workers.rewards.breaker import MOST_SLOW, SlowCallBreaker
 from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.by_advertiser import origin_of
 from workers.rewards.log_ratio import Lora
@@ -373,7 +373,7 @@ async def test_a_slow_embedding_server_is_left_out_like_a_slow_model(tmp_path: P
         embedder = here.shelf.engines["vectors"] = Leisurely(takes_s=0.25)
         for one in here.sources.rewards.chosen.values():
             assert isinstance(one, Bulkhead)
-            one._breaker = Breaker()  # as if it had never been down
+            one._breaker = SlowCallBreaker()  # as if it had never been down
 
         scored = [await here.score() for _ in range(3 * MOST_SLOW)]
 

@@ -17,7 +17,7 @@ from tests.simulation.lives import Outcome
 from tests.simulation.mutants import any_position_believed, memory_not_read
 from tests.simulation.scenario import BUSY_S, Scenario
 from tests.simulation.simulation import Simulation
-from workers.stream.deduplication.known_auctions import KnownAuctions, Standing
+from workers.stream.deduplication.known_auctions import IdStatus, KnownAuctions
 
 pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 
@@ -50,9 +50,9 @@ def same_auction_is_settled_again() -> Any:
     """Only another auction of a query id is a duplicate: a record that comes again is settled again."""
     standing = KnownAuctions.standing
 
-    def lenient(self: KnownAuctions, *event: str) -> Standing:
+    def lenient(self: KnownAuctions, *event: str) -> IdStatus:
         found = standing(self, *event)
-        return found if found is Standing.OTHER_AUCTION else Standing.NEW
+        return found if found is IdStatus.OTHER_AUCTION else IdStatus.NEW
 
     return mock.patch.object(KnownAuctions, "standing", lenient)
 

@@ -11,7 +11,7 @@ from schemas.reasons import VoidReason
 Row: TypeAlias = Sequence[float]
 
 
-class Bidder(NamedTuple):
+class LoggedBidder(NamedTuple):
     """An advertiser with a row of rewards."""
 
     advertiser_id: str
@@ -22,7 +22,7 @@ class Bidder(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
+class LoggedParty:
     """Advertisers that bid as one. The first of them, in the order of the event, pays."""
 
     members: tuple[int, ...]  # places among the bidders
@@ -51,8 +51,8 @@ class LoggedAuction:
     void_reason: int | None
     perhaps_late: bool  # it has a stated deadline, and the log does not say when the broker took the scored event
     abstentions: tuple[Abstention, ...]
-    bidders: tuple[Bidder, ...]
-    parties: tuple[Party, ...]  # none where no auction was held
+    bidders: tuple[LoggedBidder, ...]
+    parties: tuple[LoggedParty, ...]  # none where no auction was held
     log_q: Row  # [M] nats
     log_ref: Row  # [M] nats
     texts: tuple[str, ...]  # [M]
@@ -102,20 +102,20 @@ def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> Logge
     )
 
 
-def _bidders(scored: CandidatesScored) -> tuple[Bidder, ...]:
+def _bidders(scored: CandidatesScored) -> tuple[LoggedBidder, ...]:
     return tuple(
         [
-            Bidder(one.advertiser_id, one.name, *one.reward_range_micros, one.link_group)
+            LoggedBidder(one.advertiser_id, one.name, *one.reward_range_micros, one.link_group)
             for one in scored.advertisers
             if one.advertiser_id in scored.rewards_micros
         ]
     )
 
 
-def _parties(bidders: Sequence[Bidder], rewards: dict[str, tuple[float, ...]]) -> Iterable[Party]:
+def _parties(bidders: Sequence[LoggedBidder], rewards: dict[str, tuple[float, ...]]) -> Iterable[LoggedParty]:
     """In the order of their first members."""
     groups: dict[object, list[int]] = {}
     for place, bidder in enumerate(bidders):
         groups.setdefault(place if bidder.link_group is None else bidder.link_group, []).append(place)
     for members in groups.values():
-        yield Party(tuple(members), tuple([rewards[bidders[place].advertiser_id] for place in members]))
+        yield LoggedParty(tuple(members), tuple([rewards[bidders[place].advertiser_id] for place in members]))

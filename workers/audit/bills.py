@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from schemas.billing import AdvertiserCharged
 from schemas.identity import derive
-from workers.audit.auction import Bidder
+from workers.audit.auction import LoggedBidder
 from workers.audit.charges import Amounts, Correctness, bound_of, check_charge
 from workers.audit.findings import Check, Kind
 from workers.audit.recompute import Solved
@@ -22,7 +22,7 @@ class Due:
 
     charge_id: str
     place: int  # of the party
-    bidder: Bidder
+    bidder: LoggedBidder
     pays: bool  # the first of the party
     bound_micros: int
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from math import exp, fsum, log
 from operator import mul, sub
 
-from workers.audit.auction import LoggedAuction, Party, Row
+from workers.audit.auction import LoggedAuction, LoggedParty, Row
 
 UNIT = 2.0**-53
 SECOND_ORDER = 1.01
@@ -84,7 +84,7 @@ def solve(auction: LoggedAuction) -> Solved:
     )
 
 
-def shares_of(party: Party, tau: int) -> list[float]:
+def shares_of(party: LoggedParty, tau: int) -> list[float]:
     """[M] rewards from the first candidate's on, in nats; a group's sum is rounded once."""
     if len(party.rewards) == 1:
         (row,) = party.rewards

@@ -6,7 +6,7 @@ from math import fsum
 from operator import mul, sub
 
 from schemas.reply import Draw, ReplySettled
-from workers.audit.auction import Bidder, LoggedAuction
+from workers.audit.auction import LoggedAuction, LoggedBidder
 from workers.audit.charges import raw_error
 from workers.audit.draws import picked, weights_of
 from workers.audit.findings import Check, Finding, Kind, Tally
@@ -115,7 +115,7 @@ class ReplyCheck:
             what = "the scored event drawn from"
             self.report(Kind.OTHER_SCORED_EVENT, what, draw.scored_sha256, self.auction.digest)
 
-    def sponsors(self, solved: Solved, members: Sequence[tuple[int, Bidder]], chosen: int) -> None:
+    def sponsors(self, solved: Solved, members: Sequence[tuple[int, LoggedBidder]], chosen: int) -> None:
         """Who is named, with which odds, and what the reader is told. `members`: place of the party, bidder."""
         self.tally.checked[Check.DISCLOSURE] += 1
         settled, tolerance = self.settled, self.tolerance(solved)

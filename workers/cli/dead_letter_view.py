@@ -21,7 +21,7 @@ PRINTED = "\n\t"
 
 
 @dataclass(frozen=True)
-class Row:
+class DeadLetterRow:
     """What the table shows of a dead letter; its value is not kept."""
 
     letter: str
@@ -35,8 +35,8 @@ class Row:
     message: str
 
 
-def row(letter: DeadLetter) -> Row:
-    return Row(
+def row(letter: DeadLetter) -> DeadLetterRow:
+    return DeadLetterRow(
         letter=str(letter.place),
         when=f"{letter.record.time:%Y-%m-%d %H:%M:%S}",
         stage=visible(letter.stage or "?"),
@@ -49,7 +49,7 @@ def row(letter: DeadLetter) -> Row:
     )
 
 
-def table(rows: Iterable[Row]) -> Table:
+def table(rows: Iterable[DeadLetterRow]) -> Table:
     """One line each, in the order given; for pipes and wide terminals."""
     made = Table("letter", "when (UTC)", "stage", "reason", "refused record", "query", box=box.SIMPLE_HEAD)
     made.add_column("bytes", justify="right")
@@ -61,7 +61,7 @@ def table(rows: Iterable[Row]) -> Table:
     return made
 
 
-def blocks(rows: Iterable[Row]) -> Iterator[Text]:
+def blocks(rows: Iterable[DeadLetterRow]) -> Iterator[Text]:
     """Three lines each, in the order given, so that a narrow terminal keeps every place in one piece."""
     for one in rows:
         text = Text(one.letter, style="bold").append(f"  {one.reason}", style="red")

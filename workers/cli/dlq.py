@@ -137,7 +137,7 @@ async def _print_lines(letters: AsyncIterator[DeadLetter], limit: int | None) ->
 
 
 async def _print_table(letters: AsyncIterator[DeadLetter], limit: int) -> None:
-    rows: deque[dead_letter_view.Row] = deque(maxlen=limit)
+    rows: deque[dead_letter_view.DeadLetterRow] = deque(maxlen=limit)
     reasons: Counter[str] = Counter()
     async for letter in letters:
         rows.append(dead_letter_view.row(letter))

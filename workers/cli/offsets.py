@@ -15,7 +15,7 @@ from workers.cli.offsets_set import set_
 from workers.cli.topics import console
 from workers.pipeline import GROUPS
 from workers.settings import Settings
-from workers.stream.admin.group_offsets import Standing, accept_losses, standings
+from workers.stream.admin.group_offsets import GroupOffset, accept_losses, standings
 
 
 @click.group()
@@ -69,7 +69,7 @@ def accept_loss(bootstrap_servers: str | None, yes: bool, as_json: bool) -> None
         _print(lost)
     if not yes:
         click.confirm(f"go on without {sum(one.deleted_records for one in lost)} offsets?", abort=True, err=True)
-    by_group: defaultdict[str, tuple[Standing, ...]] = defaultdict(tuple)
+    by_group: defaultdict[str, tuple[GroupOffset, ...]] = defaultdict(tuple)
     for one in lost:
         by_group[one.group] += (one,)
         if as_json:
@@ -77,7 +77,7 @@ def accept_loss(bootstrap_servers: str | None, yes: bool, as_json: bool) -> None
     asyncio.run(accept_losses(settings, by_group))
 
 
-def _row(one: Standing) -> dict[str, Any]:
+def _row(one: GroupOffset) -> dict[str, Any]:
     known = one.completion
     return {
         "group": one.group,
@@ -92,7 +92,7 @@ def _row(one: Standing) -> dict[str, Any]:
     }
 
 
-def _print(found: Iterable[Standing]) -> None:
+def _print(found: Iterable[GroupOffset]) -> None:
     rows = [_row(one) for one in found]
     table = Table(box=box.SIMPLE_HEAD)
     for column in rows[0]:

@@ -50,7 +50,7 @@ PARAGRAPHS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DecodingRow:
     """The limit law of one decoding with one way of logging."""
 
     decoding: Decoding
@@ -95,13 +95,13 @@ def logged_density(market: Market, decoding: Decoding, logged: Logged) -> Floats
     return raw if logged == "raw" else raw / decoding.temperature
 
 
-def measure(market: Market, decoding: Decoding, logged: Logged) -> Row:
+def measure(market: Market, decoding: Decoding, logged: Logged) -> DecodingRow:
     """One row of the table."""
     log_sampled = market.context_aware.decoded(decoding).log_probs(market.replies)
     log_logged = logged_density(market, decoding, logged)
     cut = np.where(np.isfinite(log_sampled), market.log_target, -np.inf)
     log_kept = float(np.logaddexp.reduce(cut))
-    return Row(
+    return DecodingRow(
         decoding,
         logged,
         error=limit_law_error(log_sampled, log_logged, market.log_target),
@@ -121,7 +121,7 @@ def run(seed: int, advance: Advance) -> Figure:
     return Figure("Decoding, and what is logged about it", paragraphs, (table,), _findings(rows))
 
 
-def _findings(rows: list[Row]) -> tuple[str, ...]:
+def _findings(rows: list[DecodingRow]) -> tuple[str, ...]:
     whole = [row for row in rows if not row.decoding.truncates]
     right = max(row.error for row in whole if row.logged == "processed")
     wrong = [row for row in whole if row.logged != "processed" and row.decoding.temperature != 1]

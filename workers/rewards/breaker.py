@@ -14,7 +14,7 @@ MOST_SLOW = 3  # of these: a 75th percentile; one more opens it
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
 
 
-class Breaker:
+class SlowCallBreaker:
     """Closed: calls are let through. Open: none is, but a probe when the pause is over; each further pause is longer.
 
     After a probe in time it is closed on probation: one slow call among the next opens it again. Only a window

@@ -13,7 +13,7 @@ from schemas.auction import Bidder
 from workers.engines.calls import seconds_left, within, without_limits
 from workers.errors import EngineError, EngineGone, EngineTimeout, EngineUnavailable, OwnModelDown, RetriesExhausted
 from workers.rewards.base import Candidates
-from workers.rewards.breaker import Breaker
+from workers.rewards.breaker import SlowCallBreaker
 from workers.rewards.by_advertiser import Chosen
 from workers.rewards.observing import CallOutcome, NoObserver, OwnModelObserver
 
@@ -62,7 +62,7 @@ class Bulkhead:
         self._source, self._timeout_s, self._clock = source, timeout_s, clock
         self._full_s = min(timeout_s, FULL_S)
         self._model, self._observer = model, observer or NoObserver()
-        self._breaker = Breaker(clock)
+        self._breaker = SlowCallBreaker(clock)
         self._why = ""  # it was left out
         self._probe: asyncio.Task[None] | None = None
         self._observer.own_model(model)

@@ -15,7 +15,7 @@ from workers.stream.reader import offsets
 
 
 @dataclass(frozen=True)
-class Standing:
+class GroupOffset:
     """One group in one partition. `completion` is None where nothing is committed, or what is cannot be read."""
 
     group: str
@@ -39,19 +39,19 @@ class Standing:
         return Completion(base, frozenset(offset for offset in done if offset >= base))
 
 
-async def standings(settings: Settings, groups: Mapping[str, str]) -> tuple[Standing, ...]:
+async def standings(settings: Settings, groups: Mapping[str, str]) -> tuple[GroupOffset, ...]:
     """Where each group (group -> its topic) stands. BrokerError: no answer, or a topic is missing."""
     async with Clients(settings).cluster() as cluster:
         return tuple([one for group, topic in groups.items() for one in await _standings(cluster, group, topic)])
 
 
-async def _standings(cluster: Cluster, group: str, topic: str) -> list[Standing]:
+async def _standings(cluster: Cluster, group: str, topic: str) -> list[GroupOffset]:
     if topic not in await cluster.retry(cluster.partitions):
         raise BrokerError(f"topic {topic} does not exist; `tessera topics create` makes it")
     begins, ends = await offsets(cluster, topic, EARLIEST), await offsets(cluster, topic, LATEST)
     found = await cluster.retry(lambda: cluster.committed_with_metadata(group, topic, begins))
     return [
-        Standing(group, topic, number, offset, begins[number], ends[number], _readable(offset, metadata))
+        GroupOffset(group, topic, number, offset, begins[number], ends[number], _readable(offset, metadata))
         for number, (offset, metadata) in sorted(found.items())
     ]
 
@@ -63,7 +63,7 @@ def _readable(offset: int, metadata: str) -> Completion | None:
         return None
 
 
-async def accept_losses(settings: Settings, losses: Mapping[str, tuple[Standing, ...]]) -> None:
+async def accept_losses(settings: Settings, losses: Mapping[str, tuple[GroupOffset, ...]]) -> None:
     """Let each group go on at the first record that is stored; what was finished beyond it stays so.
 
     BrokerError: it has running workers.

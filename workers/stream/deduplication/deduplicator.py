@@ -12,7 +12,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.record import Record
 from schemas.topics import Topic
 from workers.errors import Refused
-from workers.stream.deduplication.known_auctions import KnownAuctions, Standing
+from workers.stream.deduplication.known_auctions import IdStatus, KnownAuctions
 from workers.stream.deduplication.store import Store
 from workers.stream.deduplication.volatile import VolatileStore
 from workers.stream.deduplication.window import Window
@@ -93,17 +93,17 @@ class Once:
     def _refuse_known(self, event: Event[Any]) -> None:
         id_, auction_id = event.data.query_id, event.data.auction_id
         match self._known.standing(id_, auction_id, event.digest):
-            case Standing.NEW:
+            case IdStatus.NEW:
                 self._refuse_forgotten(event)
-            case Standing.SAME_EVENT:
+            case IdStatus.SAME_EVENT:
                 raise Repeated
-            case Standing.SAME_AUCTION:
+            case IdStatus.SAME_AUCTION:
                 raise ScoredAgain(
                     DeadLetterReason.DUPLICATE_QUERY,
                     f"auction {auction_id} of query id {id_} was scored a second time: it is settled, and this event "
                     "has other bytes than the one it was settled from. The reply and bills of that one stand",
                 )
-            case Standing.OTHER_AUCTION:
+            case IdStatus.OTHER_AUCTION:
                 raise Refused(
                     DeadLetterReason.DUPLICATE_QUERY,
                     f"query id {id_} was used before, and settled by another auction than {auction_id}: that one's "

@@ -6,7 +6,7 @@ from workers.stream.deduplication.store import Remembered, Store
 
 
 @unique
-class Standing(Enum):
+class IdStatus(Enum):
     """What is known of an event's query id."""
 
     NEW = auto()
@@ -35,11 +35,11 @@ class KnownAuctions:
         """Let go of what the store has by now."""
         self._fresh = {id_: known for id_, known in self._fresh.items() if self._store.get(id_) != known}
 
-    def standing(self, query_id: str, auction_id: str, scored_sha256: str) -> Standing:
+    def standing(self, query_id: str, auction_id: str, scored_sha256: str) -> IdStatus:
         """How the event of these ids and this digest stands to what is known."""
         found = self._fresh.get(query_id) or self._store.get(query_id)
         if found is None:
-            return Standing.NEW
+            return IdStatus.NEW
         if found.auction_id != auction_id:
-            return Standing.OTHER_AUCTION
-        return Standing.SAME_EVENT if found.scored_sha256 in (scored_sha256, None) else Standing.SAME_AUCTION
+            return IdStatus.OTHER_AUCTION
+        return IdStatus.SAME_EVENT if found.scored_sha256 in (scored_sha256, None) else IdStatus.SAME_AUCTION

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Member(Protocol):
+class PartitionWork(Protocol):
     """The work of one input partition."""
 
     @property
@@ -20,28 +20,28 @@ class Solo:
     """
 
     def __init__(self) -> None:
-        self._members: list[Member] = []
-        self._queue: list[Member] = []  # who asked to work alone; the first has the turn
+        self._members: list[PartitionWork] = []
+        self._queue: list[PartitionWork] = []  # who asked to work alone; the first has the turn
 
-    def join(self, member: Member) -> None:
+    def join(self, member: PartitionWork) -> None:
         self._members.append(member)
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: PartitionWork) -> None:
         self._members.remove(member)
         self.give(member)
         self.ease()
 
-    def closed_to(self, member: Member) -> bool:
+    def closed_to(self, member: PartitionWork) -> bool:
         """Whether another works alone, or is about to: nothing may be begun."""
         return bool(self._queue) and self._queue[0] is not member
 
-    def take(self, member: Member) -> bool:
+    def take(self, member: PartitionWork) -> bool:
         """Ask to work alone. From the first that asks on nobody else begins anything; True once all others are idle."""
         if member not in self._queue:
             self._queue.append(member)
         return self._queue[0] is member and not any(other.working for other in self._members if other is not member)
 
-    def give(self, member: Member) -> None:
+    def give(self, member: PartitionWork) -> None:
         """Work alone no more; who asks again is the last of those who wait."""
         if member in self._queue:
             self._queue.remove(member)
