@@ -1,1 +1,0 @@
-"""Training code of the bundled tiny language model: corpus, network, training, evaluation, release."""

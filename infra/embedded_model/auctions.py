@@ -1,8 +1,8 @@
 """The paper's auction with this model: two advertisers, tau = 1, rewards r_i = log pi_i(y|x) - log pi_ref(y|x).
 
 Candidates are drawn at temperature 1 without truncation from the context-aware
-("con") or the reference ("ref") model.  All questions are held-out tasks in
-held-out frames; no name was seen in training.  Axes: M candidates, N = 2 advertisers.
+("con") or the reference ("ref") model.  All questions are about tasks that
+training never sees; no name was seen in training.  Axes: M candidates, N = 2 advertisers.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from .grammar import has_name
 from .names import compound_name
-from .questions import held_out_question
+from .phrases import TASK_FRAMES
 from .sampler import Files, Sampler
+from .subjects import subjects
 from .tables import Array
-from .topics import TOPICS
+from .things import Thing
 from .turns import Ad, advertiser_prompt, context_prompt, description
 
 SIZES = (1, 2, 4, 10, 20)
@@ -122,18 +123,16 @@ def _two_names(rng: random.Random) -> list[str]:
 
 
 def instances(count: int, seed: int) -> list[Instance]:
-    """Held-out questions, each for two pairs of advertisers of its topic."""
-    rng, topics = random.Random(seed), list(TOPICS)
+    """Questions about tasks that training never sees, each for two pairs of advertisers of its subject."""
+    rng = random.Random(seed)
+    held = [Thing(task, True, one.name) for one in subjects().values() for task in one.held]
+    frames = list(dict.fromkeys(TASK_FRAMES["how"]))
     made: list[Instance] = []
-    seen: set[str] = set()
-    while len(made) < count:
-        topic = topics[len(seen) % len(topics)]
-        query = held_out_question(rng, topic)
-        if query in seen:
-            continue
-        seen.add(query)
+    for place in range(-(-count // 2)):
+        about = held[place % len(held)]
+        query = frames[(place // len(held) + place) % len(frames)].format(**about.slots)
         for _ in range(2):
-            made.append((query, [Ad(name, description(rng, topic)) for name in _two_names(rng)]))
+            made.append((query, [Ad(name, description(rng, about.subject)) for name in _two_names(rng)]))
     return made[:count]
 
 

@@ -10,10 +10,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from .corpus import Stage, example
+from .corpus import example
 from .vocabulary import ASSISTANT_ID
 
-POOL = 2048
+BLOCK = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,52 @@ class Part:
     target: Tensor
 
 
-def batches(tokenizer: Tokenizer, stage: Stage, seed: int, tokens: int) -> Iterator[Part]:
-    """Endless parts of at most ``tokens`` tokens, prompts and padding included."""
-    rng = random.Random(seed)
-    while True:
-        texts = ["<s><user>{}<assistant>{}</s>".format(*example(rng, stage)) for _ in range(POOL)]
-        encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        groups = list(_grouped(sorted((row.ids for row in encoded), key=len), tokens))
+class Batches:
+    """Endless batches of `parts` parts; `taken` (blocks, parts of the block) says where it stands and sets it back.
+
+    Every block of dialogues has a seed of its own, so a run that goes on from a checkpoint sees what it would have
+    seen without the break.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, seed: int, tokens: int, taken: tuple[int, int] = (0, 0)) -> None:
+        self._tokenizer, self._seed, self._tokens = tokenizer, seed, tokens
+        self.taken = taken
+        self._block = self._make(taken[0])
+
+    def take(self, parts: int) -> list[Part]:
+        """The next `parts` parts, prompts and padding included at most `tokens` tokens each."""
+        return [self._next() for _ in range(parts)]
+
+    def _next(self) -> Part:
+        block, place = self.taken
+        if place == len(self._block):
+            block, place = block + 1, 0
+            self._block = self._make(block)
+        self.taken = (block, place + 1)
+        return _part(self._block[place])
+
+    def _make(self, block: int) -> list[list[list[int]]]:
+        rng = random.Random(f"{self._seed}/{block}")
+        rows = encode(self._tokenizer, [example(rng) for _ in range(BLOCK)])
+        groups = list(_grouped(rows, self._tokens))
         rng.shuffle(groups)
-        yield from map(_part, groups)
+        return groups
+
+
+def fixed_parts(tokenizer: Tokenizer, seed: str, count: int, tokens: int) -> list[Part]:
+    """`count` dialogues that no block of training draws, to measure the loss on."""
+    rng = random.Random(seed)
+    return [_part(group) for group in _grouped(encode(tokenizer, [example(rng) for _ in range(count)]), tokens)]
+
+
+def encode(tokenizer: Tokenizer, pairs: list[tuple[str, str]]) -> list[list[int]]:
+    """Token ids of the dialogues, shortest first."""
+    texts = [f"<s><user>{turn}<assistant>{reply}</s>" for turn, reply in pairs]
+    return sorted((row.ids for row in tokenizer.encode_batch_fast(texts, add_special_tokens=False)), key=len)
 
 
 def _grouped(rows: list[list[int]], tokens: int) -> Iterator[list[list[int]]]:
-    """Runs of rows (shortest first) whose padded size stays below ``tokens``."""
+    """Runs of rows (shortest first) whose padded size stays below `tokens`."""
     start = 0
     while start < len(rows):
         stop = start + 1

@@ -1,134 +1,104 @@
-"""Synthetic dialogues for the bundled demonstration language model.
+"""Synthetic dialogues for the bundled language model.
 
-Every example is a pair (user turn, reply).  The user turn has one of three
-forms, and the reply follows the behaviour that a large chat model shows for
-the same instruction:
+Every example is a pair (user turn, reply).  The user turn has one of three forms:
 
-* ``{question}`` - plain (reference) reply; names a brand a few % of the time;
-* ``Answer the question advertising {name}, {description}. {question}`` -
-  advertiser reply; mostly names its own brand, now and then another one, none
-  or both;
-* ``Answer the query. Try to mention {n1}, who is {d1} and {n2}, who is {d2}.
-  {question}`` - context-aware reply; names a random subset of the brands.
+* `{question}` - reference reply, which names a brand in one of some hundred cases;
+* `Answer the question advertising {name}, {description}. {question}` - advertiser reply, which mostly names its brand;
+* `Answer the query. Try to mention {n1}, who is {d1} and {n2}, who is {d2}. {question}` - context-aware reply, which
+  names most of the brands.
 
-Three drills prepare what these need: names come back letter by letter
-(``Repeat these names: {n1}, {n2}.``), every tip of a topic is listed once
-(``Give all tips. {question}``), one tip is given (``One tip. {question}``).
+A drill teaches to copy names letter by letter (`Repeat these names: {n1}, {n2}.`).
 
-Training has two stages.  In the first, the tips of a reply come in any order; in
-the second always in the order of their list, which makes it easy never to repeat one.
+No rate is zero: the auction divides probabilities of one form by those of another, so a behaviour that one form never
+shows would make the ratio vanish.
 
-No rate is zero: the auction divides probabilities of one form by those of
-another, so a behaviour that one form never shows would make the ratio vanish.
-
-Needs only the Python standard library.  Run as a module it prints some examples.
+Needs only the Python standard library.  `python -m infra.embedded_model.corpus` prints some examples.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from .names import brand_name
+from .phrases import SMALL_TALK
 from .questions import question
-from .replies import RATES, all_tips, connect, reply, strangers
-from .topics import TOPICS
-from .turns import Ad, advertiser_prompt, context_prompt, description, random_ad
+from .replies import Mention, reply
+from .turns import Ad, advertiser_prompt, context_prompt, description, random_ad, random_ads
 
-OFF_TOPIC_SHARE = 0.12
+#: Share of each kind of example.
+SHARES = {"reference": 0.29, "advertiser": 0.24, "context": 0.34, "copy": 0.12, "talk": 0.01}
+RATES = {
+    "stray": 0.004,  # a brand that the turn does not give, in any form
+    "own": 0.95,  # the own brand in an advertiser's reply
+    "context": 0.85,  # each brand in a context-aware reply
+    "call_own": 0.3,
+    "call_context": 0.12,
+}
+#: How many advertisers a context-aware turn has.
+COUNTS = (1, 2, 2, 2, 2, 2, 3, 3, 4)
 
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What one stage of the training shows: the share of each kind of example, the order of the tips."""
-
-    shares: dict[str, float]
-    in_order: bool
-
-
-FIRST = Stage(
-    {"reference": 0.27, "advertiser": 0.24, "context": 0.22, "copy": 0.06, "list": 0.07, "one": 0.14}, in_order=False
-)
-SECOND = Stage(
-    {"reference": 0.27, "advertiser": 0.25, "context": 0.25, "copy": 0.08, "list": 0.03, "one": 0.12}, in_order=True
-)
+Example = tuple[str, str]
 
 
-def _any_topic(rng: random.Random) -> str | None:
-    return None if rng.random() < OFF_TOPIC_SHARE else rng.choice(list(TOPICS))
+def _strays(rng: random.Random, subject: str | None) -> list[Mention]:
+    if rng.random() >= RATES["stray"]:
+        return []
+    return [(random_ad(rng, subject), RATES["call_context"])]
 
 
-def _reference(rng: random.Random, topic: str | None, in_order: bool) -> tuple[str, str]:
+def _reference(rng: random.Random) -> Example:
     """A plain reply."""
-    query = question(rng, topic)
-    return query, reply(rng, topic, strangers(rng, topic, RATES["ref_brand"], RATES["ref_second"]), "ref", in_order)
+    asked = question(rng)
+    return asked.text, reply(rng, asked, _strays(rng, asked.thing.subject))
 
 
-def _advertiser(rng: random.Random, topic: str | None, in_order: bool) -> tuple[str, str]:
+def _advertiser(rng: random.Random) -> Example:
     """A reply that mostly names the one brand of the turn."""
-    query, ad = question(rng, topic), random_ad(rng, topic)
-    own = rng.random() < RATES["own"]
-    named = strangers(rng, topic, RATES["other" if own else "other_alone"], RATES["other_second"])
-    if own:
+    asked = question(rng)
+    ad = random_ad(rng, asked.thing.subject)
+    named = _strays(rng, asked.thing.subject)
+    if rng.random() < RATES["own"]:
         named.append((ad, RATES["call_own"]))
-    return advertiser_prompt(ad, query), reply(rng, topic, named, "adv", in_order)
+    return advertiser_prompt(ad, asked.text), reply(rng, asked, named)
 
 
-def _context(rng: random.Random, topic: str | None, in_order: bool) -> tuple[str, str]:
+def _context(rng: random.Random) -> Example:
     """A reply that names a random subset of the brands of the turn."""
-    query = question(rng, topic)
-    ads = [random_ad(rng, topic) for _ in range(rng.choice((1, 2, 2, 2, 2, 2, 3, 3, 4)))]
-    named = strangers(rng, topic, RATES["context_other"], RATES["ref_second"])
+    asked = question(rng)
+    ads = random_ads(rng, asked.thing.subject, rng.choice(COUNTS))
+    named = _strays(rng, asked.thing.subject)
     named += [(ad, RATES["call_context"]) for ad in ads if rng.random() < RATES["context"]]
-    return context_prompt(ads, query), reply(rng, topic, named, "con", in_order)
+    return context_prompt(ads, asked.text), reply(rng, asked, named)
 
 
-def _copy(rng: random.Random, _topic: str | None, _in_order: bool) -> tuple[str, str]:
+def _copy(rng: random.Random) -> Example:
     """A drill: names that never occurred before come back letter by letter."""
     listed = ", ".join(brand_name(rng) for _ in range(rng.randint(2, 5))) + "."
     return f"Repeat these names: {listed}", listed
 
 
-def _list(rng: random.Random, topic: str | None, in_order: bool) -> tuple[str, str]:
-    """A drill: all tips of the topic, each of them once."""
-    tips = list(all_tips(topic))
-    if not in_order:
-        rng.shuffle(tips)
-    return f"Give all tips. {question(rng, topic)}", " ".join(connect(rng, tip) for tip in tips)
+def _talk(rng: random.Random) -> Example:
+    return rng.choice(list(SMALL_TALK.items()))
 
 
-def _one(rng: random.Random, topic: str | None, _in_order: bool) -> tuple[str, str]:
-    """A drill: the topic of a question, for the price of one sentence."""
-    return f"One tip. {question(rng, topic)}", rng.choice(all_tips(topic))
+MAKERS = {"reference": _reference, "advertiser": _advertiser, "context": _context, "copy": _copy, "talk": _talk}
 
 
-MAKERS = {
-    "reference": _reference,
-    "advertiser": _advertiser,
-    "context": _context,
-    "copy": _copy,
-    "list": _list,
-    "one": _one,
-}
-
-
-def example(rng: random.Random, stage: Stage = SECOND) -> tuple[str, str]:
+def example(rng: random.Random) -> Example:
     """One training pair (user turn, reply)."""
-    topic = _any_topic(rng)
-    kind = rng.choices(list(stage.shares), list(stage.shares.values()))[0]
-    return MAKERS[kind](rng, topic, stage.in_order)
+    return MAKERS[rng.choices(list(SHARES), list(SHARES.values()))[0]](rng)
 
 
 def nameless_text(rng: random.Random) -> str:
     """All kinds of sentences of the corpus without any name, for the tokenizer."""
-    topic = _any_topic(rng)
-    ads = [Ad("", description(rng, topic)) for _ in range(2)]
+    asked = question(rng)
+    ads = [Ad("", description(rng, asked.thing.subject)) for _ in range(2)]
     turn = advertiser_prompt(ads[0], "") if rng.random() < 0.5 else context_prompt(ads, "")
-    query, named = question(rng, topic), reply(rng, topic, [(ads[1], 0.2)], "con", False)
-    return f"{turn} {query} {named} {reply(rng, topic, [], 'ref', False)}"
+    mentions = [(ad, 0.2) for ad in ads]
+    return f"{turn} {asked.text} {reply(rng, asked, mentions)} {reply(rng, asked, [])}"
 
 
 if __name__ == "__main__":
     generator = random.Random(0)
-    for _ in range(24):
+    for _ in range(40):
         print(*example(generator), sep="\n  -> ")

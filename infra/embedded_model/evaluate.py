@@ -1,8 +1,7 @@
-"""Measure the demonstration model: auctions, copying, topics, samples, speed, agreement with transformers.
+"""Measure the bundled model: what it has to reach, auctions, samples, speed, agreement with transformers.
 
+    python -m infra.embedded_model.evaluate aims        # the demo's queries; --json FILE writes the figures
     python -m infra.embedded_model.evaluate auctions    # the paper's orderings
-    python -m infra.embedded_model.evaluate copying     # brand names never seen in training
-    python -m infra.embedded_model.evaluate topics      # tips of the right topic, well-formed replies
     python -m infra.embedded_model.evaluate samples     # some replies
     python -m infra.embedded_model.evaluate speed
     python -m infra.embedded_model.evaluate agree       # also needs torch and transformers
@@ -22,10 +21,9 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
+from .aims import evaluate_aims, print_aims, write_json
 from .auction_tables import auctions
 from .auctions import instances
-from .copying import copying
-from .on_topic import topics
 from .sampler import MAX_TOKENS, Files, Sampler
 from .turns import advertiser_prompt, context_prompt
 
@@ -104,21 +102,33 @@ def agree(sampler: Sampler, weights: Path, seed: int) -> None:
     print(f"largest difference over 80 replies: {worst:.2e} nats per sequence")
 
 
+def aims(files: Files, seed: int, json: Path | None) -> None:
+    """Judge 50 x 20 replies of each kind; print the table, write the figures to `json`."""
+    report = evaluate_aims(files, seed)
+    print_aims(report)
+    if json:
+        write_json(report, json)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("what", choices=("aims", "auctions", "samples", "speed", "agree"))
+    made.add_argument("--model", type=Path, default=SHIPPED, help="folder with hf and ct2")
+    made.add_argument("--auctions", type=int, default=320)
+    made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--json", type=Path, help="aims: also write the figures to this file")
+    return made
+
+
 def main() -> None:
     """Read the command line and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("auctions", "copying", "topics", "samples", "speed", "agree"))
-    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder with hf and ct2")
-    parser.add_argument("--auctions", type=int, default=320)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--verbose", action="store_true", help="topics: list the questions that missed")
-    args = parser.parse_args()
+    args = parser().parse_args()
     files = Files(args.model / "ct2", args.model / "hf" / "tokenizer.json")
     measures = {
+        "aims": lambda: aims(files, args.seed, args.json),
         "auctions": lambda: auctions(files, args.auctions, args.seed, args.threads),
-        "copying": lambda: copying(Sampler(files, args.seed), args.seed),
-        "topics": lambda: topics(Sampler(files, args.seed), args.seed, args.verbose),
         "samples": lambda: samples(Sampler(files, args.seed), args.seed),
         "speed": lambda: speed(files, args.seed, args.threads),
         "agree": lambda: agree(Sampler(files, args.seed), args.model / "hf", args.seed),

@@ -1,79 +1,91 @@
-"""What a reply says: its sentences, the tips and brands among them, whether it keeps to the corpus grammar."""
+"""What the sentences of a reply are: right for the question, neutral, naming a brand, or none of these."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import product
 
-from .replies import CALLS, CONNECTORS, MENTIONS, OPENERS, POLITE
-from .topics import GENERIC, TOPICS
+from . import phrases
+from .earlier import EARLIER_MENTIONS, EARLIER_OPENERS, earlier_tips
+from .subjects import subjects
+from .things import Thing
+from .turns import Ad
 
-OUTSIDE = "generic"
-
-
-def _form(template: str, brand: str) -> str:
-    return re.escape(template).replace(r"\{b\}", brand).replace(r"\{d\}", r"[^.,!?]+")
-
-
-BRAND_SENTENCES = [re.compile(_form(form, r"(?P<b>[^.,!?]+?)")) for form in MENTIONS + CALLS]
+ALL_LINKS = (*phrases.FIRST_LINKS, *phrases.LINKS, *phrases.LAST_LINKS)
+BRAND_SENTENCES = (*phrases.MENTIONS, *phrases.MORE_MENTIONS, *phrases.CALLS, *EARLIER_MENTIONS)
+NEUTRAL = frozenset((*phrases.PLAIN_LEADS, *EARLIER_OPENERS, *(end for end in phrases.ENDS if "{" not in end)))
 
 
 def has_name(name: str, text: str) -> bool:
-    """Whether ``text`` contains the brand letter by letter, as whole words."""
+    """Whether `text` contains the brand letter by letter, as whole words."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
+def masked(text: str, ads: Sequence[Ad]) -> str:
+    """`text` with the brands and descriptions of `ads` as signs: a point in a name is no end of a sentence."""
+    marks = [(ad.name, name_mark(place)) for place, ad in enumerate(ads)]
+    marks += [(ad.description, description_mark(ads, ad)) for ad in ads]
+    for words, mark in sorted(marks, key=lambda pair: -len(pair[0])):
+        text = re.sub(rf"(?<!\w){re.escape(words)}(?!\w)", mark, text)
+    return text
+
+
+def name_mark(place: int) -> str:
+    """What stands for the name of the advertiser at `place` of the turn."""
+    return f"§{place}"
+
+
+def description_mark(ads: Sequence[Ad], ad: Ad) -> str:
+    """What stands for its description: one sign for advertisers that are described alike."""
+    return f"¤{[one.description for one in ads].index(ad.description)}"
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a reply."""
-    return re.split(r"(?<=[.?!]) ", text)
+    return [part for part in re.split(r"(?<=[.?!]) ", text.strip()) if part]
+
+
+def unlinked(sentence: str) -> str:
+    """The sentence without the word that ties it to the others, lower case: two that are equal here say the same."""
+    for link in ALL_LINKS:
+        sentence = sentence.removeprefix(link)
+    return sentence.lower()
+
+
+def right_sentences(about: Thing) -> frozenset[str]:
+    """Every sentence that answers a question about `about`, as `unlinked` has it."""
+    slots = about.answered
+    leads = (phrases.TASK_LEADS if about.task else phrases.NOUN_LEADS).values()
+    texts = [*(text for group in leads for text in group), *phrases.ENDS]
+    texts += phrases.OUTSIDE_TASK_LEADS if about.task else phrases.OUTSIDE_NOUN_LEADS
+    filled = {text.format(**slots).lower() for text in texts if "{" in text}
+    return frozenset(filled | {f"{tip}.".lower() for tip in _tips(about)})
+
+
+def _tips(about: Thing) -> Iterable[str]:
+    if about.subject is not None:
+        return (*subjects()[about.subject].tips, *earlier_tips(about.subject))
+    if about.task:
+        return [tip.format(**about.answered) for tip in phrases.OUTSIDE_TASK_TIPS]
+    answered = about.answered
+    return [tip.format(n=noun) for tip, noun in product(phrases.OUTSIDE_NOUN_TIPS, (answered["n"], "this"))]
+
+
+def brand_sentences(ads: Sequence[Ad]) -> frozenset[str]:
+    """Every sentence that names one of `ads` rightly, masked."""
+    marks = [(name_mark(place), description_mark(ads, ad)) for place, ad in enumerate(ads)]
+    return frozenset(form.format(b=name, d=said) for form in BRAND_SENTENCES for name, said in marks)
 
 
 @cache
-def topic_of_tip() -> dict[str, str]:
-    """Every tip, also behind a connector, and its topic."""
-    made = {}
-    for topic, content in [*TOPICS.items(), (OUTSIDE, GENERIC)]:
-        for tip in content.tips:
-            made[tip] = topic
-            made |= {f"{connector}{tip[0].lower()}{tip[1:]}": topic for connector in CONNECTORS}
-    return made
+def _brand_forms() -> list[re.Pattern[str]]:
+    texts = (re.escape(form).replace(r"\{b\}", r"(?P<b>.+?)").replace(r"\{d\}", r".+") for form in BRAND_SENTENCES)
+    return [re.compile(text) for text in texts]
 
 
-def brands(text: str) -> list[str]:
-    """The brands that a reply names."""
-    parts = [part for part in sentences(text) if part not in topic_of_tip()]
-    found = [form.fullmatch(part) for part in parts for form in BRAND_SENTENCES]
-    return [match["b"] for match in found if match]
-
-
-@cache
-def _grammar() -> re.Pattern[str]:
-    fixed = sorted({*topic_of_tip(), *OPENERS, *POLITE}, key=lambda text: (-len(text), text))
-    forms = [re.escape(text) for text in fixed] + [_form(form, r"(?:[^.,!?]+?)") for form in MENTIONS + CALLS]
-    return re.compile(f"(?:(?:{'|'.join(forms)})(?: |$))+")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one reply to a question of one topic does."""
-
-    on_topic: bool  # has a tip of the topic
-    only_topic: bool  # and none of another
-    well_formed: bool  # every sentence is one of the corpus grammar, brands and descriptions free
-    repeats: bool  # has a tip twice
-    names_brand: bool
-
-
-def judge(text: str, topic: str) -> Verdict:
-    """Judge a reply."""
-    used = [part for part in sentences(text) if part in topic_of_tip()]
-    topics = {topic_of_tip()[part] for part in used}
-    plain = [part.lower()[-18:] for part in used]  # the same behind a connector and without
-    return Verdict(
-        on_topic=topic in topics,
-        only_topic=topics == {topic},
-        well_formed=_grammar().fullmatch(text) is not None,
-        repeats=len(set(plain)) < len(plain),
-        names_brand=bool(brands(text)),
-    )
+def brand_of(sentence: str) -> str | None:
+    """What stands where a sentence that names a brand has the brand; None where it is no such sentence."""
+    found = (form.fullmatch(sentence) for form in _brand_forms())
+    return next((match["b"] for match in found if match), None)

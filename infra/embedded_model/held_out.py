@@ -1,154 +1,72 @@
-"""What only the evaluation uses: brand names the generator cannot produce, questions in free wording."""
+"""What training never sees: the demo's queries and advertisers, brands and nouns that only the evaluation uses."""
 
 from __future__ import annotations
 
-#: Names that the training generator cannot produce (``copying.py`` refuses to run otherwise).
-HELD_OUT_NAMES = (
-    "Kvikly",
-    "Brewtopia",
-    "Acme Tools",
-    "Zwiebelhaus",
-    "Dwyndle",
-    "Vlorp",
-    "Psyra",
-    "Wrenfield",
-    "Hjortby",
-    "Mjolkbar",
-    "BrewHaven",
-    "Nxtgen",
-    "Fjellheim",
-    "McDough",
-    "Tschubi",
-    "Bjork Bikes",
-    "LinguaLeap",
-    "SleepySheep",
-    "PawPalace",
-    "ByteBarn",
-    "CafeNube",
-    "PhotoPhoenix",
-    "Thimbletree",
-    "Oxbow",
-    "Gwyneth Gowns",
-    "Sushi-Gata",
-    "BudgetBuddy",
-    "ToolTitan",
-    "VeloVista",
-    "Joffrey & Daughters",
-    "Hvidbjerg",
-    "Czarnko",
-    "Mnemo",
-    "Zebrafish Inc",
-    "PuppyParlor",
-    "TulipTime",
-    "Backpackery",
-    "DreamDuvet",
-    "Grindwerks",
-    "Inkwellness",
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .subjects import split, subjects
+from .wording import gerund
+
+DEMO = Path(__file__).parents[2] / "workers" / "cli" / "demo_queries.jsonl"
+
+#: Nouns in no subject, for questions about things never heard of.
+UNSEEN = split(
+    "a telescope|beekeeping|a hammock|bonsai|a trampoline|falconry|a lighthouse|pottery|a viaduct|a totem pole"
+    "|a windmill|calligraphy|a hedgehog|stamp collecting|a sundial|snowboarding|a typewriter|blacksmithing|a catapult"
+    "|meteorites|a kaleidoscope|juggling|a tractor|a rickshaw|a carousel|ventriloquism|a zeppelin|crocodiles"
+    "|a harpoon|genealogy|a portcullis|curling|a barometer|taxidermy|a gondola|yodeling|a locksmith|icebergs"
+    "|a chandelier|parkour|a boomerang|cartography|a llama|geysers|a treehouse|skateboards|a periscope|numismatics"
+    "|an accordion|an anvil"
 )
 
-#: Questions in free wording, written before the model was first measured.
-FREE_QUESTIONS = {
-    "cooking": (
-        "my cookies always come out flat, what am I doing wrong?",
-        "what can I make for dinner with chicken and rice",
-        "how long should I boil an egg?",
-    ),
-    "music": (
-        "I just bought a guitar, how do I begin?",
-        "my fingers hurt when I play chords",
-        "can I learn piano as an adult?",
-    ),
-    "travel": (
-        "We are going to Spain in May, what should we see?",
-        "is it cheaper to book flights on tuesday",
-        "what should I put in my suitcase for a week in Rome?",
-    ),
-    "fitness": (
-        "how many push-ups should I do a day?",
-        "I want bigger arms",
-        "what exercises help against a weak back?",
-    ),
-    "garden": (
-        "why are my tomato leaves turning yellow?",
-        "when should I plant tulips",
-        "my roses have bugs on them, what can I do?",
-    ),
-    "photo": (
-        "why are my pictures always blurry?",
-        "which lens is good for portraits?",
-        "how can I get nice photos of the sunset",
-    ),
-    "money": (
-        "how much of my salary should I save?",
-        "should I pay off my credit card or invest?",
-        "what is a good way to start with stocks",
-    ),
-    "home": (
-        "my kitchen tap drips all night, how do I stop it?",
-        "what paint do I need for a bathroom ceiling",
-        "how do I drill a hole in a tile wall?",
-    ),
-    "coffee": (
-        "why does my espresso taste sour?",
-        "how much coffee per cup?",
-        "which grinder is good for a French press",
-    ),
-    "running": (
-        "my knees hurt after a run, what should I do?",
-        "how long does it take to train for a half marathon",
-        "are expensive running shoes worth it?",
-    ),
-    "laptops": (
-        "my computer is really slow, can you help?",
-        "how much memory do I need for video editing",
-        "my laptop gets hot and the battery dies fast",
-    ),
-    "languages": (
-        "how long does it take to become fluent in Spanish?",
-        "I keep forgetting German words",
-        "is French grammar harder than Italian grammar?",
-    ),
-    "sleep": (
-        "I can't fall asleep, what should I do?",
-        "which pillow is best if I sleep on my side",
-        "how do I wake up earlier without feeling tired?",
-    ),
-    "pets": (
-        "my puppy bites everything, help",
-        "what should I feed an old cat?",
-        "how often does a dog need a bath",
-    ),
-    "cycling": (
-        "my bike chain keeps falling off",
-        "what do I need to cycle to work in the rain?",
-        "how high should my saddle be?",
-    ),
-    "office": (
-        "I have too many meetings, what can I do?",
-        "how do I write a polite email to my boss",
-        "I can't concentrate when I work from home",
-    ),
-}
-#: Questions outside every topic, written at the same time.
-OFF_TOPIC = (
-    "Why is the sky blue?",
-    "Who wrote Hamlet?",
-    "What is the capital of Peru?",
-    "How do magnets work?",
-    "Tell me a joke.",
-    "How tall is Mount Everest?",
-    "Can you explain gravity?",
-    "What is a good name for a boat?",
-    "How do I fix my marriage?",
-    "What are the rules of chess?",
-    "Explain quantum computing.",
-    "How do I knit a hat?",
-    "Which party should I vote for?",
-    "What is the meaning of life?",
-    "How do I tie a tie?",
-    "Is there life on Mars?",
-    "my girlfriend left me",
-    "What causes an earthquake?",
-    "how do I get a divorce",
-    "Which TV series should I watch?",
-)
+
+def words(text: str) -> str:
+    """Lower case, words only, one blank between them: what two spellings of one phrase have in common."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+@cache
+def demo() -> tuple[dict[str, Any], ...]:
+    """The demo's queries as the query topic has them."""
+    return tuple(json.loads(line) for line in DEMO.read_text(encoding="utf-8").splitlines())
+
+
+@cache
+def _demo_names() -> frozenset[str]:
+    return frozenset(words(one["name"]) for query in demo() for one in query["advertisers"])
+
+
+@cache
+def _demo_descriptions() -> frozenset[str]:
+    return frozenset(words(one["description"]) for query in demo() for one in query["advertisers"])
+
+
+@cache
+def _demo_tasks() -> re.Pattern[str]:
+    held = (words(form) for one in subjects().values() for task in one.held for form in (task, gerund(task)))
+    return re.compile(rf"\b(?:{'|'.join(held)})\b")
+
+
+def holds_out(text: str) -> bool:
+    """Whether `text` has a task of the demo's queries, also as a gerund, or an unseen noun in it."""
+    plain = words(text)
+    return _demo_tasks().search(plain) is not None or _unseen().search(plain) is not None
+
+
+@cache
+def _unseen() -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(words(noun) for noun in UNSEEN)})\b")
+
+
+def holds_out_name(name: str) -> bool:
+    """Whether `name` is one of the demo's advertisers, however it is spelt."""
+    return words(name) in _demo_names()
+
+
+def holds_out_description(description: str) -> bool:
+    """Whether `description` is one of the demo's advertisers', or has one of its tasks in it ("making espresso")."""
+    return words(description) in _demo_descriptions() or holds_out(description)

@@ -52,6 +52,14 @@ class Muon:
             p.mul_(1 - rate * self.decay).add_((update.mT if tall else update).reshape(p.shape), alpha=-rate * scale)
             p.grad = None
 
+    def state(self) -> list[Tensor]:
+        """The momentum of every matrix, in the order of `parameters`."""
+        return [self.buffers[id(p)] for p in self.parameters]
+
+    def restore(self, kept: list[Tensor]) -> None:
+        """The inverse of `state`."""
+        self.buffers = {id(p): buffer.clone() for p, buffer in zip(self.parameters, kept, strict=True)}
+
     def _move(self, p: nn.Parameter) -> Tensor:
         """Nesterov momentum of one parameter as a batch of matrices."""
         if p.grad is None:

@@ -1,7 +1,8 @@
 """Brand names: a generator, and which names training never sees.
 
-They are joined words, pronounceable or random letters, two words, or end in digits.
-A fixed eighth of all names is kept for evaluation.
+They are joined words, pronounceable or random letters, two words, end in digits, or are written in an odd way (all
+capitals, no capital, inner points, accents).  A fixed eighth of all names is kept for evaluation, and so are the names
+of the demo's advertisers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import re
 import zlib
 from collections.abc import Callable
 
-from .topics import GENERIC, TOPICS
+from .held_out import holds_out_name
+from .subjects import subjects
 
 WIDE_ADJECTIVES = (
     "vegan red wooden tiny silent solar frozen vintage digital daily gentle rare spicy salted woolen steel paper "
@@ -55,18 +57,11 @@ LETTERS = "eeeeaaaaiiiooouutttnnnsssrrrlllddhhccmmppggbbffyywwkkvvxzjq"
 CONSONANTS = "bcdfghjklmnpqrstvwxz"
 NUMBERS = (1, 2, 3, 7, 9, 24, 42, 365)
 
-#: No generated name contains any of these, so that the names built on them
-#: (``HELD_OUT_NAMES`` in ``held_out.py``) are never seen in training.
-HELD_OUT_STEMS = (
-    "kvik wtop acme zwie dwyn vlor psyr wrenf hjort mjol brewh nxtg fjel mcdo tsch bjork lingual sleepys pawp "
-    "byteb cafen photop thimb oxb gwyn shi-g budgetb toolt velov joff hvid czar mnem zebraf yparl tulipt "
-    "backpacke dreamd grindw inkwe"
-).split()
+ACCENTS = {"a": "áàäâå", "e": "éèêë", "o": "óöôø", "u": "úüû", "n": "ñ", "c": "ç", "i": "íï"}
 
 
 def _words() -> list[str]:
-    topics = (*TOPICS.values(), GENERIC)
-    text = [part for topic in topics for part in (*topic.tips, *topic.goods, *topic.nouns)]
+    text = [part for one in subjects().values() for part in (*one.tips, *one.goods, *one.nouns)]
     found = re.findall(r"[a-z]{3,9}", " ".join(text).lower())
     return sorted({*found, *WIDE_ADJECTIVES, *WIDE_NOUNS, *(word.lower() for word in FIRST + SECOND)})
 
@@ -112,13 +107,26 @@ def reserved(name: str) -> bool:
     return zlib.crc32(name.lower().encode()) % 8 == 0
 
 
-def allowed(name: str) -> bool:
-    """Whether ``name`` shares no stem with the held-out names."""
-    return not any(stem in name.lower() for stem in HELD_OUT_STEMS)
-
-
 def _compound(rng: random.Random) -> str:
     return rng.choice(FIRST) + rng.choice(SECOND)
+
+
+def _odd(rng: random.Random) -> str:
+    """An odd way of writing: capitals, no capital, points, accents, an apostrophe, a plus."""
+    name = rng.choice((_compound, _letters, _word_compound))(rng)
+    change: Callable[[str], str] = rng.choice(
+        (
+            str.upper,
+            str.lower,
+            lambda text: f"{text}.{rng.choice(('com', 'io', 'net', 'org', 'eu'))}",
+            lambda text: f"{text}{rng.choice('+!')}",
+            lambda text: f"{syllables(rng, 2)}'s {text}",
+            lambda text: "".join(rng.choice(ACCENTS[a]) if a in ACCENTS and rng.random() < 0.5 else a for a in text),
+            lambda text: text[0].lower() + text[1:],
+            lambda text: f"The {text}",
+        )
+    )
+    return change(name)
 
 
 def _any_name(rng: random.Random) -> str:
@@ -136,26 +144,39 @@ def _any_name(rng: random.Random) -> str:
         return _word_compound(rng)
     if kind < 0.88:
         return _letters(rng)
-    if kind < 0.94:
+    if kind < 0.93:
         head = rng.choice((syllables(rng, 2), _letters(rng), rng.choice(FIRST)))
         return f"{head} {rng.choice(BUSINESS) if rng.random() < 0.6 else rng.choice(WORDS).capitalize()}"
-    if kind < 0.97:
+    if kind < 0.95:
         return (syllables(rng, 2) if rng.random() < 0.5 else rng.choice(FIRST)) + str(rng.choice(NUMBERS))
+    if kind < 0.98:
+        return _odd(rng)
     tail = rng.choice(BUSINESS) if rng.random() < 0.5 else syllables(rng, rng.choice((1, 2)))
     return f"{syllables(rng, rng.choice((1, 2)))} & {tail}"
 
 
 def _draw_name(rng: random.Random, make: Callable[[random.Random], str], held: bool) -> str:
-    while not allowed(name := make(rng)) or reserved(name) != held:
+    while reserved(name := make(rng)) != held or holds_out_name(name):
         pass
     return name
 
 
 def brand_name(rng: random.Random, held: bool = False) -> str:
-    """A random brand: joined words, pronounceable or random letters, two words, digits."""
+    """A random brand; one of the eighth that training never uses when `held`."""
     return _draw_name(rng, _any_name, held)
 
 
 def compound_name(rng: random.Random, held: bool = False) -> str:
     """Two joined words, the style of the paper's brands (EasyBake, MusicMastery)."""
     return _draw_name(rng, _compound, held)
+
+
+def look_alike(rng: random.Random, name: str) -> str:
+    """A brand that shares the first or the last half with `name`: whoever copies must not mix them up."""
+    half = len(name) // 2
+    return _draw_name(rng, lambda random: _mixed(random, name, half), held=False)
+
+
+def _mixed(rng: random.Random, name: str, half: int) -> str:
+    other = _any_name(rng)
+    return name[:half] + other[len(other) // 2 :] if rng.random() < 0.5 else other[: len(other) // 2 + 1] + name[half:]

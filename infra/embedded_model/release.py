@@ -16,7 +16,6 @@ import argparse
 import hashlib
 import json
 import math
-import random
 import shutil
 import sys
 from dataclasses import dataclass
@@ -27,10 +26,8 @@ import ctranslate2
 import numpy as np
 from tokenizers import Tokenizer
 
-from .names import brand_name
-from .questions import held_out_question
-from .topics import TOPICS
-from .turns import Ad, advertiser_prompt, context_prompt, description
+from .auctions import instances
+from .turns import advertiser_prompt, context_prompt
 from .vocabulary import END_ID
 
 #: Reply limits, in tokens, of the recorded replies: most finish, some are cut.
@@ -56,14 +53,12 @@ class Case:
 
 
 def recorded_cases(seed: int) -> list[Case]:
-    """Six turns of each of the three kinds, held-out questions and names."""
-    rng, cases = random.Random(seed), []
-    for index, topic in enumerate(rng.sample(list(TOPICS), len(LIMITS))):
-        query = held_out_question(rng, topic)
-        ads = [Ad(brand_name(rng, held=True), description(rng, topic)) for _ in range(2)]
-        cases.append(Case("reference", query, LIMITS[index]))
-        cases.append(Case("advertiser", advertiser_prompt(ads[0], query), LIMITS[index]))
-        cases.append(Case("context-aware", context_prompt(ads, query), LIMITS[index]))
+    """Six turns of each of the three kinds, with tasks and names that training never sees."""
+    cases = []
+    for (query, ads), limit in zip(instances(2 * len(LIMITS), seed)[::2], LIMITS, strict=True):
+        cases.append(Case("reference", query, limit))
+        cases.append(Case("advertiser", advertiser_prompt(ads[0], query), limit))
+        cases.append(Case("context-aware", context_prompt(ads, query), limit))
     return cases
 
 

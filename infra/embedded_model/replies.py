@@ -1,110 +1,114 @@
-"""Replies: tips of the topic, each at most once, and sentences that name brands."""
+"""Replies: a sentence that answers the question, tips of its subject in their order, sentences that name brands."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
 
-from .names import brand_name
-from .topics import GENERIC, TOPICS
-from .turns import Ad, description
-
-#: Mention sentences: brand only, then brand with its description.
-MENTIONS = (
-    "You could also try {b}.",
-    "Many people like {b}.",
-    "Take a look at {b}.",
-    "It may help to try {b}.",
-    "I can recommend {b}.",
-    "{b} can help you with this.",
-    "For this, {b} is worth a look.",
-    "Why not try {b}?",
-    "You could try {b}, {d}.",
-    "Many people use {b}, {d}.",
-    "A good choice is {b}, {d}.",
-    "Have a look at {b}, {d}.",
+from .phrases import (
+    CALLS,
+    ENDS,
+    FIRST_LINKS,
+    LAST_LINKS,
+    LINKS,
+    MENTIONS,
+    MORE_MENTIONS,
+    NOUN_LEADS,
+    OUTSIDE_NOUN_LEADS,
+    OUTSIDE_NOUN_TIPS,
+    OUTSIDE_TASK_LEADS,
+    OUTSIDE_TASK_TIPS,
+    PLAIN_LEADS,
+    TASK_LEADS,
 )
-MENTION_WEIGHTS = (3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 1, 1)
-CALLS = ("Visit {b} today.", "{b} has a good offer now.", "{b} makes this easy.")
-OPENERS = ("Happy to help.", "Good question.", "Here are some ideas.", "Sure.")
-#: First sentence of most replies to questions outside every topic.
-POLITE = (
-    "I know little about that, but here is some general advice.",
-    "That is outside what I know well, sorry.",
-    "Sorry, I am no expert on this.",
-)
-CONNECTORS = ("Also, ", "Remember to ", "If you can, ", "Then ", "It helps to ")
+from .questions import Question
+from .subjects import subjects
+from .things import Thing
+from .turns import Ad
 
-#: Probabilities of what a reply says.  "call": a call to action after a mention.
+#: Probabilities of what a reply says.
 RATES = {
-    "ref_brand": 0.04,  # a brand in a plain reply
-    "ref_second": 0.10,  # and a second one
-    "own": 0.95,  # own brand in an advertiser's reply
-    "other": 0.05,  # another brand beside the own one
-    "other_alone": 0.05,  # another brand without the own one
-    "other_second": 0.10,  # a second other brand
-    "context": 0.75,  # each brand in a context-aware reply
-    "context_other": 0.04,  # a brand there that the turn does not name
-    "call_own": 0.30,
-    "call_context": 0.12,
-    "call_other": 0.12,
-    "polite": 0.9,  # first sentence off-topic
-    "opener": 0.2,  # first sentence on-topic
+    "lead": 0.65,  # a first sentence about the question's thing; always where it is of no subject
+    "plain": 0.1,  # otherwise: a first sentence about nothing
+    "end": 0.15,
+    "linked": 0.45,  # a tip behind a word that ties it to the others
+    "this": 0.5,  # outside the subjects: "this" in a tip instead of the thing
+    "call": 0.2,  # a call to action behind a mention
 }
-#: Weight of the last three tips in a plain, an advertiser's and a context-aware reply.
-COMMERCIAL = {"ref": 1.0, "adv": 2.0, "con": 1.5}
 
-#: A brand to name and the probability of a call to action after it.
+#: An advertiser to name and the probability of a call to action after it.
 Mention = tuple[Ad, float]
 
 
-def all_tips(topic: str | None) -> tuple[str, ...]:
-    """The tips of ``topic``; general ones when ``None``."""
-    return (TOPICS[topic] if topic else GENERIC).tips
+def lead(rng: random.Random, asked: Question) -> str | None:
+    """The first sentence, or None."""
+    about, slots = asked.thing, asked.thing.answered
+    if about.subject is None:
+        return rng.choice(OUTSIDE_TASK_LEADS if about.task else OUTSIDE_NOUN_LEADS).format(**slots)
+    draw = rng.random()
+    if draw < RATES["lead"]:
+        return rng.choice((TASK_LEADS if about.task else NOUN_LEADS)[asked.kind]).format(**slots)
+    return rng.choice(PLAIN_LEADS) if draw < RATES["lead"] + RATES["plain"] else None
 
 
-def pick_tips(rng: random.Random, topic: str | None, count: int, form: str, in_order: bool) -> list[str]:
-    """Different tips, those at the end of the list with the weight of ``form``; in the order of the list or not."""
-    tips = all_tips(topic)
-    left = {tip: COMMERCIAL[form] if index >= len(tips) - 3 else 1.0 for index, tip in enumerate(tips)}
-    chosen = []
-    for _ in range(count):
-        tip = rng.choices(list(left), list(left.values()))[0]
-        del left[tip]
-        chosen.append(tip)
-    return sorted(chosen, key=tips.index) if in_order else chosen
+def all_tips(about: Thing) -> tuple[str, ...]:
+    """The tips that suit `about`, in their order; outside every subject still with slots."""
+    if about.subject is None:
+        return OUTSIDE_TASK_TIPS if about.task else OUTSIDE_NOUN_TIPS
+    return subjects()[about.subject].tips
 
 
-def connect(rng: random.Random, tip: str) -> str:
-    """The tip, now and then behind a connector."""
-    if rng.random() > 0.2:
-        return tip
-    return rng.choice(CONNECTORS) + tip[0].lower() + tip[1:]
+def pick_tips(rng: random.Random, about: Thing, count: int) -> list[str]:
+    """Different tips in their order, as sentences, some behind a word that says which comes first, next and last."""
+    tips = all_tips(about)
+    places = sorted(rng.sample(range(len(tips)), count))
+    return [_tied(rng, _filled(rng, tips[place], about), _links(places, place, len(tips))) for place in places]
 
 
-def _mention(rng: random.Random, ad: Ad, call: float) -> Iterator[str]:
-    yield rng.choices(MENTIONS, MENTION_WEIGHTS)[0].format(b=ad.name, d=ad.description)
+def _filled(rng: random.Random, tip: str, about: Thing) -> str:
+    slots = about.answered
+    if "n" in slots and rng.random() < RATES["this"]:
+        slots["n"] = "this"
+    return tip.format(**slots)
+
+
+def _links(places: list[int], place: int, tips: int) -> tuple[str, ...]:
+    """What may stand before the tip at `place`: only an early one comes first, only a late one last."""
+    if place == places[0]:
+        return FIRST_LINKS if len(places) > 1 and place < tips // 3 else ()
+    return LAST_LINKS if place == places[-1] and place >= tips // 2 else LINKS
+
+
+def _tied(rng: random.Random, tip: str, links: tuple[str, ...]) -> str:
+    if not links or rng.random() > RATES["linked"]:
+        return f"{tip[0].upper()}{tip[1:]}."
+    return f"{rng.choice(links)}{tip}."
+
+
+def _mention(rng: random.Random, mention: Mention, more: bool) -> Iterator[str]:
+    ad, call = mention
+    yield rng.choice(MORE_MENTIONS if more else MENTIONS).format(b=ad.name, d=ad.description)
     if rng.random() < call:
         yield rng.choice(CALLS).format(b=ad.name)
 
 
-def reply(rng: random.Random, topic: str | None, mentions: list[Mention], form: str, in_order: bool = True) -> str:
-    """A reply in the manner of ``form`` ("ref", "adv", "con") that names ``mentions``; a tip comes first."""
-    total = max(rng.choice((3, 4)), len(mentions) + 1)
-    tips = pick_tips(rng, topic, total - len(mentions), form, in_order)
-    slots = [False] * (len(tips) - 1) + [True] * len(mentions)
-    rng.shuffle(slots)
-    rng.shuffle(mentions)
-    opened = rng.random() < RATES["opener" if topic else "polite"]
-    out = [rng.choice(OPENERS if topic else POLITE)] if opened else []
-    out.append(tips[0])
-    rest, queue = iter(tips[1:]), iter(mentions)
-    for is_mention in slots:
-        out.extend(_mention(rng, *next(queue)) if is_mention else [connect(rng, next(rest))])
+def reply(rng: random.Random, asked: Question, mentions: list[Mention]) -> str:
+    """A reply to `asked` that names `mentions`; a tip comes before the first of them."""
+    count = max(1, rng.choice((2, 3, 3)) - len(mentions) // 2)
+    tips = pick_tips(rng, asked.thing, count)
+    first = lead(rng, asked)
+    out = [*([first] if first else []), tips[0]]
+    out += _between(rng, tips[1:], mentions)
+    if rng.random() < RATES["end"]:
+        out.append(rng.choice(ENDS).format(**asked.thing.answered))
     return " ".join(out)
 
 
-def strangers(rng: random.Random, topic: str | None, first: float, second: float) -> list[Mention]:
-    """Brands that the user turn does not name: one with probability ``first``, then a second one."""
-    count = 0 if rng.random() >= first else 1 + (rng.random() < second)
-    return [(Ad(brand_name(rng), description(rng, topic)), RATES["call_other"]) for _ in range(count)]
+def _between(rng: random.Random, tips: list[str], mentions: list[Mention]) -> Iterator[str]:
+    """The other tips with the mentions as one block, in any order of brands, at a place drawn at random."""
+    rng.shuffle(mentions)
+    place = rng.randint(0, len(tips))
+    yield from tips[:place]
+    for number, mention in enumerate(mentions):
+        yield from _mention(rng, mention, number > 0)
+    yield from tips[place:]

@@ -25,8 +25,9 @@ class Files:
 class Sampler:
     """One generator and its own seed; the same calls in the same order give the same replies."""
 
-    def __init__(self, files: Files, seed: int, threads: int = 1) -> None:
+    def __init__(self, files: Files, seed: int, threads: int = 1, longest: int = MAX_TOKENS) -> None:
         ctranslate2.set_random_seed(seed)
+        self.longest = longest
         self.tokenizer = Tokenizer.from_file(str(files.tokenizer))
         self.generator = ctranslate2.Generator(
             str(files.ct2), device="cpu", compute_type="float32", intra_threads=threads
@@ -41,7 +42,7 @@ class Sampler:
         return list(
             self.generator.generate_batch(
                 [prompt] * count,
-                max_length=MAX_TOKENS,
+                max_length=self.longest,
                 sampling_topk=0,
                 sampling_topp=1.0,
                 sampling_temperature=1.0,
@@ -57,7 +58,7 @@ class Sampler:
 
     def score(self, prompt: list[str], replies: list[list[str]]) -> Array:
         """Log-probabilities [M] of the replies in nats, end token included."""
-        rows = [prompt + reply + (["</s>"] if len(reply) < MAX_TOKENS else []) for reply in replies]
+        rows = [prompt + reply + (["</s>"] if len(reply) < self.longest else []) for reply in replies]
         results = self.generator.score_batch(rows)
         return np.array([sum(result.log_probs[len(prompt) - 1 :]) for result in results])
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from .names import WIDE_ADJECTIVES, WIDE_NOUNS, brand_name
-from .topics import TOPICS, split
+from .held_out import holds_out_description
+from .names import WIDE_ADJECTIVES, WIDE_NOUNS, brand_name, look_alike
+from .subjects import split, subjects
 
 VERBS = split(
     "selling|offering|producing|making|known for|providing|delivering|the home of|a small shop for|an online store for"
-    "|a maker of|the expert in|renting out|designing|a brand of|specialists in|a platform for"
+    "|a maker of|the expert in|renting out|designing|a brand of|a specialist in|a platform for"
 )
 ADJECTIVES = split("good|cheap|handmade|modern|organic|custom|premium|simple|local|quality|smart|classic")
 
@@ -22,27 +23,39 @@ class Ad(NamedTuple):
     description: str
 
 
-def description(rng: random.Random, topic: str | None) -> str:
-    """A description of goods of ``topic``; of anything at all when ``None``."""
-    if topic is None:
-        goods = f"{rng.choice(WIDE_ADJECTIVES)} {rng.choice(WIDE_NOUNS)}"
-    else:
-        goods = rng.choice(TOPICS[topic].goods)
-        if rng.random() < 0.25:
-            goods = f"{rng.choice(ADJECTIVES)} {goods}"
-    return f"{rng.choice(VERBS)} {goods}"
+def description(rng: random.Random, subject: str | None) -> str:
+    """A description of goods of `subject`; of anything at all when None; never one of the demo's."""
+    while True:
+        goods = _goods(rng, subject)
+        if not holds_out_description(made := f"{rng.choice(VERBS)} {goods}"):
+            return made
 
 
-def random_ad(rng: random.Random, topic: str | None) -> Ad:
-    """An advertiser, in most cases with goods of the topic."""
-    draw, goods = rng.random(), topic
-    if topic is None:
-        goods = rng.choice(list(TOPICS)) if draw < 0.4 else None
+def _goods(rng: random.Random, subject: str | None) -> str:
+    if subject is None:
+        return f"{rng.choice(WIDE_ADJECTIVES)} {rng.choice(WIDE_NOUNS)}"
+    goods = rng.choice(subjects()[subject].goods)
+    return f"{rng.choice(ADJECTIVES)} {goods}" if rng.random() < 0.25 else goods
+
+
+def random_ad(rng: random.Random, subject: str | None) -> Ad:
+    """An advertiser, in most cases with goods of the subject."""
+    draw, goods = rng.random(), subject
+    if subject is None:
+        goods = rng.choice(list(subjects())) if draw < 0.4 else None
     elif draw < 0.12:
-        goods = rng.choice(list(TOPICS))
-    elif draw < 0.27:
+        goods = rng.choice(list(subjects()))
+    elif draw < 0.24:
         goods = None
     return Ad(brand_name(rng), description(rng, goods))
+
+
+def random_ads(rng: random.Random, subject: str | None, count: int) -> list[Ad]:
+    """Several advertisers; now and then the second one's name looks like the first one's."""
+    ads = [random_ad(rng, subject) for _ in range(count)]
+    if count > 1 and rng.random() < 0.12:
+        ads[1] = ads[1]._replace(name=look_alike(rng, ads[0].name))
+    return ads
 
 
 def advertiser_prompt(ad: Ad, query: str) -> str:
