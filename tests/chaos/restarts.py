@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from aiokafka.errors import KafkaError
+
 from tests.chaos import deaths
 from tests.chaos.deaths import Checkpoints, Death
 from tests.chaos.filler import fill
@@ -75,9 +77,12 @@ class Restarts:
         if self.is_down or time.monotonic() - self._looked_s < LOOK_EVERY_S:
             return
         self._looked_s = time.monotonic()
-        suspects = [number for number, node in self._brokers.nodes.items() if GAVE_UP in node.log_since_start()]
+        suspects = self._suspects()
         if suspects and not is_ready({"bootstrap_servers": self._brokers.bootstrap_servers}, len(self._brokers.nodes)):
             self.begin(STUCK, suspects[0])
+
+    def _suspects(self) -> list[int]:
+        return [number for number, node in self._brokers.nodes.items() if GAVE_UP in node.log_since_start()]
 
     def _run(self, fault: str, number: int) -> None:
         began = time.monotonic()
@@ -91,11 +96,26 @@ class Restarts:
         node = self._brokers.nodes[number]
         has_happened = death(node, self._random)
         time.sleep(self._random.uniform(*DOWN_S))
-        any(self._is_ready(number, is_last=start == STARTS) for start in range(1, STARTS + 1))
+        self._start(number)
         self._checkpoints.keep(node)
         if self._fills:
-            asyncio.run(fill(self._brokers.bootstrap_servers, GROUPS))
+            self._fill()
         return has_happened
+
+    def _start(self, number: int) -> None:
+        any(self._is_ready(number, is_last=start == STARTS) for start in range(1, STARTS + 1))
+
+    def _fill(self) -> None:
+        """Make the logs of offsets long; a broker whose coordinator takes no commit for good is started once more."""
+        try:
+            asyncio.run(fill(self._brokers.bootstrap_servers, GROUPS))
+        except KafkaError:
+            suspects = self._suspects()
+            if not suspects:
+                raise
+            self._brokers.nodes[suspects[0]].kill()
+            self.counted[STUCK] += 1
+            self._start(suspects[0])
 
     def _is_ready(self, number: int, is_last: bool) -> bool:
         """Start it; False where it was killed and has to be started once more. BrokerError: it does not start."""
