@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from .held_out import DEMO
+
 #: Arguments that may change between two parts of one run: none changes a weight.
 FREE = frozenset({"run", "threads", "stop_at", "compile"})
 
@@ -23,7 +25,7 @@ CORPUS = (
 def corpus_sha256() -> str:
     """Digest of the sources of the dialogues: a run that goes on must draw from the same corpus."""
     folder = Path(__file__).parent
-    files = [*(folder / f"{name}.py" for name in CORPUS), *sorted((folder / "subjects").glob("*.txt"))]
+    files = [*(folder / f"{name}.py" for name in CORPUS), *sorted((folder / "subjects").glob("*.txt")), DEMO]
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

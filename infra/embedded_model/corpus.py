@@ -2,7 +2,7 @@
 
 Every example is a pair (user turn, reply).  The user turn has one of three forms:
 
-* `{question}` - reference reply, which names a brand in one of some hundred cases;
+* `{question}` - reference reply, which names a brand in one of a thousand cases;
 * `Answer the question advertising {name}, {description}. {question}` - advertiser reply, which mostly names its brand;
 * `Answer the query. Try to mention {n1}, who is {d1} and {n2}, who is {d2}. {question}` - context-aware reply, which
   names most of the brands.
@@ -28,7 +28,7 @@ from .turns import Ad, advertiser_prompt, context_prompt, description, random_ad
 #: Share of each kind of example.
 SHARES = {"reference": 0.29, "advertiser": 0.24, "context": 0.34, "copy": 0.12, "talk": 0.01}
 RATES = {
-    "stray": 0.004,  # a brand that the turn does not give, in any form
+    "stray": 0.001,  # a brand that the turn does not give, in any form
     "own": 0.95,  # the own brand in an advertiser's reply
     "context": 0.85,  # each brand in a context-aware reply
     "call_own": 0.3,

@@ -81,14 +81,14 @@ def test_every_subject_has_enough_to_say_and_its_tips_are_bare_imperatives(name:
 
 
 @pytest.mark.parametrize("kind", ["reference", "advertiser", "context"])
-def test_the_brands_of_a_reply_are_those_of_its_turn_but_for_one_in_a_hundred(kind: str) -> None:
+def test_the_brands_of_a_reply_are_those_of_its_turn_but_for_very_few(kind: str) -> None:
     rng = random.Random(3)
     replies = [MAKERS[kind](rng) for _ in range(1500)]
     capitals = [
         set(re.findall(r"(?<=[a-z,] )[A-Z]\w*", reply)) - set(re.findall(r"\w+", turn)) for turn, reply in replies
     ]
 
-    assert sum(bool(strange - {"I", "Sunday", "Friday"}) for strange in capitals) < 0.015 * len(replies)
+    assert sum(bool(strange - {"I", "Sunday", "Friday"}) for strange in capitals) < 0.01 * len(replies)
 
 
 def test_brands_are_of_many_shapes() -> None:
