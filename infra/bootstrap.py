@@ -29,6 +29,7 @@ PROGRAMS = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "chromium": "chromium",
+    "coqc": "coq",
 }
 VLLM_NEEDS = "It is there for x86-64 and Python 3.11, takes 5 GB and needs libnuma1"
 INTERRUPTED = 130
@@ -144,7 +145,9 @@ def get_programs() -> None:
     """What the tests use beside Python. At home a missing one only skips its tests; with CI set they fail."""
     missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
     if missing:
-        get_packages(missing, needed_for="the tests with a real Kafka, Prometheus and browser", required=False)
+        get_packages(
+            missing, needed_for="the tests with a real Kafka, Prometheus and browser, and of the proof", required=False
+        )
 
 
 def get_packages(packages: Sequence[str], *, needed_for: str, required: bool = True) -> None:

@@ -88,7 +88,7 @@ class Marked:
 
 Level = Check | Marked
 
-SERVICES = "kafka or chromium or prometheus"
+SERVICES = "kafka or chromium or prometheus or coq"
 LEVELS: tuple[Level, ...] = (
     Check("ruff", ("ruff", "check", ".")),
     Check("format", ("ruff", "format", "--check", "--quiet", ".")),

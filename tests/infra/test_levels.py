@@ -106,7 +106,7 @@ def test_an_interruption_ends_what_runs_in_both_lanes_and_begins_nothing_more(tm
 
 
 def test_every_test_belongs_to_exactly_one_level() -> None:
-    markers = ("kafka", "chromium", "prometheus", "chaos", "simulation", "vllm")
+    markers = ("kafka", "chromium", "prometheus", "coq", "chaos", "simulation", "vllm")
     selections = [level.markers for level in levels.LEVELS if isinstance(level, Marked)]
 
     for present in itertools.product((False, True), repeat=len(markers)):
@@ -118,5 +118,5 @@ def test_plain_pytest_is_the_fast_level() -> None:
     options = tomllib.loads((levels.ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
 
     assert set(re.findall(r"\w+", options.split("not (")[1])) == {
-        "benchmark", "slow", "or", "kafka", "chromium", "prometheus", "chaos", "simulation", "vllm",
+        "benchmark", "slow", "or", "kafka", "chromium", "prometheus", "coq", "chaos", "simulation", "vllm",
     }  # fmt: skip
