@@ -46,9 +46,12 @@ def prove(auctions: int, seed: int, first: int, rule: str, markdown: Path | None
 
     Draws random auctions (up to 256 candidates and 64 advertisers, bids from a thousandth of a nat to a million, ties,
     duplicates, impossible replies) and measures on each how close it comes to breaking each theorem; for truthfulness
-    by searching for a lie that pays. Margins are micros, of `distribution` a probability; shown is the auction that
-    used most of its tolerance, which grows with what is at stake. Two milliseconds an auction. Exit code 1: a property
-    is violated; the numbers of such auctions repeat it with --first and --auctions 1.
+    by searching for a bid that pays by lying. Margins are micros, of `distribution` a probability; shown is the auction
+    that used most of its tolerance, which grows with what is at stake. Two milliseconds an auction. Exit code 1: a
+    property is violated; the numbers of such auctions repeat it with --first and --auctions 1.
+
+    All of it is about bids on candidates that are there: what an advertiser's description does to the candidates is
+    not measured, and can pay. The same theorems in real numbers, for all auctions, are proven in infra/trust/proof.
 
     \b
     Examples:
