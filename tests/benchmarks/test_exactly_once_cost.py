@@ -176,6 +176,8 @@ async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: 
     name = f"benchmark-{uuid.uuid4().hex[:8]}"
     count, stop = Count(name, records), asyncio.Event()
     spec = StageSpec(name, SCORED, (), lambda means: worker, remembers=remembers)
+    async with Clients(settings).cluster() as cluster:
+        await cluster.create([TopicPlan(spec.positions, PARTITIONS, 1, {"cleanup.policy": "compact"})])
     await initialise_offsets(settings, {spec.group: SCORED.name})
     run = asyncio.create_task(KafkaBus(settings, count).run([Stage(spec, worker, 2 * auctions)], stop))
     try:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from workers.errors import OffsetLost
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.deduplicator import Once, Repeated, ScoredAgain
-from workers.stream.offsets import Completion, read_completion
+from workers.stream.offsets import read_completion
 from workers.stream.partition import transaction
+from workers.stream.partition.position import Found
+from workers.stream.partition.position_log import Position, PositionLog
 
 WITHOUT = "CHAOS_WITHOUT"  # the variable that names, in a worker's environment, what it goes without
 
@@ -27,20 +27,21 @@ def forget() -> None:
 
 
 def believe() -> None:
-    """Stages go on from whatever Kafka says first, though it may not have read its log."""
+    """Stages go on from whatever the group's coordinator says first, and do not read their own logs of positions."""
 
-    async def first_answer(clients: Clients, group: str, at: TopicPartition, *_: object) -> Completion:
+    async def first_answer(clients: Clients, group: str, logged: PositionLog, *_: object) -> Found:
+        at = logged.at
         async with clients.cluster() as cluster:
             found = await cluster.retry(lambda: cluster.committed_with_metadata(group, at.topic, [at.partition]))
         offset, metadata = found[at.partition]
         if offset < 0:
             raise OffsetLost("no offset is committed")
-        return read_completion(offset, metadata)
+        return Found(Position("", read_completion(offset, metadata)), is_written=True, is_stale=False)
 
     transaction.read_position = first_answer
 
 
-#: By name: the `memory` of what is settled, and the `position` that is believed only behind a write.
+#: By name: the `memory` of what is settled, and the stages' own logs of their `position`.
 WALLS: dict[str, Callable[[], None]] = {"memory": forget, "position": believe}
 
 

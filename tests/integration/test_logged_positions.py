@@ -10,13 +10,15 @@ from aiokafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.letter import Place
+from tests.chaos.walls import take_down
 from tests.contracts.test_bus import WAIT_S, Answerer, Rig, numbers, rig_with
-from workers.errors import BrokerError, OffsetLost, TesseraError
+from workers.errors import OffsetLost, TesseraError, Unsuitable
 from workers.settings import Settings
 from workers.stream.admin.set_position import PositionSet, set_position
 from workers.stream.connection.admin_client import TopicPlan
 from workers.stream.connection.clients import Clients
 from workers.stream.offsets import Completion
+from workers.stream.partition import transaction
 from workers.stream.partition.producer import TransactionalWriter
 
 pytestmark = pytest.mark.kafka
@@ -118,6 +120,19 @@ async def test_an_older_answer_of_the_coordinator_is_counted_and_nothing_is_done
     assert "the stage's own log says 20, Kafka's group coordinator 5" in caplog.text
 
 
+async def test_without_the_log_an_older_answer_does_work_twice(
+    rig: Rig, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a chaos campaign switches off with `--without position`."""
+    monkeypatch.setattr(transaction, "read_position", transaction.read_position)  # put back in the end
+    take_down("position")
+    async with rig.reading() as take, answered(rig, group, 10):
+        await take(10)
+        await group.set_beside_its_owner(5)
+        await rig.publish([10])
+        assert numbers(await take(6)) == [5, 6, 7, 8, 9, 10]
+
+
 async def test_offsets_set_back_with_kafkas_tools_between_two_runs_do_no_work_twice(rig: Rig, group: Group) -> None:
     async with answered(rig, group, 10):
         pass
@@ -211,7 +226,7 @@ async def test_a_position_that_nobody_can_read_is_set_by_hand(rig: Rig, group: G
 async def test_a_missing_topic_of_positions_names_the_command(rig: Rig, group: Group) -> None:
     await group.delete(group.spec.positions)
 
-    with pytest.raises(BrokerError, match=f"no topic {group.spec.positions}: run `tessera topics create`"):
+    with pytest.raises(Unsuitable, match=f"no topic {group.spec.positions}.* Run `tessera topics create`"):
         await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)
 
 

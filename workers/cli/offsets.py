@@ -30,8 +30,9 @@ offsets.add_command(set_)
 @options.bootstrap_servers
 @options.as_json
 def show(bootstrap_servers: str | None, as_json: bool) -> None:
-    """Show what each stage has committed, partition by partition.
+    """Show where each stage stands, partition by partition.
 
+    "committed" is what Kafka's group coordinator says, "position" where the stage goes on: its own log counts as well.
     "early" counts records that were finished before an earlier one, "deaths" how many processes may have ended at the
     next record: after three it becomes a dead letter. "deleted" are offsets that retention took before they were
     worked on; the stage does not start then. Exit code 1 if there are any.
@@ -83,7 +84,8 @@ def _row(one: GroupOffset) -> dict[str, Any]:
         "group": one.group,
         "topic": one.topic,
         "partition": one.partition,
-        "committed": one.offset,
+        "committed": one.committed,
+        "position": one.offset,
         "first_stored": one.first_stored,
         "end": one.end,
         "early": None if known is None else len(known.done),

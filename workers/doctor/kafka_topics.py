@@ -12,9 +12,10 @@ from workers.doctor.kafka_cluster import (
     no_topics,
 )
 from workers.doctor.verdict import State
-from workers.pipeline import GROUPS
+from workers.pipeline import GROUPS, POSITIONS
 from workers.stream.admin.first_offsets import without_offset
 from workers.stream.admin.replication import REMEDY, SAFE_COPIES, are_too_few, danger
+from workers.stream.admin.standing import offsets_of
 from workers.stream.admin.topics import fits
 from workers.stream.connection.clients import Clients
 from workers.stream.partition.added_partitions import is_added
@@ -42,6 +43,10 @@ async def topics(kafka: Inspected) -> Findings:
     if counts[SETTLED_QUERIES.name] != counts[SCORED.name]:
         said = f"{SETTLED_QUERIES.name} and {SCORED.name} have {counts[SETTLED_QUERIES.name]} and {counts[SCORED.name]}"
         return State.FAILED, f"{said} partitions", "they must have the same number, or a query could be billed twice"
+    short = [name for name, source in POSITIONS.items() if counts[name] < counts[source]]
+    if short:
+        said = f"fewer partitions than the stage reads: {', '.join(short)}"
+        return State.FAILED, said, "`tessera topics create` adds them: until then the stage does not start"
     wrong = [f"{name} has {count}" for name, count in counts.items() if not fits(kafka.plans[name], count)]
     if wrong:
         advice = f"set TESSERA_PARTITIONS to {counts[SCORED.name]}, the number of {SCORED.name}"
@@ -122,9 +127,9 @@ def _begins_by_itself(topic: str, committed: Mapping[int, int]) -> bool:
 
 
 async def _committed(kafka: Inspected, group: str, topic: str) -> dict[int, int]:
-    """Nothing of a topic that is not there."""
+    """Where the group stands. Nothing of a topic that is not there."""
     numbers = [partition.number for partition in kafka.topics.get(topic, ())]
-    return await kafka.cluster.retry(lambda: kafka.cluster.committed(group, topic, numbers)) if numbers else {}
+    return await offsets_of(kafka.cluster, group, topic, numbers) if numbers else {}
 
 
 def _at_least(kafka: Inspected, key: str, meaning: str) -> Findings:

@@ -93,7 +93,8 @@ def _verifier() -> Principal:
     """It reads everything that a query passes, and how far each stage has come."""
     topics = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS)
     groups = (Right("Describe", "group", STAGES[name].group) for name in PATH)
-    own = (*_read(topic.name for topic in topics), *_read(DEAD_LETTERS), *groups)
+    positions = (STAGES[name].positions for name in PATH)
+    own = (*_read(topic.name for topic in topics), *_read(DEAD_LETTERS), *_read(positions), *groups)
     return _principal("verifier", "`tessera verify`", own)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from workers.settings import Settings
 from workers.stream.admin.first_offsets import without_offset
 from workers.stream.admin.plans import planned_topics
+from workers.stream.admin.standing import offsets_of
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster, Partition
 from workers.stream.connection.clients import Clients
 from workers.stream.reader import offsets
@@ -13,7 +14,7 @@ from workers.stream.reader import offsets
 
 @dataclass(frozen=True)
 class GroupLag:
-    """How far a group is behind the end of its topic; None where a partition has no committed offset."""
+    """How far a group is behind the end of its topic; None where nobody knows in some partition."""
 
     group: str
     lag_records: int | None
@@ -59,7 +60,7 @@ async def _describe(
 
 
 async def _lag(cluster: Cluster, group: str, topic: str, ends: Mapping[int, int]) -> GroupLag:
-    committed = await cluster.retry(lambda: cluster.committed(group, topic, ends))
-    if without_offset(committed):
+    stand = await offsets_of(cluster, group, topic, ends)
+    if without_offset(stand):
         return GroupLag(group, None)
-    return GroupLag(group, sum(max(0, ends[number] - committed[number]) for number in ends))
+    return GroupLag(group, sum(max(0, ends[number] - stand[number]) for number in ends))

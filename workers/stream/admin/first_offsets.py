@@ -17,6 +17,7 @@ from workers.pipeline import STAGES
 from workers.settings import Settings
 from workers.stage import StageSpec
 from workers.stream.admin.outcomes import outputs_of, reached
+from workers.stream.admin.standing import offsets_of
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.memory_loss import MEMORY_IS_LOST, memory_is_lost
@@ -49,7 +50,7 @@ class FirstOffsets:
 
 @dataclass(frozen=True)
 class Blank:
-    """The partitions of a topic in which a group has committed nothing: where each begins. `ends` are those of all.
+    """The partitions of a topic where nobody knows how far a group came: where each begins. `ends` are those of all.
 
     `untouched` are those in which it cannot have worked on anything that is stored. `outputs`: records that its stage
     has published, markers of transactions included.
@@ -79,7 +80,8 @@ class Blank:
 async def initialise_offsets(
     settings: Settings, groups: Mapping[str, str], begin: Begin | None = None
 ) -> tuple[FirstOffsets, ...]:
-    """Give each group (group -> its topic) a first offset in every partition that has none, and read it back.
+    """Give each group (group -> its topic) a first offset in every partition of which nobody knows where it stands, and
+    read it back. Where only its stage's own log knows, the stage commits that when it starts.
 
     It is the start of the partition where nothing is stored, or the group's stage has never published anything; else
     what `begin` says. One that exists is never moved. OffsetsUndecided: `begin` is needed and not given; the others
@@ -110,7 +112,7 @@ async def _blank(cluster: Cluster, group: str, topic: str) -> Blank:
     if topic not in (topics := await cluster.retry(cluster.partitions)):
         raise BrokerError(f"topic {topic} does not exist; `tessera topics create` makes it")
     starts, ends = [await offsets(cluster, topic, edge) for edge in (EARLIEST, LATEST)]
-    committed = await cluster.retry(lambda: cluster.committed(group, topic, starts))
+    committed = await offsets_of(cluster, group, topic, starts)
     outputs = [name for name in outputs_of(spec) if name in topics] if (spec := _spec_of(group)) else []
     written = sum([sum((await offsets(cluster, name, LATEST)).values()) for name in outputs])
     missing = without_offset(committed)

@@ -6,22 +6,24 @@ from functools import partial
 
 from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 
-from workers.errors import BrokerError, OffsetLost
+from workers.errors import BrokerError
 from workers.settings import Settings
+from workers.stream.admin.standing import stands
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster
 from workers.stream.connection.clients import Clients
-from workers.stream.offsets import Completion, read_completion
+from workers.stream.offsets import Completion
 from workers.stream.reader import offsets
 
 
 @dataclass(frozen=True)
 class GroupOffset:
-    """One group in one partition. `completion` is None where nothing is committed, or what is cannot be read."""
+    """One group in one partition. `completion` is None where nobody knows it, or what is written cannot be read."""
 
     group: str
     topic: str
     partition: int
-    offset: int  # committed; -1: none
+    committed: int  # as the group's coordinator says; -1: none
+    offset: int  # where the stage goes on, by its own log as well; -1: nobody knows
     first_stored: int
     end: int
     completion: Completion | None
@@ -49,18 +51,10 @@ async def _standings(cluster: Cluster, group: str, topic: str) -> list[GroupOffs
     if topic not in await cluster.retry(cluster.partitions):
         raise BrokerError(f"topic {topic} does not exist; `tessera topics create` makes it")
     begins, ends = await offsets(cluster, topic, EARLIEST), await offsets(cluster, topic, LATEST)
-    found = await cluster.retry(lambda: cluster.committed_with_metadata(group, topic, begins))
     return [
-        GroupOffset(group, topic, number, offset, begins[number], ends[number], _readable(offset, metadata))
-        for number, (offset, metadata) in sorted(found.items())
+        GroupOffset(group, topic, number, one.committed, one.offset, begins[number], ends[number], one.known)
+        for number, one in sorted((await stands(cluster, group, topic, begins)).items())
     ]
-
-
-def _readable(offset: int, metadata: str) -> Completion | None:
-    try:
-        return read_completion(offset, metadata) if offset >= 0 else None
-    except OffsetLost:
-        return None
 
 
 async def accept_losses(settings: Settings, losses: Mapping[str, tuple[GroupOffset, ...]]) -> None:

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TypeAlias
 
 from aiokafka import TopicPartition
@@ -14,6 +13,7 @@ from aiokafka.errors import KafkaError
 from workers.audit.log.campaign_faults import Unread
 from workers.errors import BrokerError
 from workers.settings import Settings
+from workers.stream.admin.standing import offsets_of
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.history import History
@@ -47,14 +47,14 @@ async def ends(settings: Settings, topics: Sequence[str]) -> Positions:
 
 
 async def committed(settings: Settings, groups: Mapping[str, str]) -> Positions:
-    """What the groups (group -> its topic) have committed; 0 for nothing."""
+    """Where the groups (group -> its topic) stand; 0 where nobody knows."""
     found: Positions = {}
     async with Clients(settings).cluster() as cluster:
         topics = await cluster.retry(cluster.partitions)
         for group, topic in groups.items():
             numbers = [partition.number for partition in topics.get(topic, ())]
-            ask = partial(cluster.committed, group, topic, numbers)
-            found |= {(topic, number): max(0, at) for number, at in (await cluster.retry(ask)).items()}
+            stand = await offsets_of(cluster, group, topic, numbers)
+            found |= {(topic, number): max(0, at) for number, at in stand.items()}
     return found
 
 

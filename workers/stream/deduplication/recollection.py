@@ -25,6 +25,7 @@ async def check_partitions(clients: Clients, spec: StageSpec) -> int:
     """
     remembers = [] if spec.remembers is None else [spec.remembers.name]
     topics = [spec.consumes.name, *remembers, spec.positions]
+    await _refuse_without_positions(clients, spec)
     places = [place.topic for place in await edges(clients, topics, LATEST)]
     if (room := places.count(spec.positions)) < (needed := places.count(spec.consumes.name)):
         raise Unsuitable(
@@ -42,6 +43,18 @@ async def check_partitions(clients: Clients, spec: StageSpec) -> int:
     for topic in remembers:
         await check_placement(clients, topic)
     return counts[spec.consumes.name]
+
+
+async def _refuse_without_positions(clients: Clients, spec: StageSpec) -> None:
+    """The topic is missing after an upgrade from a release that had none: no other start makes it."""
+    async with clients.cluster() as cluster:
+        there = await cluster.retry(cluster.partitions)
+    if spec.positions not in there and spec.consumes.name in there:
+        raise Unsuitable(
+            f"Kafka has no topic {spec.positions}, or {clients.user} may not see it. It says where the stage stands. "
+            "Run `tessera topics create`, and, where brokers ask for rights, `tessera principals create "
+            f"auction.{spec.name}` (infra/upgrading.md)"
+        )
 
 
 class Recollection:
