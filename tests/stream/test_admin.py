@@ -135,7 +135,8 @@ async def test_more_replicas_than_brokers_is_an_error_that_names_the_setting(
     # When three copies are asked for
     settings = Settings.read(bootstrap_servers=broker.bootstrap_servers, replication_factor=3)
     # Then (a topic that exists is refused as such before its copies are counted, so the name must be new)
-    monkeypatch.setattr("schemas.topics.DEAD_LETTER_SUFFIX", f".{uuid.uuid4().hex}")
+    new = {f"{QUERIES.name}.{uuid.uuid4().hex}": QUERIES}
+    monkeypatch.setattr("workers.stream.admin.plans.DEAD_LETTERS", new)
     with pytest.raises(BrokerError, match="TESSERA_REPLICATION_FACTOR"):
         await create_topics(settings)
 
