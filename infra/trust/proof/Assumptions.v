@@ -11,6 +11,7 @@ Definition theorems := (
   participation,
   price_at_most_the_spread,
   almost_individually_rational,
+  absence,
   outcome_in_expectation,
   outcome_truthful_in_expectation,
   no_offset_is_offset_less_a_constant,

@@ -116,6 +116,17 @@ Proof.
   now apply (allocation_distribution M tau N w w_weights (without i P)).
 Qed.
 
+(** The auction held without advertiser i, everybody behind it numbered one less: the same as with a row of zeros. *)
+Definition removed (i : nat) (P : profile) : profile := fun k j => if Nat.ltb k i then P k j else P (S k) j.
+
+Theorem absence n i P j : N = S n -> (i <= n)%nat -> (j < M)%nat ->
+  allocation (without i P) j = Allocation.allocation M tau n w (removed i P) j.
+Proof.
+  intros -> Hi Hj. apply normalised_ext; [|exact Hj]. intros l _. unfold Allocation.score_weight. do 3 f_equal.
+  pose proof (sum_without (S n) i P l ltac:(lia)) as E. rewrite (sum_removed n i (fun k => P k l) Hi) in E.
+  unfold removed. lra.
+Qed.
+
 (** [payments.outcome]: the price of the reply that was drawn. *)
 Definition outcome_price (i : nat) (P : profile) (j : nat) : R :=
   tau * (ln (allocation P j) - ln (allocation (without i P) j)).

@@ -67,3 +67,14 @@ Proof.
   rewrite <- (sum_only m i (f i) Hi). apply sum_le. intros j Hj.
   destruct (Nat.eqb_spec j i) as [->|]; [lra | apply H, Hj].
 Qed.
+
+(** The terms that are left when the one at [i] is taken out, numbered anew. *)
+Lemma sum_removed n i f : (i <= n)%nat ->
+  sum (S n) f = sum n (fun k => if Nat.ltb k i then f k else f (S k)) + f i.
+Proof.
+  induction n as [|n IH]; intros H; [replace i with 0%nat by lia; reflexivity|].
+  change (sum (S (S n)) f) with (sum (S n) f + f (S n)).
+  destruct (Nat.eq_dec i (S n)) as [->|E].
+  - f_equal. apply sum_ext. intros k Hk. destruct (Nat.ltb_spec k (S n)); [reflexivity | lia].
+  - rewrite IH by lia. simpl. destruct (Nat.ltb_spec n i); [lia | ring].
+Qed.
