@@ -175,7 +175,7 @@ async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: 
     settings = Settings.read(bootstrap_servers=kafka, transaction_auctions=auctions)
     name = f"benchmark-{uuid.uuid4().hex[:8]}"
     count, stop = Count(name, records), asyncio.Event()
-    spec = StageSpec(name, SCORED, (), lambda means: worker, remembers=remembers)
+    spec = StageSpec(name, SCORED, (remembers,) if remembers else (), lambda means: worker, remembers=remembers)
     async with Clients(settings).cluster() as cluster:
         await cluster.create([TopicPlan(spec.positions, PARTITIONS, 1, {"cleanup.policy": "compact"})])
     await initialise_offsets(settings, {spec.group: SCORED.name})

@@ -48,7 +48,11 @@ def test_added_partitions_of_the_query_topic_are_worked_on(kafka_of_its_own: str
     records = [make_query(number).to_record() for number in range(QUERIES_SENT)]
     produce(kafka, [(record.key, record.value, record.headers) for record in records])
 
-    # Then neither doctor nor `topics create` with the first number finds anything to do
+    # Then doctor finds that the stage's positions have no room yet, and no stage starts, until `topics create` is run
+    assert states(kafka)["topics"] is State.FAILED
+    refused = tessera("run", "generation", kafka=kafka, partitions=2)
+    assert refused.returncode == 2 and b"`tessera topics create` adds those" in refused.stderr
+    assert tessera("topics", "create", "--partitions", "2", kafka=kafka).returncode == 0
     assert states(kafka)["topics"] == states(kafka)["first offsets"] == State.OK
 
     # When the stages start, every query gets its reply

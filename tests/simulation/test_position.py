@@ -2,12 +2,18 @@
 
 import dataclasses
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 
+from tests.simulation import groups
 from tests.simulation.checks import judge
 from tests.simulation.lives import Outcome
-from tests.simulation.mutants import older_position_believed, position_read_without_a_write
+from tests.simulation.mutants import (
+    older_position_believed,
+    position_read_from_the_coordinator,
+    position_read_without_a_write,
+)
 from tests.simulation.scenario import Scenario
 from tests.simulation.simulation import Simulation
 
@@ -64,3 +70,21 @@ def test_behind_a_write_no_older_position_is_read() -> None:
             behind += outcome.faults.happened["coordinator came up behind"]
 
     assert behind > SEEDS / 2
+
+
+def test_the_log_holds_where_coordinators_take_writes_and_have_lost_the_past() -> None:
+    stale = 0
+    with mock.patch.object(groups, "LOST", 1.0), older_position_believed():
+        for seed in range(SEEDS):
+            outcome = Simulation(dataclasses.replace(one_process_and_a_dying_broker(seed), workers=3)).run()
+            assert not judge(outcome), f"seed {seed}"
+            stale += outcome.faults.happened["old offset answered"]
+
+    assert stale > SEEDS / 4
+
+
+def test_without_the_log_such_coordinators_double_work_and_it_is_seen() -> None:
+    with mock.patch.object(groups, "LOST", 1.0), position_read_from_the_coordinator(), older_position_believed():
+        found = [finding for outcome in runs() for finding in judge(outcome)]
+
+    assert any("has 2 results" in finding for finding in found)

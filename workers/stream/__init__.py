@@ -14,12 +14,14 @@ A stage is a consumer group (`consumer.py`). Each input partition has a processo
 transactional id of its own, `GROUP.TOPIC.PARTITION`. Its life has five steps, in this order:
 
 1. **Open.** Fetching is paused. Starting a producer with the partition's transactional id fences every earlier owner
-   and settles the transaction that it left open (`partition/producer.py`). Only then is the committed position read
-   (`partition/position.py`) and the deduplication state restored (`deduplication/`). Then fetching goes on from there.
+   and settles the transaction that it left open (`partition/producer.py`). Only then is the position read back from
+   the stage's own log (`partition/position.py`) and the deduplication state restored (`deduplication/`). Then fetching
+   goes on from there.
 2. **Process.** Before anything else, the count of attempts is committed (`partition/crash_count.py`). Then up to
    `in_flight` records are worked on concurrently (`partition/in_flight.py`, `processing.py`), outside any transaction.
 3. **Commit.** Finished results are published in one transaction (`partition/transaction.py`) together with the offset
    of the first unfinished record and, in the offset's metadata, which records beyond it are finished (`offsets.py`).
+   The same transaction writes both into the stage's log of positions (`partition/position_log.py`).
    Metrics move after the commit, never before.
 4. **Doubt.** An error or a lost answer leaves open whether a transaction was committed. The producer is discarded, and
    after a pause (`partition/backoff.py`) the partition is opened again: Kafka then says what is committed. Of stages
@@ -55,10 +57,10 @@ What fails, what happens, where
 * A broker dies, an answer is lost: doubt, step 4; after eight in a row the process ends (`partition/backoff.py`).
 * A process hangs, freezes or loses its connection: it is fenced by its successor, and its transaction is aborted
   (`partition/producer.py`).
-* The group coordinator answers with an old position: two reads, each behind a write, have to agree and must not fall
-  behind what this process has committed (`partition/position.py`).
-* The committed offset is gone, or what it points to: the stage stops, and somebody decides (`admin/first_offsets.py`,
-  `admin/group_offsets.py`).
+* The group coordinator answers with an old position, or has forgotten it: the stage's log of positions counts, and the
+  offset is committed again (`partition/position.py`).
+* Nobody knows the position, or what it points to is gone: the stage stops, and somebody decides
+  (`admin/first_offsets.py`, `admin/group_offsets.py`, `admin/set_position.py`).
 * The local state is lost or damaged: it is restored from its changelog (`deduplication/restore.py`); the changelog
   itself is gone: settlement does not start (`deduplication/memory_loss.py`).
 * The same query id comes again: nothing is published, or a dead letter, DUPLICATE_QUERY
