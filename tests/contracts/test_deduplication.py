@@ -464,26 +464,55 @@ async def test_a_stage_whose_memory_is_gone_does_not_start_until_somebody_accept
     assert rig.answerer.heard == [1, 1, 2], "what was settled before the loss is not known any more, as was accepted"
 
 
+async def abort(clients: Clients, transactional_id: str, record: Outgoing) -> None:
+    """Send the record in a transaction that is given up, and wait until it is aborted."""
+    writer = TransactionalWriter(clients, transactional_id)
+    await writer.start()
+    await writer.begin()
+    await writer.send([record])
+    await writer.discard()
+    successor = TransactionalWriter(clients, transactional_id)
+    await successor.start()
+    await successor.discard()
+
+
 @pytest.mark.parametrize("rig", KAFKA, indirect=True)
 async def test_a_memory_is_not_lost_where_nothing_was_settled_or_its_records_are_deleted(rig: Rig, kafka: str) -> None:
     spec, clients = rig.stage.spec, Clients(Settings.read(bootstrap_servers=kafka))
     # Given a new cluster, then one whose first answer was never committed
     assert not await memory_is_lost(clients, spec)
+    await abort(clients, spec.name, Outgoing(rig.answered.name, b"a", b"aborted"))
+    assert not await memory_is_lost(clients, spec)
+    # then one that has answered, and whose memory holds what was aborted; and one whose memory was written, too: until
+    # retention has emptied it
+    await rig.bus.publish([Outgoing(rig.answered.name, b"a", b"an answer")])
+    await abort(clients, spec.name, used := Outgoing(memory_of(rig).name, b"a", used_of(rig, "a").encode()))
+    assert await memory_is_lost(clients, spec)
+    await rig.bus.publish([used])
+    assert not await memory_is_lost(clients, spec)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    (deleted,) = admin.delete_records([TopicPartition(memory_of(rig).name, 0, -1)]).values()
+    await asyncio.to_thread(deleted.result)
+    assert not await memory_is_lost(clients, spec)
+
+
+@pytest.mark.parametrize("rig", KAFKA, indirect=True)
+async def test_a_memory_is_not_lost_where_one_partition_of_three_is_written_or_about_to_be(
+    rig: Rig, kafka: str
+) -> None:
+    spec, clients = rig.stage.spec, Clients(Settings.read(bootstrap_servers=kafka))
+    admin, memory = AdminClient({"bootstrap.servers": kafka}), memory_of(rig).name
+    admin.create_partitions([NewPartitions(memory, 3)])[memory].result(WAIT_S)
+    async with asyncio.timeout(WAIT_S), clients.cluster() as cluster:
+        while len((await cluster.partitions())[memory]) < 3:
+            await asyncio.sleep(0.05)
+    await rig.bus.publish([Outgoing(rig.answered.name, b"a", b"an answer")])
+    # Given a transaction of another partition's owner: its answer may be visible before what it remembers is
     writer = TransactionalWriter(clients, spec.name)
     await writer.start()
     await writer.begin()
-    await writer.send([Outgoing(rig.answered.name, b"a", b"aborted")])
+    await writer.send([Outgoing(memory_of(rig).name, b"a", used_of(rig, "a").encode())])
+    assert not await memory_is_lost(clients, spec)
     await writer.discard()
-    successor = TransactionalWriter(clients, spec.name)
-    await successor.start()
-    await successor.discard()
-    assert not await memory_is_lost(clients, spec)
-    # then one that has answered; one whose memory was written, too; and one that retention has emptied
-    await rig.bus.publish([Outgoing(rig.answered.name, b"a", b"an answer")])
-    assert await memory_is_lost(clients, spec)
     await rig.bus.publish([Outgoing(memory_of(rig).name, b"a", used_of(rig, "a").encode())])
-    assert not await memory_is_lost(clients, spec)
-    admin = AdminClient({"bootstrap.servers": kafka})
-    (deleted,) = admin.delete_records([TopicPartition(memory_of(rig).name, 0, 1)]).values()
-    await asyncio.to_thread(deleted.result)
     assert not await memory_is_lost(clients, spec)

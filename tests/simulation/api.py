@@ -78,7 +78,8 @@ class Api:
 
     def _edges(self, request: Any) -> Any:
         ((topic, numbers),) = request._topics
-        rows = [(number, 0, -1, self._broker.logs[topic][number].edge(edge)) for number, edge in numbers]
+        logs, stable = self._broker.logs[topic], bool(request._isolation_level)
+        rows = [(number, 0, -1, logs[number].edge(edge, stable=stable)) for number, edge in numbers]
         return Answer(topics=[(topic, rows)])
 
     def _configs(self, request: Any) -> Any:

@@ -69,10 +69,12 @@ class PartitionLog:
     def end(self) -> int:
         return len(self.entries)
 
-    def edge(self, edge: int) -> int:
-        """Where the log begins (-2) or ends (-1), or the first record of a time, ms; -1 without one."""
+    def edge(self, edge: int, *, stable: bool = False) -> int:
+        """Where the log begins (-2) or ends (-1; `stable`: for readers of committed records), or the first record of a
+        time, ms; -1 without one.
+        """
         if edge < 0:
-            return 0 if edge == -2 else self.end
+            return 0 if edge == -2 else self.stable if stable else self.end
         return next((entry.offset for entry in self.entries if entry.timestamp >= edge), -1)
 
     @property

@@ -69,15 +69,17 @@ async def _stop(client: Any) -> None:
         await asyncio.wait_for(client.stop(), STOP_TIMEOUT_S)
 
 
-async def edges(clients: Clients, topics: Sequence[str], edge: int) -> dict[TopicPartition, int]:
-    """The EARLIEST offset of every partition, or that behind its LATEST record.
+async def edges(
+    clients: Clients, topics: Sequence[str], edge: int, *, stable: bool = False
+) -> dict[TopicPartition, int]:
+    """The EARLIEST offset of every partition, or that behind its LATEST record; see `Cluster.offsets`.
 
     BrokerError: a topic is missing; AccessDenied where it may also be that this user may not see it.
     """
     async with clients.cluster() as cluster:
         if missing := set(topics) - set(await cluster.retry(cluster.partitions)):
             raise _not_seen(min(missing), clients)
-        found = {topic: await offsets(cluster, topic, edge) for topic in topics}
+        found = {topic: await offsets(cluster, topic, edge, stable=stable) for topic in topics}
     return {TopicPartition(topic, number): at for topic, offsets in found.items() for number, at in offsets.items()}
 
 
@@ -89,11 +91,11 @@ def _not_seen(topic: str, clients: Clients) -> TesseraError:
     return AccessDenied(f"{either}; {REMEDY}")
 
 
-async def offsets(cluster: Cluster, topic: str, edge: int) -> dict[int, int]:
+async def offsets(cluster: Cluster, topic: str, edge: int, *, stable: bool = False) -> dict[int, int]:
     """The EARLIEST or LATEST offset of each partition, its leader looked up anew in every attempt."""
 
     async def attempt() -> dict[int, int]:
-        return await cluster.offsets(topic, (await cluster.partitions())[topic], edge)
+        return await cluster.offsets(topic, (await cluster.partitions())[topic], edge, stable=stable)
 
     return await cluster.retry(attempt)
 

@@ -123,10 +123,11 @@ class Cluster:
         """The newest metadata.version that a broker understands; None where it does not tell."""
         return newest_metadata(await self.ask(FeaturesRequest(), broker))
 
-    async def offsets(self, topic: str, partitions: Iterable[Partition], edge: int) -> dict[int, int]:
-        """The EARLIEST or LATEST (next to be written) offset of each partition, asked of its leader.
-
-        Any other `edge` is a time, ms: the offset of the first record stamped then or later, -1 without one.
+    async def offsets(
+        self, topic: str, partitions: Iterable[Partition], edge: int, *, stable: bool = False
+    ) -> dict[int, int]:
+        """The EARLIEST or LATEST offset of each partition: where the next record goes, or, `stable`, the first open
+        transaction begins. Any other `edge` is a time, ms: of the first record stamped then or later, -1 without one.
         """
         by_leader: dict[int, list[int]] = {}
         for partition in partitions:
@@ -135,7 +136,7 @@ class Cluster:
             raise LeaderNotAvailableError(f"{topic}, partitions {by_leader[-1]}")
         found: dict[int, int] = {}
         for leader, numbers in by_leader.items():
-            answer = await self.ask(OffsetRequest(-1, 0, [(topic, [(number, edge) for number in numbers])]), leader)
+            answer = await self.ask(OffsetRequest(-1, stable, [(topic, [(one, edge) for one in numbers])]), leader)
             for number, code, _, offset in answer.topics[0][1]:
                 _check(code, f"{topic}, partition {number}")
                 found[number] = offset

@@ -29,31 +29,40 @@ async def refuse_lost_memory(clients: Clients, spec: StageSpec) -> None:
 async def memory_is_lost(clients: Clients, spec: StageSpec) -> bool:
     """Whether the stage has published, and its memory has never held a record: both are written together.
 
-    It is accepted by an offset that the stage's group has committed in its memory's topic, where nobody reads: Kafka
-    deletes that offset with the topic.
+    Both are asked of all partitions, as one without queries is empty everywhere. The loss is accepted by an offset that
+    the stage's group has committed in its memory's topic, where nobody reads: Kafka deletes that offset with the topic.
     """
-    if spec.remembers is None or await _was_written(clients, spec.remembers.name):
+    if spec.remembers is None or await _remembers(clients, spec.remembers.name):
         return False
     if not await _has_published(clients, spec.publishes[0].name) or await _is_accepted(clients, spec):
         return False
-    return not await _was_written(clients, spec.remembers.name)  # nor by the owner of another partition meanwhile
+    return not await _remembers(clients, spec.remembers.name)  # nor by the owner of another partition meanwhile
 
 
-async def _was_written(clients: Clients, topic: str) -> bool:
-    """Whether it ever held anything: retention deletes records, and its end stays where it was."""
-    return any((await edges(clients, [topic], LATEST)).values())
+async def _remembers(clients: Clients, memory: str) -> bool:
+    """Whether a record of it is or was committed, or may be at any moment: what the stage has published with it may be
+    visible before.
+    """
+    return await _was_written(clients, memory) or await _is_open(clients, memory)
 
 
 async def _has_published(clients: Clients, topic: str) -> bool:
-    """Whether a record of it is committed, or was and is deleted: transactions that were aborted write to it, too."""
-    if not await _was_written(clients, topic):
-        return False
-    if any((await edges(clients, [topic], EARLIEST)).values()):
-        return True
     try:
-        return any((await oldest(clients, topic)).values())
+        return await _was_written(clients, topic)
     except AccessDenied:  # stages need no right to read what they write: then that somebody wrote has to do
         return True
+
+
+async def _was_written(clients: Clients, topic: str) -> bool:
+    """Whether a record is committed, or was and is deleted: what was aborted leaves offsets behind, too."""
+    if any((await edges(clients, [topic], EARLIEST)).values()):
+        return True
+    return any((await oldest(clients, topic)).values())
+
+
+async def _is_open(clients: Clients, topic: str) -> bool:
+    """Whether somebody's transaction is."""
+    return await edges(clients, [topic], LATEST, stable=True) != await edges(clients, [topic], LATEST)
 
 
 async def _is_accepted(clients: Clients, spec: StageSpec) -> bool:

@@ -1,6 +1,7 @@
 """What a stage has remembered of one partition: its store, brought up to date before the partition's first record."""
 
 import contextlib
+from functools import partial
 
 from workers.errors import Unsuitable
 from workers.stage import StageSpec
@@ -78,10 +79,7 @@ class Recollection:
         """
         if self._topic is None:
             return Once(None)
-        ends = await edges(self._clients, [self._topic.name], LATEST)
-        if not any(ends.values()):
-            await refuse_lost_memory(self._clients, self._spec)
-        placement = Placement(self._topic.name, len(ends))
+        placement = Placement(self._topic.name, len(await edges(self._clients, [self._topic.name], LATEST)))
         if self._restore is None or self._restore.placement != placement:
             self.close()
             store = self._stores.open(placement, self._number)
@@ -98,7 +96,7 @@ class Recollection:
 
     async def _run(self, restore: Restore) -> None:
         try:
-            await restore.run(self._clients)
+            await restore.run(self._clients, partial(refuse_lost_memory, self._clients, self._spec))
         except StoreFailed:
             self.close()  # it is opened anew
             raise

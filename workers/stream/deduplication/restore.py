@@ -4,7 +4,7 @@ import logging
 import re
 import time
 from binascii import unhexlify
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 LONGEST_S = 86_400.0  # for all of a restore; silence ends it much earlier
 MILLISECONDS = 1_000
+NOT_THERE = """\
+%s does not have the record that the store on disk has read last, at offset %d: the topic was made anew, is another \
+cluster's, or has deleted that part. The store is emptied and restored from Kafka"""
 NO_AUCTION = "0" * 64  # of an id that somebody deleted: it was used, by whatever auction
 
 #: A value as `QuerySettled.encode` writes it, checked as that model checks it. Anything else goes the long way.
@@ -31,6 +34,9 @@ _OURS = re.compile(
     rb'\{"query_id":"([A-Za-z0-9][A-Za-z0-9._:-]{0,63})","auction_id":"([0-9a-f]{64})","settled_sha256":"[0-9a-f]{64}"'
     rb'(?:,"scored_sha256":(?:null|"([0-9a-f]{64})"))?\}'
 )
+
+
+async def _nothing() -> None: ...
 
 
 class Restore:
@@ -45,13 +51,16 @@ class Restore:
         self._topic, self._window = topic, window
         self._place = TopicPartition(topic.name, number)
 
-    async def run(self, clients: Clients) -> None:
-        """Everything that is committed by now is in the store."""
+    async def run(self, clients: Clients, before_emptying: Callable[[], Awaitable[None]] = _nothing) -> None:
+        """Everything that is committed by now is in the store. `before_emptying` may refuse to read the window anew."""
         async with clients.cluster(LONGEST_S) as cluster:
             changelog = Changelog(cluster, self._place)
             begin, end = await changelog.edge(EARLIEST), await changelog.edge(LATEST)
             anchor = self.store.checkpoint.anchor
             if anchor is None or not await self._follow(changelog, anchor, begin, end):
+                await before_emptying()
+                if anchor is not None:
+                    log.warning(NOT_THERE, self._place, anchor.offset)
                 await self._read_window(changelog, clients, begin, end)
 
     async def _follow(self, changelog: Changelog, anchor: Anchor, begin: int, end: int) -> bool:
@@ -63,13 +72,6 @@ class Restore:
                     break
                 self._take(records if is_known else records[1:])
                 is_known = True
-        if not is_known:
-            log.warning(
-                "%s does not have the record that the store on disk has read last, at offset %d: the topic was made "
-                "anew, is another cluster's, or has deleted that part. The store is emptied and restored from Kafka",
-                self._place,
-                anchor.offset,
-            )
         return is_known
 
     async def _read_window(self, changelog: Changelog, clients: Clients, begin: int, end: int) -> None:
