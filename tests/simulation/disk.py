@@ -15,7 +15,7 @@ class Disk:
         self._world = world
         self._stores: dict[tuple[str, int], VolatileStore] = {}
 
-    def open(self, placement: Placement, number: int) -> Store:
+    async def open(self, placement: Placement, number: int) -> Store:
         place = placement.topic, number
         if place not in self._stores:
             self._stores[place] = VolatileStore()

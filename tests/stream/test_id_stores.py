@@ -1,5 +1,6 @@
 """What every store of settled ids must do, and what a disk can do to the one that is on it."""
 
+import asyncio
 import resource
 import signal
 import subprocess
@@ -137,14 +138,29 @@ def test_a_damaged_store_is_emptied(tmp_path: Path, caplog: pytest.LogCaptureFix
     store.close()
 
 
-def test_a_folder_in_use_or_not_to_be_written_is_replaced_by_a_temporary_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    stores = StateFolder(Settings.read(state_folder=str(tmp_path)))
-    first = stores.open(Placement("topic", 4), 0)
+async def test_a_folder_that_its_former_owner_is_about_to_close_is_waited_for(tmp_path: Path) -> None:
+    stores = StateFolder(Settings.read(state_folder=str(tmp_path)), locked_s=60.0)
+    first = await stores.open(Placement("topic", 4), 0)
     first.put([row("q1")], reached(1))
 
-    second = stores.open(Placement("topic", 4), 0)
+    opening = asyncio.create_task(stores.open(Placement("topic", 4), 0))
+    await asyncio.sleep(0.3)
+    assert not opening.done()
+    first.close()
+    second = await opening
+
+    assert second.get("q1") is not None and second.checkpoint == reached(1)
+    second.close()
+
+
+async def test_a_folder_in_use_or_not_to_be_written_is_replaced_by_a_temporary_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores = StateFolder(Settings.read(state_folder=str(tmp_path)), locked_s=0.2)
+    first = await stores.open(Placement("topic", 4), 0)
+    first.put([row("q1")], reached(1))
+
+    second = await stores.open(Placement("topic", 4), 0)
 
     assert second.get("q1") is None and second.checkpoint == Checkpoint()
     assert "topic/0 of 4: restored from Kafka into a temporary folder" in caplog.text
@@ -152,7 +168,8 @@ def test_a_folder_in_use_or_not_to_be_written_is_replaced_by_a_temporary_one(
     second.close()
     first.close()
     (tmp_path / "file").write_text("in the way")
-    third = StateFolder(Settings.read(state_folder=str(tmp_path / "file"))).open(Placement("topic", 4), 0)
+    blocked = StateFolder(Settings.read(state_folder=str(tmp_path / "file")))
+    third = await blocked.open(Placement("topic", 4), 0)
     assert third.checkpoint == Checkpoint()
     third.close()
 

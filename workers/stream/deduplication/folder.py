@@ -1,5 +1,7 @@
 """Where stores are kept: a folder of this machine, or a temporary one where that cannot be used."""
 
+import asyncio
+import contextlib
 import logging
 import tempfile
 from pathlib import Path
@@ -8,37 +10,49 @@ from typing import Protocol
 from workers.errors import SettingsError
 from workers.settings import Settings, state_folder
 from workers.stream.deduplication.rocks import RocksStore
-from workers.stream.deduplication.store import Store, StoreFailed
+from workers.stream.deduplication.store import Store, StoreFailed, StoreLocked
 from workers.stream.deduplication.window import Window
 from workers.stream.wire.partitioner import Placement
 
 log = logging.getLogger(__name__)
 
+LOCKED_S, LOOK_EVERY_S = 5.0, 0.1
+
 
 class Stores(Protocol):
     """Opens the store of a partition: what it held when it was closed, or nothing."""
 
-    def open(self, placement: Placement, number: int) -> Store: ...
+    async def open(self, placement: Placement, number: int) -> Store: ...
 
 
 class StateFolder:
     """Stores in TESSERA_STATE_FOLDER, each in a folder of its own.
 
-    A folder that cannot be written, or that another process uses, is no reason to stop: then the partition is restored
-    from Kafka into a temporary folder, which takes longer, and which is said in the log.
+    A folder that another process uses is waited for, for `locked_s`: after a rebalance its former owner is about to
+    close it. One that stays locked or cannot be written is no reason to stop: then the partition is restored from Kafka
+    into a temporary folder, which takes longer, and which is said in the log.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, locked_s: float = LOCKED_S) -> None:
         self._given, self._segment_ms = settings.state_folder, Window.of(settings).segment_ms
+        self._locked_s = locked_s
 
-    def open(self, placement: Placement, number: int) -> Store:
+    async def open(self, placement: Placement, number: int) -> Store:
         """An id that lies here belongs here only while there are as many partitions: with others it is emptied."""
         name = f"{placement.topic}/{number} of {placement.count}"
         try:
-            return RocksStore(self._folder / f"{placement.topic}-{number}", name, self._segment_ms)
+            return await self._unlocked(self._folder / f"{placement.topic}-{number}", name)
         except (StoreFailed, SettingsError) as error:
             log.warning("%s: restored from Kafka into a temporary folder: %s", name, error)
         return _TemporaryStore(tempfile.TemporaryDirectory(prefix="tessera-"), name, self._segment_ms)
+
+    async def _unlocked(self, folder: Path, name: str) -> RocksStore:
+        """The store in the folder. StoreLocked: somebody else has had it open all the time."""
+        for _ in range(round(self._locked_s / LOOK_EVERY_S)):
+            with contextlib.suppress(StoreLocked):
+                return RocksStore(folder, name, self._segment_ms)
+            await asyncio.sleep(LOOK_EVERY_S)
+        return RocksStore(folder, name, self._segment_ms)
 
     @property
     def _folder(self) -> Path:

@@ -82,7 +82,7 @@ class Recollection:
         placement = Placement(self._topic.name, len(await edges(self._clients, [self._topic.name], LATEST)))
         if self._restore is None or self._restore.placement != placement:
             self.close()
-            store = self._stores.open(placement, self._number)
+            store = await self._stores.open(placement, self._number)
             self._restore = Restore(self._topic, self._number, placement, store, self._window)
         restore = self._restore
         await self._run(restore)

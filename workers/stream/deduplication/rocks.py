@@ -7,6 +7,7 @@ and that part of the changelog is read again.
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from struct import Struct
 
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
-from workers.stream.deduplication.store import Anchor, Checkpoint, Remembered, Row, StoreFailed, unpacked
+from workers.stream.deduplication.store import Anchor, Checkpoint, Remembered, Row, StoreFailed, StoreLocked, unpacked
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ BLOOM_BITS = 10
 COMPACTED_AFTER_S = 86_400  # what a dropped segment took on disk is freed within about a day, in the background
 STATE = b"\xff\xff\xff\xff state"  # behind every segment
 SEGMENT = Struct(">I")
+#: What RocksDB says of a folder that another process, or this one, has open.
+LOCKED = re.compile("While lock file: |lock hold by current process")
 _cache: list[Cache] = []
 
 
@@ -36,7 +39,8 @@ def _telling(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise StoreFailed(
+        failed = StoreLocked if LOCKED.search(str(error)) else StoreFailed
+        raise failed(
             f"{folder}: {error}. The ids that were settled are kept there: make room or mend the disk, or set "
             "TESSERA_STATE_FOLDER to another folder; what it held is read from Kafka again"
         ) from error

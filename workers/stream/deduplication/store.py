@@ -13,6 +13,10 @@ class StoreFailed(BrokerError):
     """The disk that the ids are kept on is full, broken or gone. Nothing is settled without it."""
 
 
+class StoreLocked(StoreFailed):
+    """Another process, or another owner in this one, has the store open."""
+
+
 class Remembered(NamedTuple):
     """The auction that counts for a query id, and the SHA-256 of the scored event it was settled from, if known."""
 
