@@ -1,8 +1,9 @@
 """Restoring the ids of a partition from a real Kafka: what is read, what is believed, and what may be settled then."""
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.support.builders import make_scored
+from workers.devkafka import DevelopmentBroker
 from workers.errors import BrokerError, Refused, Unsuitable
 from workers.settings import Settings
 from workers.stream.connection.admin_client import TopicPlan
@@ -317,6 +319,50 @@ async def test_a_foreign_record_behind_the_checkpoint_is_noticed(log: Log, tmp_p
 
     with pytest.raises(BrokerError, match=rf"{log.name} partition 0 offset 2: BAD_SCHEMA: .*Somebody else wrote it"):
         await log.restore(store).run(log.clients)
+    store.close()
+
+
+@contextlib.contextmanager
+def damaged(broker: DevelopmentBroker, log: Log, id_: str) -> Iterator[None]:
+    """A bit of this id is wrong where the broker stores it."""
+    path = broker.data / "log" / f"{log.name}-0" / "00000000000000000000.log"
+    at = path.read_bytes().index(f'"query_id":"{id_}"'.encode()) + 1
+
+    def flip() -> None:
+        with path.open("r+b") as file:
+            file.seek(at)
+            (letter,) = file.read(1)
+            file.seek(at)
+            file.write(bytes([letter ^ 1]))
+
+    flip()
+    try:
+        yield
+    finally:
+        flip()
+
+
+@pytest.mark.kafka
+async def test_a_damaged_batch_stops_a_restore_until_it_is_whole_again_and_costs_nothing_that_is_known(
+    session_broker: DevelopmentBroker, tmp_path: Path
+) -> None:
+    log = Log(session_broker.bootstrap_servers)
+    await log.create()
+    await log.write(["a"])
+    store, _ = await restored(log, tmp_path)
+    await log.write(["b", "c"])
+
+    # Given a batch behind what the store has read; then the last one that it has read
+    for id_, offsets in (("c", "2 to 3"), ("a", "0 to 0")):
+        with damaged(session_broker, log, id_):
+            says = rf"{log.name} partition 0: the batch with offsets {offsets} cannot be read: its checksum is wrong"
+            with pytest.raises(BrokerError, match=rf"(?s){says}.*Another replica may .*Delete neither") as stopped:
+                await log.restore(store).run(log.clients)
+            assert "Somebody else wrote it" not in str(stopped.value)
+            assert store.get("a"), "a copy of what cannot be read in Kafka any more is not thrown away"
+
+    await log.restore(store).run(log.clients)
+    assert store.get("b") and store.get("c")
     store.close()
 
 

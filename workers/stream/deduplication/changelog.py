@@ -14,6 +14,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
+from schemas.record import Flaw
 from workers.errors import BrokerError
 from workers.stream.connection.admin_client import Cluster
 from workers.stream.reader import SILENCE_S, offset
@@ -27,6 +28,15 @@ POLICY, KEPT, MOST_BYTES = "cleanup.policy", "retention.ms", "retention.bytes"
 ABORTED_IN_V11 = 2  # behind the last stable offset and the log's start; before the preferred replica and the batches
 
 
+DAMAGED = """\
+{place.topic} partition {place.partition}: {what}. It says which queries are settled, so none of this partition is
+settled now; what is known on the local disk is kept. If it was damaged on its way, another attempt reads it. If the
+same offsets come again, the copy of the broker that leads the partition is damaged. Another replica may have it whole:
+let that one lead the partition. Delete neither these records nor the topic, and do not copy the others into a new one:
+whatever was settled there would be billed again when it comes again. If no replica has it whole, write the topic back
+from a copy ("A memory that is gone" in infra/partitions.md)"""
+
+
 class Entry(NamedTuple):
     """A committed record. Its headers are let go at once: kept for a whole answer, they cost more than all else."""
 
@@ -37,9 +47,11 @@ class Entry(NamedTuple):
 
 
 class _Entries(PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
-    """The committed records of one answer."""
+    """The committed records of one answer. BrokerError: one of its batches is damaged."""
 
-    def _consumer_record(self, _: TopicPartition, record: Any) -> Entry:
+    def _consumer_record(self, place: TopicPartition, record: Any) -> Entry:
+        if isinstance(record.checksum, Flaw) and record.checksum.is_damage:
+            raise BrokerError(DAMAGED.format(place=place, what=record.checksum.message))
         return Entry(record.offset, record.timestamp, record.key, record.value)
 
 
@@ -79,7 +91,7 @@ class Changelog:
     async def records(self, begin: int, end: int) -> AsyncIterator[Sequence[Entry]]:
         """The committed records from `begin` to `end`, an answer at a time; the next is fetched meanwhile.
 
-        BrokerError: Kafka has nothing for SILENCE_S although the end is not reached.
+        BrokerError: Kafka has nothing for SILENCE_S although the end is not reached, or a batch is damaged.
         """
         position, answer = begin, self._ask_from(begin)
         try:
