@@ -70,7 +70,8 @@ async def test_opening_a_partition(scale: Scale, kafka: str, tmp_path: Path) -> 
     payload = type("Used", (QuerySettled,), {"event_type": f"test.{uuid.uuid4().hex}", "__module__": __name__})
     topic, clients = Topic(payload, "query_id", FOR_EVER, 1, MEBIBYTE), Clients(Settings.read(bootstrap_servers=kafka))
     async with clients.cluster() as cluster:
-        await cluster.create([TopicPlan(topic.name, 1, 1, {"message.timestamp.type": "LogAppendTime"})])
+        kept_for_ever = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
+        await cluster.create([TopicPlan(topic.name, 1, 1, kept_for_ever)])
     size = await fill(kafka, payload, ids)
 
     async def opened() -> tuple[float, float, int]:

@@ -95,7 +95,7 @@ def test_topics_survive_a_crash_of_the_broker(tessera: Command, started: dict[st
     again = tessera("topics", "create", **place)
     assert again.stdout.count("existed") == 15 + 4 and "created" not in again.stdout
     described = rows(tessera("topics", "describe", "--json", **place))
-    assert [len(row["groups"]) for row in described] == [1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert [len(row["groups"]) for row in described] == [1, 1, 2] + [0] * 12
     table = tessera("topics", "describe", **place).stdout
     assert "400 days" in table and "15 days" in table  # bills, and the memory of settled ids
 

@@ -1,9 +1,12 @@
 """Where vLLM is not installed, its name says how to install it."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from tests.engines import bundled
 from workers.engines.catalogue import open_engine
+from workers.engines.vllm_local import IMPORTS_VLLM
 from workers.errors import MissingProgram
 
 
@@ -21,3 +24,7 @@ def test_without_vllm_its_tests_are_skipped_by_default_and_fail_where_everything
         monkeypatch.setenv("CI", variable)
         with pytest.raises(ends, match="not installed"):
             bundled.need_vllm()
+
+
+def test_the_module_that_imports_vllm_is_where_its_package_says() -> None:
+    assert find_spec(IMPORTS_VLLM)

@@ -11,6 +11,8 @@ from workers.engines.vllm_local.process import Background
 from workers.engines.vllm_local.weights import find_model
 from workers.errors import MissingProgram
 
+IMPORTS_VLLM = f"{__name__}.open"  # which takes seconds
+
 
 async def open_vllm(model: str, options: EngineOptions) -> Engine:
     """The engine for `model`, a folder, or NAME@COMMIT of a model on the Hugging Face hub.
@@ -27,6 +29,6 @@ async def open_vllm(model: str, options: EngineOptions) -> Engine:
     finding = Background(partial(find_model, model))  # the hub may take minutes, and a Ctrl-C does not wait for it
     finding.start()
     folder = await finding.result()  # a wrong name is said before the seconds that the import takes
-    opening = await asyncio.to_thread(importlib.import_module, f"{__name__}.opening")
+    opening = await asyncio.to_thread(importlib.import_module, IMPORTS_VLLM)
     engine: Engine = await opening.open_engine(model, folder, options)
     return engine
