@@ -14,6 +14,7 @@ class Disk:
     def __init__(self, world: World) -> None:
         self._world = world
         self._stores: dict[tuple[str, int], VolatileStore] = {}
+        self._notes: dict[str, str] = {}
 
     async def open(self, placement: Placement, number: int) -> Store:
         place = placement.topic, number
@@ -24,6 +25,13 @@ class Disk:
         elif self._stores[place].checkpoint.anchor is not None:
             self._world.faults.note("store found on disk")
         return self._stores[place]
+
+    def leave(self, name: str, note: str) -> None:
+        self._world.faults.note("attempt noted on disk")
+        self._notes[name] = note
+
+    def take(self, name: str) -> str:
+        return self._notes.pop(name, "")
 
     def _leave_foreign(self, store: VolatileStore) -> None:
         """It has settled every query of this run, as other auctions."""

@@ -1,6 +1,7 @@
-"""What the owner of a partition does after a batch that was refused for its size."""
+"""What the owner of a partition does after a batch that was refused for its size, and when it ends in an outage."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from aiokafka import TopicPartition
 
 from schemas.record import Outgoing
+from workers.errors import BrokerError
 from workers.pipeline import STAGES
 from workers.settings import Settings
+from workers.stream.deduplication.folder import StateFolder
 from workers.stream.offsets import Completion
 from workers.stream.partition.crash_count import Attempts
 from workers.stream.partition.position_log import Position
@@ -77,3 +80,63 @@ async def test_records_are_sent_in_batches_of_one_until_the_too_large_one_is_fou
 
 async def test_the_next_too_large_record_is_isolated_again(tenure: Tenure) -> None:
     assert [await write(tenure, LARGE, SMALL) for _ in range(4)] == [[], [0], [], [0]]
+
+
+@pytest.fixture
+def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Tenure]:
+    """Of one machine, each in an outage that begins when it has opened the partition."""
+
+    async def no_answer(_: Tenure) -> Completion:
+        raise BrokerError("no answer")
+
+    monkeypatch.setattr(Tenure, "open", no_answer)
+    settings, stage = Settings.read(state_folder=str(tmp_path)), SimpleNamespace(spec=STAGES["generation"], in_flight=1)
+
+    def made() -> Tenure:
+        clients, at = SimpleNamespace(user=""), TopicPartition("t", 0)
+        return Tenure(settings, clients, stage, StateFolder(settings), {}, at, lambda: None)  # type: ignore[arg-type]
+
+    return made
+
+
+def begin(tenure: Tenure, committed: Completion) -> Completion:
+    """It finds what is committed, and commits that it begins: what is committed then."""
+    attempts = tenure._attempts_at(committed).begin()
+    then = Completion(committed.base, committed.done, attempts.number)
+    tenure._note(Position("", then), attempts)
+    return then
+
+
+async def test_a_process_that_gives_up_in_an_outage_is_no_death_for_the_next_one_on_its_machine(
+    process: Callable[[], Tenure],
+) -> None:
+    committed = Completion(10)
+    for _ in range(5):  # outages
+        tenure = process()
+        committed = begin(tenure, committed)
+        assert committed.attempts == 1
+        await tenure.disclaim()
+
+    # Then deaths count: the note that was left is for one successor, and nobody leaves one who dies
+    for deaths in (1, 2, 3):
+        committed = begin(process(), committed)
+        assert committed.attempts == deaths
+
+
+async def test_a_note_about_another_attempt_excuses_nobody(process: Callable[[], Tenure]) -> None:
+    tenure = process()
+    begin(tenure, Completion(10))
+    await tenure.disclaim()
+
+    # Given a process of another machine, which has counted that attempt, began with the same record, and died of it
+    assert process()._attempts_at(Completion(10, frozenset(), 2)).deaths == 2
+    # then the note is gone
+    assert process()._attempts_at(Completion(10, frozenset(), 1)).deaths == 1
+
+
+async def test_a_process_that_has_not_begun_leaves_no_note(process: Callable[[], Tenure]) -> None:
+    tenure = process()
+    tenure._note(Position("", Completion(10)), Attempts())
+    await tenure.disclaim()
+
+    assert process()._attempts_at(Completion(10, frozenset(), 1)).deaths == 1

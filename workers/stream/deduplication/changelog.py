@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
 from schemas.record import Flaw
+from schemas.topics import SETTLED_QUERIES
 from workers.errors import BrokerError
 from workers.stream.connection.admin_client import Cluster
 from workers.stream.reader import SILENCE_S, offset
@@ -29,12 +30,12 @@ ABORTED_IN_V11 = 2  # behind the last stable offset and the log's start; before 
 
 
 DAMAGED = """\
-{place.topic} partition {place.partition}: {what}. It says which queries are settled, so none of this partition is
-settled now; what is known on the local disk is kept. If it was damaged on its way, another attempt reads it. If the
-same offsets come again, the copy of the broker that leads the partition is damaged. Another replica may have it whole:
-let that one lead the partition. Delete neither these records nor the topic, and do not copy the others into a new one:
-whatever was settled there would be billed again when it comes again. If no replica has it whole, write the topic back
-from a copy ("A memory that is gone" in infra/partitions.md)"""
+{place.topic} partition {place.partition}: {what}. The partition waits, and what is known on the local disk is kept. If
+it was damaged on its way, another attempt reads it. If the same offsets come again, the copy of the broker that leads
+the partition is damaged. Another replica may have it whole: let that one lead the partition. Delete neither these
+records nor the topic, and do not copy the others into a new one: whatever {queries} has lost would be billed again when
+it comes again. If no replica has it whole, write the topic back from a copy ("A memory that is gone" in
+infra/partitions.md)"""
 
 
 class Entry(NamedTuple):
@@ -51,7 +52,7 @@ class _Entries(PartitionRecords):  # type: ignore[misc]  # aiokafka ships no typ
 
     def _consumer_record(self, place: TopicPartition, record: Any) -> Entry:
         if isinstance(record.checksum, Flaw) and record.checksum.is_damage:
-            raise BrokerError(DAMAGED.format(place=place, what=record.checksum.message))
+            raise BrokerError(DAMAGED.format(place=place, what=record.checksum.message, queries=SETTLED_QUERIES.name))
         return Entry(record.offset, record.timestamp, record.key, record.value)
 
 

@@ -20,9 +20,16 @@ LOCKED_S, LOOK_EVERY_S = 5.0, 0.1
 
 
 class Stores(Protocol):
-    """Opens the store of a partition: what it held when it was closed, or nothing."""
+    """What this machine keeps for whoever owns a partition next."""
 
-    async def open(self, placement: Placement, number: int) -> Store: ...
+    async def open(self, placement: Placement, number: int) -> Store:
+        """The store of a partition: what it held when it was closed, or nothing."""
+
+    def leave(self, name: str, note: str) -> None:
+        """Keep a note; nothing is kept where that cannot be."""
+
+    def take(self, name: str) -> str:
+        """The note of that name, which is gone then; "" without one."""
 
 
 class StateFolder:
@@ -53,6 +60,23 @@ class StateFolder:
                 return RocksStore(folder, name, self._segment_ms)
             await asyncio.sleep(LOOK_EVERY_S)
         return RocksStore(folder, name, self._segment_ms)
+
+    def leave(self, name: str, note: str) -> None:
+        with contextlib.suppress(OSError, SettingsError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            written = self._note(name).with_suffix(".new")
+            written.write_text(note)
+            written.replace(self._note(name))
+
+    def take(self, name: str) -> str:
+        with contextlib.suppress(OSError, SettingsError, UnicodeDecodeError):
+            note = self._note(name).read_text()
+            self._note(name).unlink()
+            return note
+        return ""
+
+    def _note(self, name: str) -> Path:
+        return self._folder / f"{name}.note"
 
     @property
     def _folder(self) -> Path:

@@ -1,7 +1,8 @@
 """How often a record was the end of the process that worked on it: after three deaths it is not tried again.
 
 What is counted is committed beside the offset, before work begins, so it survives the process and the machine. A
-process that ends in order, or gives up after many doubts, takes its own attempt back if Kafka can be told. After two
+process that ends in order, or gives up after many doubts, takes its own attempt back: in Kafka, or, in an outage, by a
+note on its disk, which the next process of that machine reads. Without either its end counts as a death. After two
 deaths in the same place, whatever was in work is worked on alone in its process, in quarantine (quarantine.py): the
 third has one suspect. Deaths that may have been another record's are nobody's: a record behind an innocent one is given
 up after five at most.
@@ -70,5 +71,8 @@ def found_again(number: int, known: Attempts, room: int, *, moved: bool) -> Atte
 
 async def refuse_crashed(stage: Stage, record: Record) -> Result:
     """The result of a record that ended the processes that worked on it: it is not worked on again."""
-    message = f"{MOST_DEATHS} processes in a row ended while they worked on it"
+    message = (
+        f"{MOST_DEATHS} processes in a row ended while they worked on it. One that gave up in an outage counts, if it "
+        "could tell neither Kafka nor, through TESSERA_STATE_FOLDER, its successor"
+    )
     return refuse(stage, record, DeadLetterReason.CRASHED_WORKER, message)

@@ -51,6 +51,7 @@ class Tenure:
         self.is_stale = False  # when it was opened, Kafka's group coordinator knew less than was committed
         self._clients, self._stage, self._partition = clients, stage, partition
         self._check_owner, self._known = check_owner, known
+        self._stores, self._note_name = stores, f"{stage.spec.group}.{partition.topic}-{partition.partition}"
         self._log = PositionLog(stage.spec.positions, partition)
         self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
         self._writer: TransactionalWriter | None = None
@@ -83,7 +84,7 @@ class Tenure:
 
     def _attempts_at(self, completion: Completion) -> Attempts:
         if self.completion is NOTHING_KNOWN:
-            return found(completion.attempts, self._stage.in_flight)
+            return found(completion.attempts - self._was_noted(completion), self._stage.in_flight)
         moved = completion.base > self.completion.base
         return found_again(completion.attempts, self.attempts, self._stage.in_flight, moved=moved)
 
@@ -103,14 +104,26 @@ class Tenure:
         self._note(position, attempts)
 
     async def disclaim(self) -> None:
-        """Take back the attempt, if Kafka can be told; what is committed may be more than this process knows of."""
-        with contextlib.suppress(WriterLost, BrokerError):
-            try:
-                completion = await self.open()
-                if self.attempts.begun:
-                    await self.write((), completion, self.attempts.release())
-            finally:
-                await self.close()
+        """Take back the attempt; what is committed may be more than this process knows of.
+
+        Where Kafka cannot be told, the disk is, for whoever is next on this machine: `_was_noted`.
+        """
+        try:
+            completion = await self.open()
+            if self.attempts.begun:
+                await self.write((), completion, self.attempts.release())
+        except (WriterLost, BrokerError):
+            if self.attempts.begun:
+                self._stores.leave(self._note_name, _attempt(self.completion))
+        finally:
+            await self.close()
+
+    def _was_noted(self, completion: Completion) -> bool:
+        """Whether the newest attempt was one whose process has left a note: it ended in order, and died of nothing.
+
+        A note counts once: the next process may die, and its attempt may have the same number.
+        """
+        return completion.attempts > 0 and self._stores.take(self._note_name) == _attempt(completion)
 
     async def _send(self, writer: TransactionalWriter, outgoing: Iterable[Outgoing]) -> None:
         try:
@@ -138,6 +151,10 @@ class Tenure:
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.discard()
+
+
+def _attempt(completion: Completion) -> str:
+    return f"{completion.base} {completion.attempts}"
 
 
 @contextlib.contextmanager
