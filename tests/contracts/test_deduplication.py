@@ -274,6 +274,7 @@ async def test_after_a_reopened_partition_and_a_restart_only_the_tail_of_the_set
                 for number in range(12):
                     await ask(rig, (f"q{part}-{number}", number))
                     await take(1)
+    rig.journal.ready.clear()
     async with rig.running():
         await rig.journal.ready.wait()
 

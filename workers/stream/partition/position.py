@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from workers.errors import OffsetLost, StalePosition
+from workers.stream.connection.access_errors import READ, denied
 from workers.stream.connection.admin_client import EARLIEST, Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
@@ -56,7 +59,8 @@ async def read_position(
         id_ = await cluster.retry(partial(topic_id, cluster, at.topic))
         known = known if known is not None and known.topic_id == id_ else None
         below, told = await _ask_behind(barrier, cluster, group, at)
-        position = await logged.read(cluster, below, id_)
+        with _reading(clients):
+            position = await logged.read(cluster, below, id_)
         again = told if position else (await _ask_behind(barrier, cluster, group, at))[1]
         begin = await cluster.retry(partial(offset_at, cluster, at, EARLIEST))
     if position is not None:
@@ -67,6 +71,17 @@ async def read_position(
         found = Found(Position(id_, first), is_written=False, is_stale=False)
     _refuse_lost(where, found.position.completion, begin)
     return found
+
+
+@contextmanager
+def _reading(clients: Clients) -> Iterator[None]:
+    """AccessDenied for a log that this user may not read, with the right that is missing."""
+    try:
+        yield
+    except KafkaError as error:
+        if missing := denied(error, clients.user, READ):
+            raise missing from error
+        raise
 
 
 def _together(where: str, logged: Position, told: Completion, known: Position | None) -> Found:
