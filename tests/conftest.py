@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -18,6 +19,10 @@ from workers.pipeline import GROUPS
 from workers.settings import Settings
 from workers.stream.admin.first_offsets import initialise_offsets
 from workers.stream.admin.topics import create_topics
+
+# Wherever the shell says otherwise: hundreds of processes are started, and each would compile every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 CHOICES = ("-n", "-m", "-k", "-s", "--pdb", "--lf", "--co")  # options that say which tests run, and how
 

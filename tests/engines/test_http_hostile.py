@@ -474,11 +474,17 @@ async def test_an_endless_response_is_read_only_up_to_the_bound_of_its_request(
 
 
 async def test_a_large_response_does_not_block_the_event_loop() -> None:
-    """The machine may hold the loop up, too, but not in each of three attempts."""
+    """It is 0.2 to 0.4 of the time that it does nothing else, and 0.95 or more where parsing blocks it.
+
+    A machine with many times its load may hold it up too, but not in each of three attempts.
+    """
     rows = [{str(one): {"logprob": -1.5, "rank": 3, "decoded_token": "abc"}} for one in range(150_000)]
     content = json.dumps({"prompt_logprobs": rows}).encode()
 
-    assert min([await longest_pause(content, rows) for _ in range(3)]) < 0.6
+    pauses: list[float] = []
+    while len(pauses) < 3 and min(pauses, default=1.0) > 0.9:
+        pauses.append(await longest_pause(content, rows))
+    assert min(pauses) < 0.9
 
 
 async def longest_pause(content: bytes, rows: list[Any]) -> float:
