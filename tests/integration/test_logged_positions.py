@@ -71,6 +71,13 @@ class Group:
         for deleted in self._admin.delete_consumer_groups([self.spec.group]).values():
             await asyncio.to_thread(deleted.result, WAIT_S)
 
+    async def write_nonsense(self) -> None:
+        """What no release of ours writes into the log of positions."""
+        writer = self.clients.producer()
+        await writer.start()
+        await writer.send_and_wait(self.spec.positions, b"nonsense", key=b"x", partition=0)
+        await writer.stop()
+
     async def delete(self, *topics: str) -> None:
         for deleted in self._admin.delete_topics(list(topics)).values():
             await asyncio.to_thread(deleted.result, WAIT_S)
@@ -213,10 +220,7 @@ async def test_a_position_is_set_back_and_forward_by_hand_and_older_answers_do_n
 async def test_a_position_that_nobody_can_read_is_set_by_hand(rig: Rig, group: Group, kafka: str) -> None:
     async with answered(rig, group, 3):
         pass
-    writer = group.clients.producer()
-    await writer.start()
-    await writer.send_and_wait(group.spec.positions, b"nonsense", key=b"x", partition=0)
-    await writer.stop()
+    await group.write_nonsense()
 
     await set_position(Settings.read(bootstrap_servers=kafka), group.spec, Place(group.at.topic, 0, 3))
 
@@ -233,10 +237,7 @@ async def test_a_missing_topic_of_positions_names_the_command(rig: Rig, group: G
 async def test_a_foreign_record_among_the_logged_positions_is_refused(rig: Rig, group: Group) -> None:
     async with answered(rig, group, 3):
         pass
-    writer = group.clients.producer()
-    await writer.start()
-    await writer.send_and_wait(group.spec.positions, b"nonsense", key=b"x", partition=0)
-    await writer.stop()
+    await group.write_nonsense()
 
     with pytest.raises(OffsetLost, match="tessera offsets set"):
         await asyncio.wait_for(rig.bus.run([rig.stage], asyncio.Event()), WAIT_S)

@@ -59,7 +59,9 @@ NOTHING_KNOWN = Completion(-1)
 
 
 def read_completion(base: int, metadata: str) -> Completion:
-    """What `metadata` says beside the committed offset `base`. OffsetLost: it is not ours, or damaged."""
+    """What `metadata` says beside the committed offset `base`; -1: there is none. OffsetLost: not ours, or damaged."""
+    if base < 0:
+        return NOTHING_KNOWN
     if not metadata:
         return Completion(base)
     if not metadata.startswith(VERSION):

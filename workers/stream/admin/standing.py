@@ -50,7 +50,7 @@ async def offsets_of(cluster: Cluster, group: str, topic: str, numbers: Iterable
 
 def _together(logged: Position | None, offset: int, metadata: str) -> Completion | None:
     try:
-        told = read_completion(offset, metadata) if offset >= 0 else NOTHING_KNOWN
+        told = read_completion(offset, metadata)
     except OffsetLost:
         return None
     return told if logged is None else logged.joined(told).completion

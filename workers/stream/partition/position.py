@@ -119,7 +119,7 @@ def _agreed(
 
 def _readable(where: str, at: TopicPartition, offset: int, metadata: str) -> Completion:
     try:
-        return NOTHING_KNOWN if offset < 0 else read_completion(offset, metadata)
+        return read_completion(offset, metadata)
     except OffsetLost as error:
         raise OffsetLost(
             f"{where}: what was committed at offset {offset} cannot be read: {error}. Where to go on is unknown, and a "

@@ -15,8 +15,8 @@ from workers.errors import OffsetLost
 from workers.stream.connection.admin_client import EARLIEST, Cluster
 from workers.stream.deduplication.changelog import Changelog, Entry
 from workers.stream.offsets import Completion, read_completion
+from workers.stream.partition.producer import BARRIER
 
-BARRIER = b"a write barrier, to be aborted: no position"
 FEW = 16  # offsets looked at first: a transaction takes two, its record and its marker
 
 
@@ -44,7 +44,7 @@ class PositionLog:
 
     def barrier(self) -> Placed:
         """To be written and aborted. Whatever was acknowledged before lies below it, in the same log."""
-        return self._record(BARRIER)
+        return self._record(BARRIER.encode())
 
     def record(self, position: Position) -> Placed:
         """To be written in the transaction that commits this."""
