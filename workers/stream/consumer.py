@@ -73,7 +73,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             finally:
                 self._is_over = True
                 await self._let_go(list(self._actors))
-                await self._end(list(self._tasks.values()))  # whom a rebalance let go at the same time
+                # whom a rebalance let go, and who takes long to let go of its producer: nobody waits for us any more
+                await self._end(list(self._tasks.values()), LONGEST_LEAVE_S)
         if self._failure is not None:
             raise self._failure
 
@@ -155,12 +156,12 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         for actor in actors:  # a rebalance during the end of `run` lets the same actors go
             if self._is_owner(actor):
                 del self._actors[actor.partition]
-        await self._end(tasks)
+        await self._end(tasks, self._leave_s)
 
-    async def _end(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
+    async def _end(self, tasks: Sequence["asyncio.Task[None]"], within_s: float) -> None:
         for task in tasks:
             task.cancel()
-        await _wait_for(tasks, self._leave_s)
+        await _wait_for(tasks, within_s)
 
     @property
     def _leave_s(self) -> float:
