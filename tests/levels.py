@@ -5,22 +5,23 @@ needs: the interpreter that runs this module, or that of `.venv-vllm`, which can
 
 Levels run in two lanes side by side, as each leaves a core free most of the time; what breaks things on purpose runs
 alone behind them. The first lane's output is shown as it comes, a level of the second lane is shown whole, between two
-levels of the first.
+levels of the first. The second lane has the lower priority: the first one's services have sessions that must not
+expire.
 """
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import IO
 from xml.etree import ElementTree
 
@@ -29,6 +30,7 @@ BIN = Path(sys.executable).parent
 VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 NOT_BY_DEFAULT = "not benchmark and not slow"
 INTERRUPTED = 130
+LOWER_PRIORITY = ("nice", "-n", "5")
 NOTICED_WITHIN_S = 10.0
 CHILDREN: set["subprocess.Popen[bytes]"] = set()
 INTERRUPTION = Event()
@@ -103,42 +105,51 @@ LEVELS: tuple[Level, ...] = (
 
 @dataclass
 class Run:
-    """One run of some levels. Whoever writes to the screen holds it until its level has ended."""
+    """One run of some levels. Only the first lane writes to the screen; it shows what the second has kept for it."""
 
     levels: Sequence[Level]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    screen: Lock = field(default_factory=Lock)
+    kept: deque[tuple[Level, bytes]] = field(default_factory=deque)
 
     def all(self) -> list[Outcome]:
         """How each level ended, in the order given."""
         with ThreadPoolExecutor(1) as second:
-            others = second.submit(self._one_by_one, self._unseen, Lane.SECOND)
-            self._one_by_one(self._seen, Lane.FIRST)
-            others.result()
-        self._one_by_one(self._seen, Lane.ALONE)
+            others = [second.submit(self._record, self._unseen, level) for level in self._of(Lane.SECOND)]
+            for level in self._of(Lane.FIRST):
+                self._record(self._seen, level)
+                self._show_kept()
+            for other in others:
+                other.result()
+                self._show_kept()
+        for level in self._of(Lane.ALONE):
+            self._record(self._seen, level)
         return [self.outcomes[level.name] for level in self.levels]
 
-    def _one_by_one(self, run: Callable[[Level], Outcome], lane: Lane) -> None:
-        for level in self.levels:
-            if level.lane is lane:
-                self.outcomes[level.name] = run(level)
+    def _of(self, lane: Lane) -> list[Level]:
+        return [level for level in self.levels if level.lane is lane]
+
+    def _record(self, run: Callable[[Level], Outcome], level: Level) -> None:
+        self.outcomes[level.name] = run(level)
 
     def _seen(self, level: Level) -> Outcome:
         """Its output is shown as it comes."""
-        with self.screen:
-            _announce(level)
-            return _timed(level, None)
+        _announce(level)
+        return _timed(level, None)
 
     def _unseen(self, level: Level) -> Outcome:
-        """Its output is shown when it has ended, and so has what is on the screen."""
+        """Its output is kept until what is on the screen has ended; the next level does not wait for that."""
         with tempfile.TemporaryFile() as output:
             outcome = _timed(level, output)
             output.seek(0)
-            with self.screen:
-                _announce(level)
-                shutil.copyfileobj(output, sys.stdout.buffer)
-                sys.stdout.flush()
+            self.kept.append((level, output.read()))
         return outcome
+
+    def _show_kept(self) -> None:
+        while self.kept:
+            level, output = self.kept.popleft()
+            _announce(level)
+            sys.stdout.buffer.write(output)
+            sys.stdout.flush()
 
 
 def main() -> int:
@@ -177,7 +188,7 @@ def _run(output: IO[bytes] | None, *command: object) -> int:
     if INTERRUPTION.is_set():
         raise SystemExit(INTERRUPTED)
     streams = None if output is None else subprocess.STDOUT
-    words = [str(part) for part in command]
+    words = [*(() if output is None else LOWER_PRIORITY), *(str(part) for part in command)]
     with subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=output, stderr=streams) as child:
         CHILDREN.add(child)
         try:

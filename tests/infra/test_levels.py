@@ -81,6 +81,24 @@ def test_levels_of_two_lanes_run_side_by_side_and_each_output_stays_whole(
     assert sums == "3 passed, 0 failed, 0 skipped"
 
 
+def test_a_level_of_the_second_lane_does_not_wait_for_the_screen(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The first lane's only level ends once the last of the second lane's two has begun."""
+    told = tmp_path / "told"
+    waits = f"import pathlib, time\nfor _ in range(6000):\n    if pathlib.Path({str(told)!r}).exists(): break\n"
+    waits += "    time.sleep(0.01)\nelse: raise SystemExit(1)\nprint('first')"
+    first = Check("first", (sys.executable, "-c", waits))
+    second = Check("second", (sys.executable, "-c", "print('second')"), Lane.SECOND)
+    third = Check("third", (sys.executable, "-c", f"import pathlib; pathlib.Path({str(told)!r}).touch()"), Lane.SECOND)
+    monkeypatch.setattr(levels, "LEVELS", (first, second, third))
+    monkeypatch.setattr(sys, "argv", ["levels"])
+
+    assert levels.main() == 0
+
+    assert capfd.readouterr().out.splitlines()[:2] == ["first", "second"]
+
+
 SLEEPING = """
 import sys
 from tests import levels
