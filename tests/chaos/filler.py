@@ -10,25 +10,18 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 
 from schemas.topics import QUERIES
 from workers.stream.connection.admin_client import GROUP, SIMPLE_COMMIT
+from workers.stream.connection.coordinators import offsets_partition
 
 LOGS = 4  # partitions of __consumer_offsets, as the development brokers have them
 REQUESTS, ROWS = 30, 5_000  # for each log
 PAUSE_S = 0.1
 
 
-def log_of(group: str) -> int:
-    """The partition of __consumer_offsets that has this group: Java's hash of its name."""
-    found = 0
-    for letter in group:
-        found = (31 * found + ord(letter)) & 0xFFFFFFFF
-    return (found & 0x7FFFFFFF) % LOGS
-
-
 def groups_beside(groups: Iterable[str]) -> Iterator[str]:
     """For each log that has one of the groups, the name of another group in it."""
     names = [f"filler-{number}" for number in range(100)]
-    for log in {log_of(group) for group in groups}:
-        yield next(name for name in names if log_of(name) == log)
+    for log in {offsets_partition(group, LOGS) for group in groups}:
+        yield next(name for name in names if offsets_partition(name, LOGS) == log)
 
 
 async def fill(servers: str, groups: Iterable[str]) -> None:

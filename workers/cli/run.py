@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import click
@@ -26,6 +27,8 @@ from workers.errors import (
 from workers.operations.health import MonitoringServer, keep_beating
 from workers.pipeline import STAGES
 from workers.settings import Settings
+from workers.stream.connection.clients import Clients
+from workers.stream.connection.coordinators import REMEDY, failed_coordinators
 from workers.stream.connection.security import connection
 
 EXIT_FAILED = 70
@@ -67,7 +70,7 @@ def run(stages: tuple[str, ...], **given: object) -> None:
     settings = Settings.read(**given)
     connection(settings)  # a Kafka that is not protected is refused before anything is announced
     if failure := asyncio.run(_serve(tuple(dict.fromkeys(stages)), settings)):
-        _explain(failure)
+        _explain(failure, asyncio.run(_failed_coordinators(stages, settings)))
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
@@ -100,11 +103,20 @@ async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
     return None
 
 
-def _explain(failure: Exception) -> None:
-    """One line for what we know; what is our own mistake with where it happened."""
+async def _failed_coordinators(stages: Sequence[str], settings: Settings) -> str:
+    """Whose fault it may be that Kafka did not do what it was asked; "" if it can be asked and they answer, or not."""
+    groups = {STAGES[name].group: STAGES[name].consumes.name for name in stages}
+    with suppress(TesseraError):
+        async with Clients(settings).cluster() as cluster:
+            return "; ".join(map(str, await failed_coordinators(cluster, groups)))
+    return ""
+
+
+def _explain(failure: Exception, failed: str = "") -> None:
+    """One line for what we know; what is our own mistake with where it happened. `failed`: Kafka's coordinators."""
     if not isinstance(failure, TesseraError):
         traceback.print_exception(failure)
-    said = indented(str(failure) or repr(failure))
+    said = indented(str(failure) or repr(failure)) + (f". {indented(failed)}. {REMEDY}" if failed else "")
     click.echo(f"tessera: {said}; exit code {EXIT_FAILED}: start it again", err=True)
 
 

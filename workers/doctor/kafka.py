@@ -1,10 +1,10 @@
 """Is this Kafka as the workers need it? One function for each check; all of them only read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from workers.doctor import kafka_brokers, kafka_clocks, kafka_deduplication, kafka_topics, kafka_transactions
 from workers.doctor.kafka_cluster import Check, Inspected
-from workers.doctor.verdict import Verdict
+from workers.doctor.verdict import State, Verdict
 from workers.settings import Settings
 from workers.stream.admin.plans import planned_topics
 from workers.stream.admin.timestamps import OLDEST
@@ -13,10 +13,12 @@ from workers.stream.connection.clients import Clients
 GROUP = "kafka"
 CONFIGS = [*kafka_topics.PLANNED, kafka_topics.SIZE, kafka_topics.KEPT, kafka_topics.INSYNC, OLDEST]
 
+COORDINATORS = "coordinators"
 CHECKS: dict[str, Check] = {
     "brokers": kafka_brokers.brokers,
     "version": kafka_brokers.version,
     "broker settings": kafka_brokers.broker_settings,
+    COORDINATORS: kafka_brokers.coordinators,
     "topics": kafka_topics.topics,
     "copies": kafka_topics.copies,
     "leaders": kafka_topics.leaders,
@@ -34,6 +36,9 @@ CHECKS: dict[str, Check] = {
 }
 
 
+#: What asks a group's coordinator: one that has failed never answers.
+OF_COORDINATORS = ("first offsets", "remembered ids")
+NOT_ASKED = State.UNKNOWN, "not asked: a group's coordinator has failed", ""
 #: What keeps records from being written or read: `tessera topics describe` tells of it too.
 OF_TOPICS = ("stamps", "message size", "transactions")
 
@@ -47,4 +52,16 @@ async def inspect_kafka(settings: Settings, names: Iterable[str] = tuple(CHECKS)
         present = [name for name in plans if name in topics]
         configs = await cluster.retry(lambda: cluster.configs(present, CONFIGS)) if present else {}
         inspected = Inspected(settings, cluster, plans, brokers, topics, configs)
-        return tuple([Verdict(GROUP, name, *await CHECKS[name](inspected)) for name in names])
+        return await _verdicts(inspected, names)
+
+
+async def _verdicts(inspected: Inspected, names: Iterable[str]) -> tuple[Verdict, ...]:
+    found: dict[str, Verdict] = {}
+    for name in names:
+        findings = NOT_ASKED if name in OF_COORDINATORS and _have_failed(found) else await CHECKS[name](inspected)
+        found[name] = Verdict(GROUP, name, *findings)
+    return tuple(found.values())
+
+
+def _have_failed(found: Mapping[str, Verdict]) -> bool:
+    return COORDINATORS in found and found[COORDINATORS].state is State.FAILED

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from aiokafka.errors import ClusterAuthorizationFailedError
 
 from schemas.topics import QUERIES
-from workers.doctor.kafka_cluster import Findings, Inspected
+from workers.doctor.kafka_cluster import Findings, Inspected, few
 from workers.doctor.verdict import State
-from workers.pipeline import STAGES
+from workers.pipeline import GROUPS, STAGES
 from workers.stream.admin.replication import SAFE_COPIES
 from workers.stream.connection.broker_version import release_of
+from workers.stream.connection.coordinators import REMEDY as COORDINATOR_REMEDY
+from workers.stream.connection.coordinators import failed_coordinators
 from workers.stream.partition.producer import TRANSACTION_TIMEOUT_MS
 
 OFFSETS, IDS = "offsets.retention.minutes", "transactional.id.expiration.ms"
@@ -50,6 +52,13 @@ async def brokers(kafka: Inspected) -> Findings:
     if count < SAFE_COPIES:
         return State.WARNING, said, f"records need {SAFE_COPIES} brokers to survive the loss of one"
     return State.OK, said, ""
+
+
+async def coordinators(kafka: Inspected) -> Findings:
+    """Whether those of the stages' groups answer."""
+    if failed := await failed_coordinators(kafka.cluster, GROUPS):
+        return State.FAILED, few(map(str, failed)), COORDINATOR_REMEDY
+    return State.OK, "those of the stages' groups answer", ""
 
 
 async def version(kafka: Inspected) -> Findings:
