@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import make_wsgi_app
 
 from schemas.auction import CandidatesGenerated
@@ -55,6 +55,7 @@ class Metrics:
         self._declare_business()
         self._declare_pipeline()
         self._begin_at_zero(stages, currency)
+        ProcessCollector(registry=self.registry)  # CPU, memory, descriptors, and when it was started
         self._info("build", "Release and language model of this process.", version=_release(), engine=engine)
         self._verbs: Mapping[type[Payload], Callable[[Any], None]] = {
             CandidatesGenerated: self._generated,
