@@ -61,13 +61,14 @@ def _frozen(node: Node, for_s: float, thawed_s: float | None) -> bool:
 
 
 def disk_full(node: Node, drawn: random.Random) -> bool:
-    """No file may grow beyond the size of one that is there: a batch is torn, the log folder fails, the broker ends.
+    """No file may grow beyond the size of one that is there, of the smaller half: in the largest nothing may be written
+    any more. A batch is torn, the log folder fails, the broker ends.
 
     What a full disk does to Kafka, without a disk of its own: the write comes back short, the next one with an error.
     The limit is the process's, so the next one has room again.
     """
-    segments = [path.stat().st_size for path in node.data.glob("log/*/*.log")]
-    limit = drawn.choice([size for size in segments if size]) + drawn.randrange(TORN_BYTES)
+    segments = sorted(size for path in node.data.glob("log/*/*.log") if (size := path.stat().st_size))
+    limit = drawn.choice(segments[: (len(segments) + 1) // 2]) + drawn.randrange(TORN_BYTES)
     resource.prlimit(node.pid or 0, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     deadline = time.monotonic() + FULL_WITHIN_S
     while node.pid is not None and time.monotonic() < deadline:
