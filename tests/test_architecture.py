@@ -30,7 +30,13 @@ ARROW = (
     ("workers.engines",),
     ("workers.rewards",),
     ("workers.generation", "workers.scoring", "workers.settlement", "workers.draw_keys"),
-    ("workers.incentives", "workers.truthfulness.split_bids_watch", "workers.receipts", "workers.operations.redrive"),
+    (
+        "workers.incentives",
+        "workers.ledger",
+        "workers.truthfulness.split_bids_watch",
+        "workers.receipts",
+        "workers.operations.redrive",
+    ),
     ("workers.web",),
     ("workers.audit.log", "workers.operations.dead_letter_search"),
     ("workers.settings",),
@@ -89,6 +95,7 @@ ONLY = {
         "workers.errors",
         "schemas",
     },
+    "workers.ledger": {"workers.ledger", "workers.errors", "schemas"},  # no clock, no Kafka
     "workers.receipts": {  # no model, no clock, no Kafka
         "workers.receipts",
         "workers.mechanism",
