@@ -22,6 +22,7 @@ from workers.errors import (
     EngineUnavailable,
     NotRetriable,
     RetriesExhausted,
+    Stalled,
     TesseraError,
 )
 from workers.operations.health import MonitoringServer, keep_beating
@@ -93,7 +94,7 @@ async def _serve(stages: Sequence[str], settings: Settings) -> Exception | None:
                 raise
             except asyncio.CancelledError:
                 if not stopping.told:
-                    raise
+                    return Stalled("the stages were cancelled, and nobody asked for it")
             except Exception as failure:
                 if session is None and not isinstance(failure, PASSES):  # not even begun: a setting, most likely
                     raise

@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.record import Outgoing, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES
+from workers.errors import Stalled
 from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream.bus import Observer
@@ -58,14 +59,19 @@ class KafkaBus:
         means = self._settings, self._clients
         loops = [StageLoop(*means, stage, self._observer, solo, self._stores) for stage in waiting]
         tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]
+        is_told = False
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            is_told = stop.is_set()
         finally:
             stop.set()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         for outcome in outcomes:  # aiokafka cancels its own tasks when it is stopped without a broker: that is no error
             if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
                 raise outcome
+        if not is_told:
+            ended = ", ".join(task.get_name() for task in tasks if task.cancelled())
+            raise Stalled(f"{ended or 'a stage'} was cancelled, and not by us: Kafka was away, most likely")
 
 
 async def _send(producer: Any, record: Outgoing) -> Awaitable[Any]:

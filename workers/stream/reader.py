@@ -1,7 +1,6 @@
 """Consumers outside any group: where topics begin and end, and a reader of committed records at given positions."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -65,8 +64,14 @@ async def started(client: Any, clients: Clients) -> AsyncIterator[None]:
 
 
 async def _stop(client: Any) -> None:
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+    """Without a broker aiokafka ends its own tasks and passes their cancellation on: it must not hide what failed."""
+    try:
         await asyncio.wait_for(client.stop(), STOP_TIMEOUT_S)
+    except (TimeoutError, KafkaError, OSError):
+        return
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise  # we were told to end
 
 
 async def edges(
