@@ -179,15 +179,18 @@ def must(*command: object) -> None:
 
 
 def run(*command: object, quiet: bool = False, environment: dict[str, str] | None = None) -> int:
-    """Exit status of a command; INTERRUPTED when it is."""
+    """Exit status of a command. SystemExit: it was interrupted, and whoever did that wants nothing further done."""
     output = subprocess.DEVNULL if quiet else None
     try:
         return subprocess.run(  # noqa: S603  # our own commands
             [str(part) for part in command], stdout=output, stderr=output, env=environment, check=False
         ).returncode
     except KeyboardInterrupt:
-        return INTERRUPTED
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,5 +1,8 @@
 """Setting up a checkout: what cannot be installed leaves its tests out at home, and fails where all is tested."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from infra import bootstrap
@@ -64,3 +67,24 @@ def test_an_interruption_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(SystemExit):
         bootstrap.test([])
+
+
+@pytest.mark.parametrize("step", [lambda: bootstrap.create_environment(Path("new")), lambda: bootstrap.install("")])
+def test_an_interruption_is_no_missing_package_and_nothing_is_done_after_it(
+    step: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ctrl-C while an environment is made: Python comes without venv on Debian, and looks the same otherwise."""
+    ran: list[object] = []
+
+    def interrupted(command: list[str], **_: object) -> None:
+        ran.append(command)
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap.subprocess, "run", interrupted)
+
+    with pytest.raises(SystemExit) as ended:
+        step()
+
+    assert (ended.value.code, len(ran)) == (bootstrap.INTERRUPTED, 1)
