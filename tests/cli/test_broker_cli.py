@@ -74,10 +74,13 @@ def test_the_broker_outlives_its_command_and_is_stopped_once(tessera: Command, s
     idle = tessera("broker", "stop")
     assert (idle.returncode, idle.stderr) == (0, "") and "no Kafka of `tessera broker start` runs" in idle.stdout
     assert rows(tessera("broker", "stop", "--json")) == [{"state": "not running"}]
+    # When it is started once more, then clients find it where they found it before
+    (back,) = rows(tessera("broker", "start", "--json"))
+    assert back["bootstrap_servers"] == started["bootstrap_servers"]
 
 
 @pytest.mark.kafka
-def test_topics_survive_a_crash_of_the_broker(tessera: Command, started: dict[str, Any]) -> None:
+def test_topics_and_the_port_survive_a_crash_of_the_broker(tessera: Command, started: dict[str, Any]) -> None:
     # Given topics, made and shown by commands that find the broker in the environment
     place = {"TESSERA_BOOTSTRAP_SERVERS": started["bootstrap_servers"]}
     absent = tessera("topics", "describe", **place)
@@ -89,8 +92,9 @@ def test_topics_survive_a_crash_of_the_broker(tessera: Command, started: dict[st
     crashed = psutil.Process(started["pid"])
     crashed.send_signal(signal.SIGKILL)
     psutil.wait_procs([crashed], timeout=20)
-    (row,) = rows(tessera("broker", "start", "--port", started["bootstrap_servers"].split(":")[1], "--json"))
-    # Then it is a new process with the old topics
+    (row,) = rows(tessera("broker", "start", "--json"))
+    # Then it is a new process at the old address, with the old topics
+    assert row["bootstrap_servers"] == started["bootstrap_servers"]
     assert row["state"] == "started" and row["pid"] != started["pid"]
     again = tessera("topics", "create", **place)
     assert again.stdout.count("existed") == 15 + 4 and "created" not in again.stdout

@@ -28,7 +28,11 @@ def broker() -> None:
 
 
 @broker.command()
-@click.option("--port", type=click.IntRange(1, 65_530), help=f"Port for clients. Default: {DEFAULT_PORT}.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_530),
+    help=f"Port for clients. Default: that of the last start, {DEFAULT_PORT} at first.",
+)
 @click.option(
     "--nodes",
     type=click.IntRange(1, 5),

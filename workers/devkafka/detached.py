@@ -5,14 +5,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from workers.devkafka import POLL_S, START_TIMEOUT_S, DevelopmentBroker
 from workers.devkafka.development_cluster import DevelopmentCluster, wait_until_ready
 from workers.devkafka.jars import kafka_version
 from workers.devkafka.node import STOP_TIMEOUT_S, Node
-from workers.devkafka.running import RunningBroker, RunningNode, note_file, read_note, write_note
+from workers.devkafka.running import RunningBroker, RunningNode, last_port, note_file, read_note, write_note
 from workers.errors import BrokerError
 from workers.settings import state_folder
 
@@ -31,7 +31,9 @@ def find_broker(data: Path) -> RunningBroker | None:
 
 
 def start_broker(data: Path, port: int | None, note: Note, nodes: int = 1) -> tuple[RunningBroker, bool]:
-    """The broker of this folder, and whether anything had to be started; the port is 9092 unless one is given.
+    """The broker of this folder, and whether anything had to be started.
+
+    Its port is the given one, without one that of its last start, without that 9092.
 
     Further nodes have the ports that follow. Nodes of a running cluster that have ended are started again.
     BrokerError: it runs on another port or with another number of nodes, the port is taken, the folder cannot be used,
@@ -45,17 +47,18 @@ def start_broker(data: Path, port: int | None, note: Note, nodes: int = 1) -> tu
                 _refuse_another(running, port, nodes)
                 return (_revive(running, note), True) if running.dead else (running, False)
             note(f"starting Kafka {kafka_version()}" + (f", {nodes} nodes" if nodes > 1 else ""))
-            return _start(data, DEFAULT_PORT if port is None else port, note, nodes), True
+            return _start(data, port or last_port(data) or DEFAULT_PORT, note, nodes), True
     except OSError as error:
         raise BrokerError(f"Kafka cannot be started on {data}: {error}") from None
 
 
 def stop_broker(data: Path) -> RunningBroker | None:
-    """Stop the broker of this folder, within 20 s, by force after that; None when none runs. BrokerError: not ours."""
+    """Stop the broker of this folder, within 20 s, by force after that; None when none runs. BrokerError: not ours.
+
+    The note stays: the next start is on the same port.
+    """
     if running := find_broker(data):
         _end(running)
-    with suppress(OSError):
-        note_file(data.resolve()).unlink()
     return running
 
 

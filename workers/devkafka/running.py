@@ -57,12 +57,23 @@ def read_note(data: Path) -> RunningBroker | None:
     A pid that another program has by now does not count.
     """
     data = data.resolve()
-    try:
-        rows = [(int(row["pid"]), int(row["port"])) for row in json.loads(note_file(data).read_text())["nodes"]]
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
+    rows = _read_rows(data)
     broker = RunningBroker(data, _nodes(data, rows))
     return broker if len(broker.dead) < len(broker.nodes) else None
+
+
+def last_port(data: Path) -> int | None:
+    """Where the broker of this folder, or its first node, was when it last ran: clients look for it there."""
+    rows = _read_rows(data.resolve())
+    return rows[0][1] if rows else None
+
+
+def _read_rows(data: Path) -> list[tuple[int, int]]:
+    """Pids and ports of the nodes that were noted; none where no note can be read."""
+    try:
+        return [(int(row["pid"]), int(row["port"])) for row in json.loads(note_file(data).read_text())["nodes"]]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return []
 
 
 def write_note(running: RunningBroker) -> None:
