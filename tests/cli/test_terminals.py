@@ -130,11 +130,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "log.jsonl"
 
 
-def on_a_terminal(*arguments: str) -> tuple[int, str]:
+def on_a_terminal(*arguments: str, kafka: str = "127.0.0.1:1") -> tuple[int, str]:
     """Exit code and all that a terminal gets, standard output and error together."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "workers", *arguments]
-    env = {**environment("127.0.0.1:1"), "TERM": "xterm-256color", "COLUMNS": "120"}
+    env = {**environment(kafka), "TERM": "xterm-256color", "COLUMNS": "120"}
     with subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
@@ -25,15 +26,16 @@ def reading_bar(what: str) -> Iterator[Callable[[], None]]:
     """To be called for every record; a line on standard error shows now and then how many, if that is a terminal."""
     console = render.console(stderr=True)
     hidden = not console.is_terminal
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} " + what), TextColumn("{task.speed:,.0f}/s"))
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} " + what), TextColumn("{task.fields[rate]:,.0f}/s"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=hidden) as bar:
-        task, waiting = bar.add_task("", total=None), 0
+        task, began, waiting, read = bar.add_task("", total=None, rate=0.0), time.perf_counter(), 0, 0
 
         def advance() -> None:
-            nonlocal waiting
+            nonlocal waiting, read
             waiting += 1
             if waiting == REFRESH_RECORDS:
-                bar.advance(task, waiting)
+                read += waiting
+                bar.update(task, completed=read, rate=read / (time.perf_counter() - began))
                 waiting = 0
 
         yield advance
