@@ -90,7 +90,7 @@ def _verdict(rounds: Rounds, findings: Sequence[str]) -> str:
         return "nothing lost, doubled or wrong"
     billed = sum(text.startswith(MONEY) for _, text in _found(rounds))
     about_money = f"{billed} findings about bills" if billed else "no bill doubled or wrong"
-    return f"{about_money}; {len(findings)} findings in all, see below"
+    return f"{about_money}; {len(findings)} finding{'s' * (len(findings) != 1)} in all, see below"
 
 
 def _table(rounds: Rounds) -> str:
