@@ -11,8 +11,8 @@ from schemas.payload import Payload
 from schemas.reasons import AbstentionReason, VoidReason
 from tests.audit.logs import Log, audited, committed, kinds, lines, make_log
 from tests.support.builders import DRAW_KEY
-from workers.audit.assembly import CLOSED
 from workers.audit.auditor import Audit
+from workers.audit.disk_map import AT_HAND
 from workers.audit.entries import read_line
 from workers.audit.findings import CHECK_OF, Check, Finding, Kind
 
@@ -195,12 +195,43 @@ def test_replies_and_bills_without_a_scored_event_are_found() -> None:
     assert kinds([committed(), LOG.reply, *LOG.bills]) == [Kind.UNKNOWN_AUCTION, Kind.EXTRA_CHARGE]
 
 
-def test_a_record_repeated_long_after_its_auction_closed_is_of_an_unknown_auction() -> None:
-    others = [make_log(seed, advertisers=0) for seed in range(100, 100 + CLOSED)]
+@pytest.fixture(scope="module")
+def others() -> list[Log]:
+    """More auctions than memory holds when they are closed."""
+    one = make_log(100, advertisers=0)
+    return [unsold(one, f"another-{number}") for number in range(2 * AT_HAND + 1)]
 
-    found = kinds(LOG, *others, [LOG.reply, LOG.bills[0]])
 
-    assert found == [Kind.UNKNOWN_AUCTION, Kind.EXTRA_CHARGE]
+def unsold(log: Log, query_id: str) -> Log:
+    """The same auction, at which nobody bid, as that of another query."""
+    ids = {"query_id": query_id, "auction_id": derive("auction", query_id)}
+    return replace(log.change_scored(**ids).change_reply(**ids), before=())
+
+
+FAR: dict[str, tuple[list[Payload], list[str]]] = {
+    "whole auction": (
+        [LOG.scored, LOG.reply, *LOG.bills],
+        [Kind.SECOND_TERMINAL, Kind.DOUBLE_CHARGE],
+    ),
+    "charge of another amount": (list(charged(0, 5)(LOG).bills[:1]), [Kind.DOUBLE_CHARGE]),
+    "reply": ([LOG.reply], [Kind.SECOND_TERMINAL]),
+    "charge to somebody else": (list(extra_bill(LOG).bills[:1]), [Kind.EXTRA_CHARGE]),
+    "scored again": ([LOG.scored], []),
+}
+
+
+@pytest.mark.parametrize("repeated", FAR)
+def test_what_comes_again_is_found_at_any_distance(repeated: str, others: list[Log]) -> None:
+    again, expected = FAR[repeated]
+
+    assert kinds(LOG, *others, again) == expected
+
+
+def test_a_query_id_that_two_auctions_have_settled_is_found_at_any_distance(others: list[Log]) -> None:
+    another = replace(make_log(3, auction_id=derive("auction", "the same query id once more")), before=())
+
+    assert kinds(LOG, another) == [Kind.REUSED_QUERY]
+    assert kinds(LOG, *others, another) == [Kind.REUSED_QUERY]
 
 
 @pytest.mark.parametrize(

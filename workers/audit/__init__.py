@@ -4,5 +4,5 @@
     P   parties, index i: advertisers of one link group bid as one, everybody else alone (LoggedAuction.parties)
     τ   `tau`, micros per nat
 
-Pure: no I/O but one spooled temporary file, no clock, no numpy. `auditor.Audit` takes entries one by one.
+Pure: no I/O but temporary files, no clock, no numpy. `auditor.Audit` takes entries one by one.
 """

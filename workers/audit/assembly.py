@@ -1,8 +1,7 @@
 """Puts auctions together from entries in any order, has each examined when it is complete, and lets it go.
 
-Memory holds the auctions that are open, and of the last CLOSED ones their ids and those of their bills. So what comes
-twice is taken for a second one if its auction closed among these; later for a record of an unknown auction, which is a
-discrepancy as well: a second settled event for UNKNOWN_AUCTION, a second bill for EXTRA_CHARGE.
+Memory holds the auctions that are open. What tells a second outcome of one that is closed lies on disk (DiskMap), so
+it is found at any distance: the auction's bills, what its scored events ended in, and which auction used a query id.
 
 An auction may have been scored more than once, when a position upstream went back. As long as it has one reply and one
 set of bills, from the first scored event that was not refused, that is work done twice: counted, and no discrepancy. So
@@ -14,14 +13,14 @@ from dataclasses import dataclass, field
 from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
-from workers.audit.auction import read_scored
+from workers.audit.auction import LoggedAuction, read_scored
+from workers.audit.disk_map import DiskMap
 from workers.audit.draw_keys import Keys
 from workers.audit.entries import DUPLICATE, EXPIRED, LogEntry, RefusedEvent
 from workers.audit.examination import LoggedReply, examine
 from workers.audit.findings import Check, Finding, Kind, Tally
 from workers.audit.open_auction import ClosedAuction, OpenAuction
 
-CLOSED = 4_096
 RIGHT = {Kind.UNKNOWN_AUCTION: "a scored event before it", Kind.SECOND_SCORED: "the first one"}
 MARGIN_MS = 60 * 60 * 1_000  # so much later nothing more comes of an auction that is past its retention
 
@@ -42,7 +41,8 @@ class Assembly:
     keys: Keys
     completeness: Completeness | None = None
     _open: dict[str, OpenAuction] = field(default_factory=dict)  # oldest first
-    _closed: dict[str, ClosedAuction] = field(default_factory=dict)  # by auction
+    _closed: DiskMap = field(default_factory=DiskMap)  # ClosedAuction.to_text by auction
+    _replied: DiskMap = field(default_factory=DiskMap)  # the auction that a query id was settled by
 
     @property
     def open_auctions(self) -> int:
@@ -73,6 +73,11 @@ class Assembly:
                 self._incomplete(auction_id, opened)
         self._open.clear()
 
+    def close(self) -> None:
+        """Let go of the temporary files."""
+        self._closed.close()
+        self._replied.close()
+
     def _scored(self, data: CandidatesScored, entry: LogEntry) -> None:
         if entry.redriven:
             self._redriven(data.auction_id, entry.sha256)
@@ -85,22 +90,25 @@ class Assembly:
 
     def _redriven(self, auction_id: str, digest: str) -> None:
         """The end of a refused auction was not its end."""
-        closed = self._closed.get(auction_id)
+        closed = self._closed_auction(auction_id)
         if closed is not None and not closed.replied:
-            self._open[auction_id] = self._closed.pop(auction_id).reopened()
+            self._closed.remove(auction_id)
+            self._open[auction_id] = closed.reopened()
             self.tally.notes[_note(closed.why_refused)] -= 1
         if auction_id in self._open:
             self._open[auction_id].redrive(digest)
 
     def _refused(self, data: CandidatesScored, entry: LogEntry, letter: RefusedEvent) -> None:
-        opened = self._opened(data.auction_id, entry)
-        known = self._closed[data.auction_id] if opened is None else opened
+        closed = self._closed_auction(data.auction_id)
+        known = closed or self._open_auction(data.auction_id, entry)
         if known.has_ended(letter.sha256):
             self._refused_beside(data, letter, known)
             return
         known.refuse(letter)
-        if opened is not None:
-            self._close_if_complete(data.auction_id, opened)
+        if isinstance(known, OpenAuction):
+            self._close_if_complete(data.auction_id, known)
+        else:
+            self._closed.put(data.auction_id, known.to_text())
 
     def _refused_beside(self, data: CandidatesScored, letter: RefusedEvent, known: OpenAuction | ClosedAuction) -> None:
         """The dead letter of a scored event that had its end before."""
@@ -120,31 +128,36 @@ class Assembly:
             self._close_if_complete(data.auction_id, opened)
 
     def _charged(self, data: AdvertiserCharged, entry: LogEntry) -> None:
-        opened = self._opened(data.auction_id, entry)
-        seen = self._closed[data.auction_id].charge_ids if opened is None else opened.bills.keys()
-        if data.charge_id in seen:
+        closed = self._closed_auction(data.auction_id)
+        known = closed or self._open_auction(data.auction_id, entry)
+        if data.charge_id in (known.bills if isinstance(known, OpenAuction) else known.charge_ids):
             self._billed(Kind.DOUBLE_CHARGE, data, "the same charge once more")
-        elif opened is None:
-            self._billed(Kind.EXTRA_CHARGE, data, "a charge that its auction's reply does not list")
+        elif isinstance(known, OpenAuction):
+            known.bills[data.charge_id] = data
+            self._close_if_complete(data.auction_id, known)
         else:
-            opened.bills[data.charge_id] = data
-            self._close_if_complete(data.auction_id, opened)
+            self._billed(Kind.EXTRA_CHARGE, data, "a charge that its auction's reply does not list")
 
     def _opened(self, auction_id: str, entry: LogEntry) -> OpenAuction | None:
         """The open auction; None if it has been closed."""
-        if auction_id in self._closed:
-            return None
+        return None if self._closed_auction(auction_id) else self._open_auction(auction_id, entry)
+
+    def _open_auction(self, auction_id: str, entry: LogEntry) -> OpenAuction:
+        """The auction, which has not been closed."""
         opened = self._open.setdefault(auction_id, OpenAuction())
         opened.newest = max(opened.newest, entry.at)
         return opened
+
+    def _closed_auction(self, auction_id: str) -> ClosedAuction | None:
+        if auction_id in self._open or (text := self._closed.get(auction_id)) is None:
+            return None
+        return ClosedAuction.from_text(text)
 
     def _close_if_complete(self, auction_id: str, opened: OpenAuction) -> None:
         if not opened.complete:
             return
         del self._open[auction_id]
-        self._closed[auction_id] = opened.closed()
-        if len(self._closed) > CLOSED:
-            del self._closed[next(iter(self._closed))]
+        self._closed.put(auction_id, opened.closed().to_text())
         self._examine(opened)
 
     def _examine(self, opened: OpenAuction) -> None:
@@ -157,7 +170,18 @@ class Assembly:
             self._twice(Kind.SECOND_SCORED, opened.reply.settled, "a reply from a later scored event", auction.digest)
         self.tally.notes["auctions"] += 1
         self.tally.checked[Check.TERMINALS] += 1
+        self._used(auction)
         examine(self.tally, self.keys, auction, opened.reply, list(opened.bills.values()))
+
+    def _used(self, auction: LoggedAuction) -> None:
+        """A query id is settled once, by whichever auction."""
+        by = self._replied.get(auction.query_id)
+        if by is None:
+            self._replied.put(auction.query_id, auction.auction_id)
+        elif by != auction.auction_id:
+            what, right = "a reply to a query id that had one", f"only that of auction {by}"
+            found = Finding(Kind.REUSED_QUERY, auction.query_id, auction.auction_id, what, auction.digest, right)
+            self.tally.find(found)
 
     def _ended_refused(self, opened: OpenAuction) -> None:
         """An auction that ended in a dead letter: it may have no bills."""
@@ -181,11 +205,11 @@ class Assembly:
             self._unknown(opened)
 
     def _unknown(self, opened: OpenAuction) -> None:
-        """Records without a scored event: none is in the log, or the auction closed long before."""
+        """Records of an auction without a scored event in the log."""
         if opened.reply is not None:
             self._twice(Kind.UNKNOWN_AUCTION, opened.reply.settled, "a settled event", opened.reply.sha256)
         for bill in opened.bills.values():
-            self._billed(Kind.EXTRA_CHARGE, bill, "a charge of an auction that is not in the log or closed long before")
+            self._billed(Kind.EXTRA_CHARGE, bill, "a charge of an auction that is not in the log")
 
     def _twice(self, kind: Kind, data: CandidatesScored | ReplySettled, what: str, digest: str) -> None:
         right = RIGHT.get(kind, "exactly one")

@@ -41,7 +41,7 @@ class Audit:
 
     @property
     def open_auctions(self) -> int:
-        """How many auctions are waiting for more of their events; all that memory grows with."""
+        """How many auctions are waiting for more of their events; all that memory grows with but keys of days."""
         return self._assembly.open_auctions
 
     def finish(self) -> Tally:
@@ -51,5 +51,6 @@ class Audit:
         return self.tally
 
     def close(self) -> None:
-        """Let go of the temporary file."""
+        """Let go of the temporary files."""
         self._keys.close()
+        self._assembly.close()

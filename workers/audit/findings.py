@@ -30,8 +30,9 @@ class Kind(StrEnum):
     # TERMINALS
     MISSING_TERMINAL = "missing_terminal"  # a scored event without a settled one
     SECOND_TERMINAL = "second_terminal"  # the auction has been settled before
-    UNKNOWN_AUCTION = "unknown_auction"  # settled, but no scored event of it is in the log, or it closed long before
+    UNKNOWN_AUCTION = "unknown_auction"  # settled, but no scored event of it is in the log
     SECOND_SCORED = "second_scored"  # settled from a later scored event of the auction than the first
+    REUSED_QUERY = "reused_query"  # settled, and so was another auction of the same query id
     UNREADABLE_RECORD = "unreadable_record"  # on a topic that only the stages write
     # EVIDENCE
     OTHER_SCORED_EVENT = "other_scored_event"  # the digest is not that of the scored event in the log
@@ -60,7 +61,7 @@ class Kind(StrEnum):
     # BILLS
     MISSING_CHARGE = "missing_charge"
     DOUBLE_CHARGE = "double_charge"  # the same charge id twice
-    EXTRA_CHARGE = "extra_charge"  # nobody who was to pay, or an auction that is not in the log or closed long before
+    EXTRA_CHARGE = "extra_charge"  # nobody who was to pay, or an auction that is not in the log
     WRONG_DEBTOR = "wrong_debtor"  # the charge id belongs to another advertiser
     WRONG_CHARGE_IDS = "wrong_charge_ids"  # the reply's list of bills
     # CHARGES

@@ -1,5 +1,6 @@
 """One auction of a log while it is put together, and what is remembered of it when it is closed."""
 
+import json
 from dataclasses import dataclass, field
 
 from schemas.billing import AdvertiserCharged
@@ -86,6 +87,17 @@ class ClosedAuction:
     replied: bool
     why_refused: str
     letters: set[RefusedEvent]
+
+    def to_text(self) -> str:
+        """For the disk."""
+        letters = sorted((letter.place, letter.sha256, letter.reason) for letter in self.letters)
+        return json.dumps([sorted(self.charge_ids), sorted(self.ended), self.replied, self.why_refused, letters])
+
+    @classmethod
+    def from_text(cls, text: str) -> "ClosedAuction":
+        """What `to_text` has written."""
+        charge_ids, ended, replied, why_refused, letters = json.loads(text)
+        return cls(frozenset(charge_ids), {*ended}, replied, why_refused, {RefusedEvent(*one) for one in letters})
 
     def has_ended(self, digest: str) -> bool:
         return digest in self.ended

@@ -63,7 +63,8 @@ def audit(
 
     \b
     Exit codes: 0 everything is right, 1 a discrepancy, 2 the log cannot be read (nothing is printed then). Kinds:
-      terminals     missing_terminal second_terminal unknown_auction second_scored unreadable_record
+      terminals     missing_terminal second_terminal unknown_auction second_scored reused_query
+                    unreadable_record
       digests       other_scored_event other_settled_event
       replies       wrong_outcome wrong_reply wrong_field wrong_abstentions
       allocation    wrong_probabilities wrong_weights wrong_sample_size

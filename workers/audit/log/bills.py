@@ -23,6 +23,7 @@ ELSEWHERE = frozenset(
         Kind.SECOND_TERMINAL,
         Kind.UNKNOWN_AUCTION,
         Kind.SECOND_SCORED,
+        Kind.REUSED_QUERY,
         Kind.MISSING_CHARGE,  # where the reply does not name it, its list of charges is wrong, which is found as well
         Kind.DOUBLE_CHARGE,
         Kind.EXTRA_CHARGE,  # likewise
