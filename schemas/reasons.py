@@ -68,6 +68,7 @@ class AbstentionReason(Reported):
     DEADLINE_PASSED = 105  # the query's deadline passed while this advertiser was scored
     REWARD_NOT_FINITE = 106  # a reward was NaN or infinite
     OWN_MODEL_DOWN = 107  # the advertiser's own model is down, or gave no answer within its time, now or as a rule
+    BELOW_FLOOR = 108  # the query asks for fewer candidates, or shorter ones, than the operator advertises with
 
 
 @unique

@@ -7,10 +7,19 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from schemas import auction
-from schemas.auction import Abstention, Advertiser, Bidder, Candidate, CandidatesGenerated, Proposal, QuerySubmitted
+from schemas.auction import (
+    Abstention,
+    Advertiser,
+    Bidder,
+    Candidate,
+    CandidatesGenerated,
+    Parameters,
+    Proposal,
+    QuerySubmitted,
+)
 from schemas.envelope import Event
 from schemas.identity import derive
-from schemas.payload import MAX_CANDIDATE_TOKENS
+from schemas.payload import MAX_CANDIDATE_TOKENS, MAX_CANDIDATES, MAX_TOKENS
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
@@ -31,6 +40,13 @@ class Policy:
     reward_limit_nats: float
     sampling_key: bytes
     window: timedelta = timedelta(days=7)  # older queries are not answered: their ids may have been forgotten
+    candidates_range: tuple[int, int] = (2, MAX_CANDIDATES)  # a query gets no more, and no adverts below the least
+    tokens_range: tuple[int, int] = (1, MAX_TOKENS)  # likewise
+
+    def is_below_floor(self, wanted: Parameters) -> bool:
+        """Whether a query asks for less than adverts are sold with. What it leaves to the operator is enough."""
+        asked = (wanted.candidates, self.candidates_range), (wanted.max_tokens, self.tokens_range)
+        return any(number is not None and number < least for number, (least, _) in asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,8 @@ class Generation:
 
     def _admit(self, query: QuerySubmitted) -> tuple[tuple[Bidder, ...], tuple[Abstention, ...]]:
         """Who takes part and who does not, by rules that read no bid."""
-        reasons = {advertiser.advertiser_id: _exclusion(query, advertiser) for advertiser in query.advertisers}
+        below = self.policy.is_below_floor(query.parameters)
+        reasons = {advertiser.advertiser_id: _exclusion(query, advertiser, below) for advertiser in query.advertisers}
         admitted = tuple(
             _bidder(advertiser, self.policy.reward_limit_nats)
             for advertiser in query.advertisers
@@ -109,9 +126,11 @@ class Generation:
 
     def _plan(self, query: QuerySubmitted, bidders: Sequence[Bidder]) -> Plan:
         """Prompts and numbers of this auction; Refused when the question itself does not fit the model."""
-        candidates = query.parameters.candidates or self.policy.candidates
-        max_tokens = query.parameters.max_tokens or self.policy.max_tokens
-        max_tokens = min(max_tokens, MAX_CANDIDATE_TOKENS // candidates)
+        (_, most), (_, longest) = self.policy.candidates_range, self.policy.tokens_range
+        candidates = min(query.parameters.candidates or self.policy.candidates, most)
+        max_tokens = min(
+            query.parameters.max_tokens or self.policy.max_tokens, longest, MAX_CANDIDATE_TOKENS // candidates
+        )
         reference = self.engine.encode(reference_turn(query.text))
         if problem := _problem(reference, max_tokens, self.engine):
             raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the question does not fit the model: {problem}")
@@ -165,12 +184,12 @@ def _problem(prompt: Prompt, max_tokens: int, engine: Engine) -> str | None:
     return None
 
 
-def _exclusion(query: QuerySubmitted, advertiser: Advertiser) -> AbstentionReason | None:
+def _exclusion(query: QuerySubmitted, advertiser: Advertiser, is_below_floor: bool) -> AbstentionReason | None:
     if not query.advertising_consent:
         return AbstentionReason.NO_CONSENT
     if set(advertiser.categories) & set(query.blocked_categories):
         return AbstentionReason.BLOCKED_CATEGORY
-    return None
+    return AbstentionReason.BELOW_FLOOR if is_below_floor else None
 
 
 def _bidder(advertiser: Advertiser, reward_limit_nats: float) -> Bidder:

@@ -45,6 +45,8 @@ def _generation(means: Means) -> Worker:
         reward_limit_nats=settings.reward_limit_nats,
         sampling_key=settings.sampling_key.get_secret_value().encode(),
         window=timedelta(days=settings.id_window_days),
+        candidates_range=(settings.candidates_least, settings.candidates_most),
+        tokens_range=(settings.max_tokens_least, settings.max_tokens_most),
     )
     return Generation(_required(means.engine), policy, now, means.context_aware)
 

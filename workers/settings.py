@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.auction import PaymentRule, Proposal
@@ -90,6 +90,20 @@ class Settings(BaseSettings):
         20, description="Candidates per auction, M, where the query names no other number."
     )
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = Field(96, description="Longest reply, tokens.")
+    candidates_least: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] = Field(
+        2,
+        description="A query that asks for fewer candidates gets a reply without adverts (BELOW_FLOOR): with one there "
+        "is nothing to choose from, and no advertiser would pay.",
+    )
+    candidates_most: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] = Field(
+        MAX_CANDIDATES, description="A query that asks for more candidates gets this many."
+    )
+    max_tokens_least: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = Field(
+        1, description="A query that asks for shorter replies gets one without adverts (BELOW_FLOOR)."
+    )
+    max_tokens_most: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = Field(
+        MAX_TOKENS, description="A query that asks for longer replies gets this many tokens."
+    )
     tau_micros_per_nat: Annotated[int, Field(ge=1, le=10**12)] = Field(
         1_000, description="Weight of the reference model, τ: small lets bids decide, large keeps replies natural."
     )
@@ -160,6 +174,18 @@ class Settings(BaseSettings):
         if key is not None and len(key.get_secret_value()) < MIN_KEY_CHARACTERS:
             raise ValueError(f"a key has at least {MIN_KEY_CHARACTERS} characters")
         return key
+
+    @model_validator(mode="after")
+    def _floors_and_ceilings_in_order(self) -> Self:
+        """The operator's own numbers lie between its floors and ceilings: else nothing would ever be sold."""
+        for name in ("candidates", "max_tokens"):
+            least, own, most = (getattr(self, field) for field in (f"{name}_least", name, f"{name}_most"))
+            if not least <= own <= most:
+                raise ValueError(
+                    f"{name} is {own}: set {PREFIX}{name.upper()}_LEAST ({least}) no higher and "
+                    f"{PREFIX}{name.upper()}_MOST ({most}) no lower"
+                )
+        return self
 
     @classmethod
     def read(cls, **options: Any) -> Self:

@@ -64,6 +64,33 @@ async def test_a_query_becomes_candidates_and_a_fallback() -> None:
     assert (event.causation_id, event.correlation_id, event.source) == (query.id, "query-3", "urn:tessera:generation")
 
 
+@pytest.mark.parametrize("wanted", [{"candidates": 1}, {"max_tokens": 3}], ids=["one candidate", "short replies"])
+async def test_a_query_below_the_operators_floor_gets_a_reply_without_adverts(wanted: dict[str, int]) -> None:
+    """With one candidate nobody pays, and the context-aware prompt would advertise all the same."""
+    data = (await generate(make_query(parameters=wanted), tokens_range=(4, 12))).data
+
+    assert (data.advertisers, data.candidates) == ((), ())
+    assert {one.reason for one in data.abstentions} == {AbstentionReason.BELOW_FLOOR}
+    assert len(data.abstentions) == 2
+    assert data.fallback.text
+
+
+async def test_a_query_at_the_operators_floor_is_auctioned() -> None:
+    wanted = {"candidates": 2, "max_tokens": 4}
+
+    data = (await generate(make_query(parameters=wanted), tokens_range=(4, 12))).data
+
+    assert (len(data.advertisers), len(data.candidates), data.abstentions) == (2, 2, ())
+
+
+async def test_a_query_above_the_operators_ceiling_gets_the_ceiling() -> None:
+    wanted = {"candidates": 64, "max_tokens": 512}
+
+    data = (await generate(make_query(parameters=wanted), candidates_range=(2, 7), tokens_range=(1, 9))).data
+
+    assert (len(data.candidates), data.sampling.max_tokens) == (7, 9)
+
+
 async def test_ids_derive_from_the_position_the_query_was_read_at() -> None:
     query = make_query(3)
 
