@@ -69,6 +69,7 @@ class QueryOutcomes:
             return
         tracked = self._track(auction_id, record)
         tracked.query, tracked.value_sha256 = Source(place, content_digest(record.key, record.value)), value_sha256
+        tracked.lineage.add("query", record.value)
         self._arrived(tracked, tracked.query)
 
     def generated(self, record: Record) -> None:
@@ -96,6 +97,7 @@ class QueryOutcomes:
             self._ordering.follows(source.place, record)
         source = Source(place, content_digest(record.key, record.value))
         setattr(tracked, kind, source)
+        tracked.lineage.add(kind, record.value)
         self._arrived(tracked, source)
 
     def _repeated(self, kind: str, record: Record) -> None:
@@ -210,6 +212,8 @@ class QueryOutcomes:
             self._at.pop(source.place, None)
             self._finished.add(source.place)
         self._auctions.add(tracked.auction_id)
+        for difference in () if tracked.foreign else tracked.lineage.differences():
+            self.report.find(Invariant.SOURCE_COMPLETE, f"{tracked}: {difference}")
         judge(tracked)
 
     def _read_late(self, place: Place) -> None:

@@ -5,6 +5,7 @@ from hashlib import blake2b, sha256
 
 from schemas.letter import Place
 from schemas.record import Record
+from workers.audit.log.lineage import Lineage
 
 DIGEST_BYTES = 16
 
@@ -52,6 +53,7 @@ class TrackedQuery:
     value_sha256: bytes = b""  # of the query, where a plan is compared
     foreign: bool = False  # no event of an auction: somebody else's record on a stage's topic
     charges: dict[str, tuple[int, str]] = field(default_factory=dict)  # id -> micros, currency
+    lineage: Lineage = field(default_factory=Lineage)
 
     @property
     def sources(self) -> tuple[Source, ...]:
