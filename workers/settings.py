@@ -182,7 +182,7 @@ class Settings(BaseSettings):
             least, own, most = (getattr(self, field) for field in (f"{name}_least", name, f"{name}_most"))
             if not least <= own <= most:
                 raise ValueError(
-                    f"{name} is {own}: set {PREFIX}{name.upper()}_LEAST ({least}) no higher and "
+                    f"{PREFIX}{name.upper()} is {own}: set {PREFIX}{name.upper()}_LEAST ({least}) no higher and "
                     f"{PREFIX}{name.upper()}_MOST ({most}) no lower"
                 )
         return self
@@ -222,10 +222,13 @@ def _refuse_unknown_variables(known: set[str]) -> None:
 
 def _explain(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False)[0]
-    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # of several settings together; the input is all of them, secrets too
+        return message
+    name = str(problem["loc"][0])
     secret = "key" in name or "password" in name or name in MAY_HOLD_PASSWORD
     shown = "" if secret else f" (it is {problem['input']!r})"
-    return f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}{shown}"
+    return f"{PREFIX}{name.upper()}: {message}{shown}"
 
 
 def preset(defaults: Mapping[str, str], needs: Mapping[str, str]) -> None:
