@@ -91,9 +91,7 @@ class Settings(BaseSettings):
     )
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = Field(96, description="Longest reply, tokens.")
     candidates_least: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] = Field(
-        2,
-        description="A query that asks for fewer candidates gets a reply without adverts (BELOW_FLOOR): with one there "
-        "is nothing to choose from, and no advertiser would pay.",
+        2, description="A query that asks for fewer gets a reply without adverts (BELOW_FLOOR): with 1, nobody pays."
     )
     candidates_most: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] = Field(
         MAX_CANDIDATES, description="A query that asks for more candidates gets this many."
@@ -177,14 +175,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _floors_and_ceilings_in_order(self) -> Self:
-        """The operator's own numbers lie between its floors and ceilings: else nothing would ever be sold."""
         for name in ("candidates", "max_tokens"):
             least, own, most = (getattr(self, field) for field in (f"{name}_least", name, f"{name}_most"))
+            own_name = PREFIX + name.upper()
             if not least <= own <= most:
-                raise ValueError(
-                    f"{PREFIX}{name.upper()} is {own}: set {PREFIX}{name.upper()}_LEAST ({least}) no higher and "
-                    f"{PREFIX}{name.upper()}_MOST ({most}) no lower"
-                )
+                raise ValueError(f"{own_name} is {own}: not from {own_name}_LEAST, {least}, to {own_name}_MOST, {most}")
         return self
 
     @classmethod
@@ -223,12 +218,10 @@ def _refuse_unknown_variables(known: set[str]) -> None:
 def _explain(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False)[0]
     message = problem["msg"].removeprefix("Value error, ")
-    if not problem["loc"]:  # of several settings together; the input is all of them, secrets too
-        return message
-    name = str(problem["loc"][0])
+    if not (name := "".join(map(str, problem["loc"][:1]))):
+        return message  # of several settings together; the input is all of them, secrets too
     secret = "key" in name or "password" in name or name in MAY_HOLD_PASSWORD
-    shown = "" if secret else f" (it is {problem['input']!r})"
-    return f"{PREFIX}{name.upper()}: {message}{shown}"
+    return f"{PREFIX}{name.upper()}: {message}" + ("" if secret else f" (it is {problem['input']!r})")
 
 
 def preset(defaults: Mapping[str, str], needs: Mapping[str, str]) -> None:
