@@ -177,9 +177,8 @@ class Settings(BaseSettings):
     def _floors_and_ceilings_in_order(self) -> Self:
         for name in ("candidates", "max_tokens"):
             least, own, most = (getattr(self, field) for field in (f"{name}_least", name, f"{name}_most"))
-            own_name = PREFIX + name.upper()
             if not least <= own <= most:
-                raise ValueError(f"{own_name} is {own}: not from {own_name}_LEAST, {least}, to {own_name}_MOST, {most}")
+                raise ValueError(f"{PREFIX}{name.upper()} is {own}: not from its _LEAST, {least}, to its _MOST, {most}")
         return self
 
     @classmethod

@@ -138,7 +138,7 @@ def test_settle_says_what_is_wrong_with_its_input(given: bytes, says: str) -> No
     ("settings", "says"),
     [
         ({"candidates": 300}, "TESSERA_CANDIDATES: Input should be less than or equal to 256"),
-        ({"candidates": 1}, "TESSERA_CANDIDATES is 1: not from TESSERA_CANDIDATES_LEAST, 2"),
+        ({"candidates": 1}, "TESSERA_CANDIDATES is 1: not from its _LEAST, 2"),
         ({"engine": "gpt"}, "TESSERA_ENGINE: no engine is called 'gpt'"),
         ({"payment_rule": "no_offset"}, "TESSERA_PAYMENT_RULE: Input should be 'offset' (it is 'no_offset')"),
         ({"candidate": 3}, "TESSERA_CANDIDATE, which is not a setting; did you mean TESSERA_CANDIDATES?"),
