@@ -29,8 +29,8 @@ FRAUDS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
     "no consent": ({"query": {"advertising_consent": False}}, "no_consent"),
     "nobody in the query": ({"query": {"advertisers": []}}, "unknown_bidder"),
     "another question": ({"query": {"text": "Something else?"}}, "other_question"),
-    "other candidates": ({"generated": {"candidates": []}}, "other_candidates"),
-    "another fallback": ({"generated": {"fallback": {}}}, "other_candidates"),
+    "other candidates": ({"scored": {"candidates": []}}, "other_candidates"),
+    "another fallback": ({"scored": {"fallback": {}}}, "other_candidates"),
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.auction import Advertiser, QuerySubmitted
+from schemas.auction import Advertiser, CandidatesGenerated, QuerySubmitted
 from schemas.payload import BadRecord
 
 ASKED = ("text", "language", "category")
@@ -26,6 +26,7 @@ class Lineage:
             if kind == "query":
                 self.query = QuerySubmitted.decode(value)
             elif kind == "generated":
+                CandidatesGenerated.decode(value)  # a stranger's record is none
                 self.generated.append(json.loads(value or b""))
             else:
                 self.scored = json.loads(value or b"")
