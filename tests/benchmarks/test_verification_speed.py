@@ -53,7 +53,8 @@ def records_of(number: int, event: Event[CandidatesScored]) -> Iterator[Record]:
     query_id, auction_id = named(number)
     data = event.data.model_copy(update={"query_id": query_id, "auction_id": auction_id})
     scored = replace(event, data=data, value=data.encode(), subject=query_id, correlation_id=query_id)
-    yield placed(number, QUERIES.name, query_id, json.dumps({"query_id": query_id, "text": "?" * 500}).encode())
+    asked = {**data.question.model_dump(), "advertisers": [one.model_dump(mode="json") for one in data.advertisers]}
+    yield placed(number, QUERIES.name, query_id, json.dumps({"query_id": query_id, **asked}).encode())
     yield placed(number, GENERATED.name, query_id, scored.value)
     yield placed(number, SCORED.name, query_id, scored.value)
     reply, *bills = settle(scored)
