@@ -15,10 +15,12 @@ from tests.support.worker_process import tessera, worker
 from workers.devkafka import DevelopmentBroker
 from workers.doctor.kafka import inspect_kafka
 from workers.doctor.verdict import State
+from workers.pipeline import STAGES
 from workers.settings import Settings
 
 pytestmark = pytest.mark.kafka
 QUERIES_SENT = 12
+POSITIONS_OF_QUERIES = STAGES["generation"].positions
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +50,23 @@ def test_added_partitions_of_the_query_topic_are_worked_on(kafka_of_its_own: str
     records = [make_query(number).to_record() for number in range(QUERIES_SENT)]
     produce(kafka, [(record.key, record.value, record.headers) for record in records])
 
-    # Then doctor finds that the stage's positions have no room yet, and no stage starts, until `topics create` is run
+    # Then doctor finds that the stage's positions have no room yet
     assert states(kafka)["topics"] is State.FAILED
-    refused = tessera("run", "generation", kafka=kafka, partitions=2)
-    assert refused.returncode == 2 and b"`tessera topics create` adds those" in refused.stderr
-    assert tessera("topics", "create", "--partitions", "2", kafka=kafka).returncode == 0
-    assert states(kafka)["topics"] == states(kafka)["first offsets"] == State.OK
+    assert states(kafka)["first offsets"] is State.OK
 
-    # When the stages start, every query gets its reply
-    with worker(["generation", "scoring", "settlement"], kafka, tmp_path / "stages.log", partitions=2):
+    # When the stages start, every query gets its reply, and a warning names what gives the positions their room
+    with worker(["generation", "scoring", "settlement"], kafka, tmp_path / "stages.log", partitions=2) as stages:
         settled = replies.until(lambda messages: len(messages) >= QUERIES_SENT)
     assert sorted(message.key() for message in settled) == sorted(record.key for record in records)
+    assert stages.output().count(f"{POSITIONS_OF_QUERIES} has no such partition") == 2
+    assert "`tessera topics create` adds the partition" in stages.output()
+
+    # When they have it, and the stage starts again, its position is written in the added partitions too
+    assert tessera("topics", "create", "--partitions", "2", kafka=kafka).returncode == 0
+    assert states(kafka)["topics"] is State.OK
+    with Reader(kafka, [POSITIONS_OF_QUERIES]) as positions:
+        with worker(["generation"], kafka, tmp_path / "again.log", partitions=2):
+            positions.until(lambda messages: {message.partition() for message in messages} >= {2, 3})
     again = tessera("topics", "create", "--partitions", "2", kafka=kafka)
     assert again.returncode == 0, again.stderr
 

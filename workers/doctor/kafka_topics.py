@@ -46,7 +46,7 @@ async def topics(kafka: Inspected) -> Findings:
     short = [name for name, source in POSITIONS.items() if counts[name] < counts[source]]
     if short:
         said = f"fewer partitions than the stage reads: {', '.join(short)}"
-        return State.FAILED, said, "`tessera topics create` adds them: until then the stage does not start"
+        return State.FAILED, said, "`tessera topics create` adds them: until then only the coordinator says where"
     wrong = [f"{name} has {count}" for name, count in counts.items() if not fits(kafka.plans[name], count)]
     if wrong:
         advice = f"set TESSERA_PARTITIONS to {counts[SCORED.name]}, the number of {SCORED.name}"

@@ -22,17 +22,12 @@ MOST_FRESH = 5_000  # ids held in memory until they are read back
 
 async def check_partitions(clients: Clients, spec: StageSpec) -> int:
     """How many partitions the stage reads. BrokerError: a topic is missing, its memory is cut up otherwise than its
-    input, or (Misplaced) holds ids in other partitions than they belong to; its positions have no room for its input.
+    input, or (Misplaced) holds ids in other partitions than they belong to.
     """
     remembers = [] if spec.remembers is None else [spec.remembers.name]
-    topics = [spec.consumes.name, *remembers, spec.positions]
+    topics = [spec.consumes.name, *remembers]
     await _refuse_without_positions(clients, spec)
     places = [place.topic for place in await edges(clients, topics, LATEST)]
-    if (room := places.count(spec.positions)) < (needed := places.count(spec.consumes.name)):
-        raise Unsuitable(
-            f"stage {spec.name}: {spec.consumes.name} has {needed} partitions, and {spec.positions}, which says where "
-            f"the stage stands in each, has {room}. `tessera topics create` adds those that are missing"
-        )
     counts = {topic: places.count(topic) for topic in (spec.consumes.name, *remembers)}
     if len({*counts.values()}) > 1:
         raise Unsuitable(

@@ -4,6 +4,7 @@ The committed offset beside it is for monitoring, and for the release before: wh
 proof (decision 0011).
 """
 
+import logging
 from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
@@ -11,11 +12,14 @@ from aiokafka import TopicPartition
 from schemas.payload import BadRecord
 from schemas.position import StagePosition
 from schemas.record import Placed
-from workers.errors import OffsetLost
+from workers.errors import BrokerError, OffsetLost
 from workers.stream.connection.admin_client import EARLIEST, Cluster
+from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.changelog import Changelog, Entry
 from workers.stream.offsets import Completion, read_completion
 from workers.stream.partition.producer import BARRIER
+
+log = logging.getLogger(__name__)
 
 FEW = 16  # offsets looked at first: a transaction takes two, its record and its marker
 
@@ -37,14 +41,40 @@ class Position:
 
 
 class PositionLog:
-    """`topic`'s partition of the same number as `at`, the input partition."""
+    """`topic`'s partition of the same number as `at`, the input partition.
+
+    `exists`: it does not where the input has more partitions by now; then nothing is written or read here.
+    """
 
     def __init__(self, topic: str, at: TopicPartition) -> None:
         self.at, self.place = at, TopicPartition(topic, at.partition)
+        self.exists = True
 
-    def barrier(self) -> Placed:
+    async def find(self, clients: Clients) -> None:
+        """See whether it exists; one that was not there may have been added.
+
+        BrokerError: there is no such topic at all: a broker that knows too little of it, or a topic that was deleted.
+        """
+        async with clients.cluster() as cluster:
+            partitions = (await cluster.retry(cluster.partitions)).get(self.place.topic, ())
+        if not partitions:
+            raise BrokerError(f"Kafka knows no topic {self.place.topic}, which says where the stage stands")
+        self.exists = any(partition.number == self.place.partition for partition in partitions)
+        if not self.exists:
+            log.warning(
+                "%s partition %d: %s has no such partition, so where the stage stands there is known to Kafka's group "
+                "coordinator only. Work goes on. `tessera topics create` adds the partition; it is written from the "
+                "next opening on",
+                *(*self.at, self.place.topic),
+            )
+
+    def barrier(self) -> Placed | None:
         """To be written and aborted. Whatever was acknowledged before lies below it, in the same log."""
-        return self._record(BARRIER.encode())
+        return self._record(BARRIER.encode()) if self.exists else None
+
+    def records(self, position: Position) -> tuple[Placed, ...]:
+        """What to write in the transaction that commits this."""
+        return (self.record(position),) if self.exists else ()
 
     def record(self, position: Position) -> Placed:
         """To be written in the transaction that commits this."""
@@ -62,11 +92,12 @@ class PositionLog:
         return Placed(self.place.topic, key, value, to_partition=self.place.partition)
 
     async def read(self, cluster: Cluster, before: int, topic_id: str) -> Position | None:
-        """The newest committed record below the offset `before`; None if there is none, or it is of another topic.
+        """The newest committed record below the offset `before`; None if there is none, it is of another topic, or the
+        partition does not exist.
 
         OffsetLost: it is none of ours. BrokerError: the log cannot be read up to there, or brings nothing for long.
         """
-        newest = await self._newest(Changelog(cluster, self.place), before)
+        newest = await self._newest(Changelog(cluster, self.place), before) if self.exists else None
         said = None if newest is None else self._decoded(newest)
         if said is None or (said.topic, said.topic_id) != (self.at.topic, topic_id):
             return None

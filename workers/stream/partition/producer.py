@@ -169,14 +169,14 @@ class TransactionalWriter:
         await self._limited(self._producer.send_offsets_to_transaction(offsets, group))
         await self._limited(self._producer.commit_transaction())
 
-    async def barrier(self, partition: TopicPartition, group: str, record: Placed) -> int:
+    async def barrier(self, partition: TopicPartition, group: str, record: Placed | None) -> int:
         """Two writes that change nothing, as their transaction is aborted: `record`, whose offset is returned, and an
-        offset of the group.
+        offset of the group. Without a record, 0 is returned.
 
         What they hold cannot be read as a position: nobody would go on from it if a broker took it for committed.
         """
         await self.begin()
-        offset = await self._limited(self._offset_of(record))
+        offset = 0 if record is None else await self._limited(self._offset_of(record))
         offsets = {partition: OffsetAndMetadata(0, BARRIER)}
         await self._limited(self._producer.send_offsets_to_transaction(offsets, group))
         await self._limited(self._producer.abort_transaction())
