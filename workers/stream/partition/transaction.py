@@ -64,10 +64,10 @@ class Tenure:
         know what this process has committed there.
         """
         at, group = self._partition, self._stage.spec.group
+        await self._log.find(self._clients)
         self._check_owner()
         self._writer = TransactionalWriter(self._clients, f"{group}.{at.topic}.{at.partition}")
         await self._writer.start()
-        await self._log.find(self._clients)
         barrier = partial(self._writer.barrier, at, group, self._log.barrier())
         found = await read_position(self._clients, group, self._log, self._known.get(at), barrier)
         self.once = await self._memory.read()
