@@ -21,6 +21,7 @@ from schemas.topics import FOR_EVER, MEBIBYTE, SETTLED_QUERIES, Topic
 from tests.benchmarks.auctions import scored_auctions
 from tests.benchmarks.report import Scale
 from tests.support.builders import Keys, make_record, make_scored
+from tests.support.new_topics import make_topics
 from workers.id_set import KnownIds
 from workers.operations.monitor import Monitor
 from workers.pipeline import STAGES
@@ -71,7 +72,7 @@ async def test_opening_a_partition(scale: Scale, kafka: str, tmp_path: Path) -> 
     topic, clients = Topic(payload, "query_id", FOR_EVER, 1, MEBIBYTE), Clients(Settings.read(bootstrap_servers=kafka))
     async with clients.cluster() as cluster:
         kept_for_ever = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
-        await cluster.create([TopicPlan(topic.name, 1, 1, kept_for_ever)])
+        await make_topics(cluster, [TopicPlan(topic.name, 1, 1, kept_for_ever)])
     size = await fill(kafka, payload, ids)
 
     async def opened() -> tuple[float, float, int]:

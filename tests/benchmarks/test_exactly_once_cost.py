@@ -29,6 +29,7 @@ from tests.benchmarks.report import Scale
 from tests.benchmarks.stages import prepare
 from tests.support.builders import Keys
 from tests.support.kafka_client import produce, until_no_transaction
+from tests.support.new_topics import make_topics
 from workers.app.session import calm_collector
 from workers.devkafka import DevelopmentBroker
 from workers.operations.monitor import Monitor
@@ -177,7 +178,7 @@ async def staged(kafka: str, worker: Worker, remembers: Topic | None, auctions: 
     count, stop = Count(name, records), asyncio.Event()
     spec = StageSpec(name, SCORED, (remembers,) if remembers else (), lambda means: worker, remembers=remembers)
     async with Clients(settings).cluster() as cluster:
-        await cluster.create([TopicPlan(spec.positions, PARTITIONS, 1, {"cleanup.policy": "compact"})])
+        await make_topics(cluster, [TopicPlan(spec.positions, PARTITIONS, 1, {"cleanup.policy": "compact"})])
     await initialise_offsets(settings, {spec.group: SCORED.name})
     run = asyncio.create_task(KafkaBus(settings, count).run([Stage(spec, worker, 2 * auctions)], stop))
     try:
@@ -204,7 +205,7 @@ async def new_topic(kafka: str, name: str) -> str:
     topic, settings = f"{name}.{uuid.uuid4().hex}", Settings.read(bootstrap_servers=kafka)
     planned = {plan.name: plan.configs for plan in planned_topics(settings)}
     async with Clients(settings).cluster() as cluster:
-        await cluster.create([TopicPlan(topic, PARTITIONS, 1, planned.get(name, {}))])
+        await make_topics(cluster, [TopicPlan(topic, PARTITIONS, 1, planned.get(name, {}))])
     return topic
 
 

@@ -19,6 +19,7 @@ from schemas.payload import Identifier, Payload
 from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
 from schemas.topics import MEBIBYTE, Topic
+from tests.support.new_topics import make_topics
 from workers.engines.contact import engine_answered, engine_asked
 from workers.errors import EngineGone, EngineUnavailable, OffsetLost, Refused, UpgradeFirst
 from workers.settings import Settings
@@ -201,7 +202,7 @@ async def kafka_bus(bootstrap_servers: str, spec: StageSpec, journal: Observer) 
         kept_for_ever = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}  # longer than any window
         stamped = {topic.name: kept_for_ever for topic in spec.publishes}
         plain: dict[str, dict[str, str]] = {spec.consumes.name: {}, spec.consumes.dead_letters: {}, spec.positions: {}}
-        await cluster.create([TopicPlan(name, 1, 1, configs) for name, configs in (plain | stamped).items()])
+        await make_topics(cluster, [TopicPlan(name, 1, 1, configs) for name, configs in (plain | stamped).items()])
     await initialise_offsets(settings, {spec.group: spec.consumes.name})
     return KafkaBus(settings, journal)
 

@@ -17,6 +17,7 @@ from schemas.record import Outgoing, Record
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.contracts.test_bus import WAIT_S, Answerer, Asked, Rig, numbers, rig_with
+from tests.support.new_topics import make_topics
 from workers.errors import BrokerError, MemoryLost, Misplaced
 from workers.pipeline import STAGES
 from workers.settings import Settings
@@ -328,7 +329,7 @@ async def test_settled_ids_partitioned_otherwise_than_the_input_do_not_start(rig
     named = type("Used", (QuerySettled,), {"event_type": f"{wrong.name}.of.three"})
     other = Topic(named, "query_id", FOR_EVER, 3, MEBIBYTE)
     async with Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
-        await cluster.create([TopicPlan(other.name, 3, 1, {})])
+        await make_topics(cluster, [TopicPlan(other.name, 3, 1, {})])
     object.__setattr__(rig.stage.spec, "remembers", other)  # a frozen row of the table, as a cluster has spoilt it
 
     with pytest.raises(BrokerError, match=rf"{rig.stage.spec.consumes.name} has 1 and {other.name} has 3 partitions"):
@@ -372,8 +373,9 @@ async def make_anew(topic: str, partitions: int, kafka: str) -> None:
     async with asyncio.timeout(WAIT_S), Clients(Settings.read(bootstrap_servers=kafka)).cluster() as cluster:
         while topic in await cluster.partitions():
             await asyncio.sleep(0.1)
-        await cluster.create(
-            [TopicPlan(topic, partitions, 1, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"})]
+        await make_topics(
+            cluster,
+            [TopicPlan(topic, partitions, 1, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"})],
         )
 
 

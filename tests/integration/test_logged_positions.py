@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.letter import Place
 from tests.chaos.walls import take_down
 from tests.contracts.test_bus import WAIT_S, Answerer, Rig, numbers, rig_with
+from tests.support.new_topics import make_topics
 from workers.errors import OffsetLost, TesseraError, Unsuitable
 from workers.settings import Settings
 from workers.stream.admin.set_position import PositionSet, set_position
@@ -87,7 +88,7 @@ class Group:
         async with asyncio.timeout(WAIT_S), self.clients.cluster() as cluster:
             while {*topics} & (await cluster.partitions()).keys():
                 await asyncio.sleep(0.1)
-            await cluster.create([TopicPlan(topic, 1, 1, {}) for topic in topics])
+            await make_topics(cluster, [TopicPlan(topic, 1, 1, {}) for topic in topics])
 
 
 @pytest.fixture
@@ -215,6 +216,23 @@ async def test_a_position_is_set_back_and_forward_by_hand_and_older_answers_do_n
     rig.journal.ready.clear()
     async with rig.reading() as take, rig.running():
         assert numbers(await take(1)) == [12]
+
+
+async def test_what_the_coordinator_alone_knows_to_be_finished_stays_so_when_a_position_is_set_by_hand(
+    rig: Rig, group: Group, kafka: str
+) -> None:
+    async with answered(rig, group, 5):
+        pass
+    await group.make_anew(group.spec.positions)
+    await group.set_to(Completion(2, frozenset({4})))
+
+    done = await set_position(Settings.read(bootstrap_servers=kafka), group.spec, Place(group.at.topic, 0, 3))
+
+    assert done == PositionSet(group.spec.group, 2, Completion(3, frozenset({4})))
+    rig.journal.ready.clear()
+    async with rig.reading() as take, rig.running():
+        await rig.publish([5])
+        assert numbers(await take(2)) == [3, 5]
 
 
 async def test_a_position_that_nobody_can_read_is_set_by_hand(rig: Rig, group: Group, kafka: str) -> None:

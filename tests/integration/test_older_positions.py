@@ -17,6 +17,7 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.topics import POSITION_SUFFIX
+from tests.support.new_topics import make_topics
 from tests.support.own_node import started
 from workers.devkafka import DevelopmentBroker
 from workers.errors import BrokerError, StalePosition
@@ -64,7 +65,7 @@ class Group:
     async def fill(self) -> None:
         """Positions at the beginning of a long log, newer ones at its end."""
         async with self._clients.cluster() as cluster:
-            await cluster.create([TopicPlan(name, FILLER + 1, 1, {}) for name in (TOPIC, POSITIONS)])
+            await make_topics(cluster, [TopicPlan(name, FILLER + 1, 1, {}) for name in (TOPIC, POSITIONS)])
         client = AIOKafkaClient(bootstrap_servers=self._servers)
         await client.bootstrap()
         for offset, to in ((1, PARTITIONS), *[(0, [FILLER] * ROWS)] * COMMITS, (2, PARTITIONS)):
@@ -169,7 +170,7 @@ async def opened(kafka: str) -> tuple[Clients, TopicPartition, TransactionalWrit
     """A new topic's partition with offset 7 committed, and the writer of its owner."""
     clients, topic = Clients(Settings.read(bootstrap_servers=kafka)), f"older.{uuid.uuid4().hex}"
     async with clients.cluster() as cluster:
-        await cluster.create([TopicPlan(name, 1, 1, {}) for name in (topic, topic + POSITION_SUFFIX)])
+        await make_topics(cluster, [TopicPlan(name, 1, 1, {}) for name in (topic, topic + POSITION_SUFFIX)])
         await cluster.retry(lambda: cluster.commit(GROUP, topic, {0: Completion(7, frozenset({9}))}))
     writer = TransactionalWriter(clients, topic)
     await writer.start()

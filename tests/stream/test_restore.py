@@ -21,6 +21,7 @@ from schemas.reasons import DeadLetterReason
 from schemas.settled import QuerySettled
 from schemas.topics import FOR_EVER, MEBIBYTE, Topic
 from tests.support.builders import make_scored
+from tests.support.new_topics import make_topics
 from workers.devkafka import DevelopmentBroker
 from workers.errors import BrokerError, Refused, Unsuitable
 from workers.settings import Settings
@@ -55,7 +56,7 @@ class Log:
         """Its records are deleted by hand alone, or when they are older than this."""
         configs = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(kept_ms)}
         async with self.clients.cluster() as cluster:
-            await cluster.create([TopicPlan(self.name, 1, 1, configs)])
+            await make_topics(cluster, [TopicPlan(self.name, 1, 1, configs)])
 
     async def write(self, names: Iterable[str], *, commit: bool = True, value: bytes | None = None) -> None:
         """In one transaction."""

@@ -55,6 +55,7 @@ async def set_aside(settings: Settings, place: Place) -> SetAside:
     if end is None:
         raise TesseraError(f"{at.topic} has no partition {at.partition}")
     log = PositionLog(spec.positions, at)
+    await log.find(clients)
     writer = TransactionalWriter(clients, f"{spec.group}.{at.topic}.{at.partition}")
     try:
         await writer.start()
@@ -65,7 +66,7 @@ async def set_aside(settings: Settings, place: Place) -> SetAside:
         after = _after(before, record, is_first)
         await writer.begin()
         letter = dead_letter(record, spec.name, DeadLetterReason.SET_ASIDE, _why(record))
-        await writer.send([letter, log.record(replace(position, completion=after))])
+        await writer.send([letter, *log.records(replace(position, completion=after))])
         await writer.commit(at, after.base, after.metadata(), spec.group)
     except WriterLost as error:
         raise BrokerError(

@@ -13,7 +13,7 @@ from workers.stream.admin.set_aside import refuse_running
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.topic_ids import topic_id
-from workers.stream.offsets import NOTHING_KNOWN, Completion
+from workers.stream.offsets import NOTHING_KNOWN, Completion, read_completion
 from workers.stream.partition.position_log import Position, PositionLog
 from workers.stream.partition.producer import TransactionalWriter, WriterLost
 from workers.stream.reader import edges
@@ -38,13 +38,14 @@ async def set_position(settings: Settings, spec: StageSpec, place: Place) -> Pos
     await refuse_running(clients, spec)
     end = await _end(clients, at, place.offset)
     log = PositionLog(spec.positions, at)
+    await log.find(clients)
     writer = TransactionalWriter(clients, f"{spec.group}.{at.topic}.{at.partition}")
     try:
         await writer.start()
         before = await _before(clients, spec.group, log, await writer.barrier(at, spec.group, log.barrier()), end)
         after = _moved(before, place.offset)
         await writer.begin()
-        await writer.send([log.record(after)])
+        await writer.send(log.records(after))
         await writer.commit(at, after.completion.base, after.completion.metadata(), spec.group)
     except WriterLost as error:
         raise BrokerError(
@@ -72,13 +73,21 @@ async def _before(clients: Clients, group: str, log: PositionLog, below: int, en
     at = log.at
     async with clients.cluster() as cluster:
         id_ = await cluster.retry(partial(topic_id, cluster, at.topic))
-        told = await cluster.retry(partial(cluster.committed, group, at.topic, [at.partition]))
+        told = await cluster.retry(partial(cluster.committed_with_metadata, group, at.topic, [at.partition]))
+        committed = _readable(*told[at.partition])
         try:
             logged = await log.read(cluster, below, id_)
         except OffsetLost:
-            return Position(id_, Completion(max(end, told[at.partition])))
-    known = logged or Position(id_, NOTHING_KNOWN)
-    return known.joined(Completion(told[at.partition]))
+            return Position(id_, Completion(max(end, committed.base)))
+    return (logged or Position(id_, NOTHING_KNOWN)).joined(committed)
+
+
+def _readable(offset: int, metadata: str) -> Completion:
+    """The offset alone, where nobody can read what else was finished."""
+    try:
+        return read_completion(offset, metadata)
+    except OffsetLost:
+        return Completion(offset)
 
 
 def _moved(before: Position, offset: int) -> Position:
