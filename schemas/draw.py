@@ -2,11 +2,11 @@
 
 from datetime import date
 from hashlib import sha256
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from schemas.payload import Digest, Payload
+from schemas.payload import Digest, Part, Payload
 
 LAST_EPOCH = "9999-12-30"  # a day with a tomorrow
 
@@ -21,6 +21,26 @@ def a_day(text: str) -> str:
 
 #: A day of UTC, as in 2026-11-24. The scored event names its own: the day on which scoring ended.
 Epoch = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(a_day)]
+
+
+DrawAlgorithm = Literal["draw-v1", "draw-v2"]
+
+
+class QueryRecord(Part):
+    """The record of a query: where it stands, and what its bytes are. No worker writes it."""
+
+    origin: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=249)], ...], Field(min_length=3, max_length=4)
+    ] = Field(
+        description="Topic, partition, offset and, where it is known, what tells the record from one at the same "
+        "place of a topic that was made anew. The auction's id derives from it."
+    )
+    sha256: Digest = Field(description="SHA-256 of the record's value.")
+
+
+def query_parts(record: QueryRecord | None) -> tuple[str, ...]:
+    """What draw-v2 makes u from, besides the key; none where the event does not name its query's record."""
+    return (*record.origin, record.sha256) if record else ()
 
 
 class DrawCommitment(Payload):

@@ -9,19 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from schemas.auction import (
-    Abstention,
-    CandidateCount,
-    Engine,
-    PaymentRule,
-    Question,
-    RewardOrigin,
-    Rewards,
-    Sampling,
-    Tau,
-    TokenCount,
-)
-from schemas.draw import Epoch
+from schemas.auction import Abstention, Engine, PaymentRule, RewardOrigin, Rewards, Sampling, Tau
+from schemas.draw import DrawAlgorithm, Epoch, QueryRecord
 from schemas.payload import (
     MAX_ADVERTISERS,
     MAX_CANDIDATES,
@@ -36,6 +25,7 @@ from schemas.payload import (
     Part,
     Probability,
 )
+from schemas.query import CandidateCount, Question, TokenCount
 from schemas.text import KnownName
 
 CandidateIndex = Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)]
@@ -50,7 +40,7 @@ Verification = Literal["verified", "failed", "key_unknown"]
 class DrawReceipt(Part):
     """How the reply was drawn: u·Σw < 2¹²⁸·Σ_{k≤j} w_k holds for the chosen j and for none before it."""
 
-    algorithm: Literal["draw-v1"]
+    algorithm: DrawAlgorithm
     epoch: Epoch | None = Field(default=None, description="Whose key it was; absent: the operator's key itself.")
     key_sha256: Digest = Field(description="SHA-256 of the key that was used, as the settled event names it.")
     committed_key_sha256: Digest | None = Field(
@@ -60,8 +50,10 @@ class DrawReceipt(Part):
     key: Hexadecimal256 | None = Field(
         default=None, description="The key, hexadecimal, if it is public: then anyone can recompute u."
     )
+    query_record: QueryRecord | None = Field(default=None, description="What u was made from, in draw-v2.")
     u: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(
-        description='First 128 bits of HMAC-SHA256(key, netstrings("draw-v1", auction_id, scored_sha256)).'
+        description='First 128 bits of HMAC-SHA256(key, netstrings("draw-v1", auction_id, scored_sha256)), or, in '
+        'draw-v2, of HMAC-SHA256(key, netstrings("draw-v2", ...query_record.origin, query_record.sha256)).'
     )
     weights: Annotated[tuple[Annotated[int, Field(ge=0, le=2**62)], ...], Field(max_length=MAX_CANDIDATES)] = Field(
         description="floor(πⱼ·2⁶²), at least 1 where πⱼ > 0."

@@ -4,8 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
 
-from schemas.auction import Abstention, Category, Language
-from schemas.draw import Epoch
+from schemas.auction import Abstention
+from schemas.draw import DrawAlgorithm, Epoch, QueryRecord
 from schemas.payload import (
     MAX_ADVERTISERS,
     MAX_CANDIDATES,
@@ -19,6 +19,7 @@ from schemas.payload import (
     Payload,
     Probability,
 )
+from schemas.query import Category, Language
 from schemas.reasons import VoidReason
 from schemas.text import KnownName
 
@@ -49,10 +50,11 @@ class Sponsor(Part):
 class Draw(Part):
     """What fixed the choice: anyone with the key can repeat it in integers."""
 
-    algorithm: Literal["draw-v1"]
+    algorithm: DrawAlgorithm
     epoch: Epoch | None = Field(default=None, description="Whose key it was; the commitment topic holds its hash.")
     key_sha256: Digest
     scored_sha256: Digest
+    query_record: QueryRecord | None = Field(default=None, description="What u was made from, in draw-v2.")
     u: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(description="128 bits, hexadecimal.")
 
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from schemas.auction import CandidatesGenerated, CandidatesScored, QuerySubmitted
+from schemas.auction import CandidatesGenerated, CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.draw import DrawCommitment
 from schemas.incentive import IncentiveMeasured
 from schemas.payload import Payload
+from schemas.query import QuerySubmitted
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
 

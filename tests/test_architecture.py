@@ -25,7 +25,7 @@ ARROW = (
         "workers.held",
         "workers.stage",
     ),
-    ("workers.doctor.verdict",),
+    ("workers.doctor.verdict", "workers.bids"),
     ("workers.audit", "workers.truthfulness"),
     ("workers.engines",),
     ("workers.rewards",),
@@ -75,12 +75,19 @@ ONLY = {
     },
     "workers.experiments": {"workers.experiments", "workers.mechanism"},
     "workers.held": {"schemas"},  # no clock
-    "workers.settlement": {"workers.held", "workers.mechanism", "workers.errors", "schemas"},  # no model, no clock
+    "workers.bids": {"workers.mechanism", "schemas"},  # no model, no clock
+    "workers.settlement": {
+        "workers.bids",
+        "workers.held",
+        "workers.mechanism",
+        "workers.errors",
+        "schemas",
+    },  # no model, no clock
     "workers.truthfulness": {"workers.truthfulness", "workers.mechanism", "schemas.identity"},
     "workers.truthfulness.split_bids_watch": {
         "workers.truthfulness.split_bids",
         "workers.mechanism",
-        "workers.settlement",
+        "workers.bids",
         "schemas",
     },
     "workers.operations.redrive": {  # no clock
@@ -99,7 +106,7 @@ ONLY = {
     "workers.receipts": {  # no model, no clock, no Kafka
         "workers.receipts",
         "workers.mechanism",
-        "workers.settlement",
+        "workers.bids",
         "workers.draw_keys",
         "workers.errors",
         "schemas",
@@ -122,7 +129,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.doctor",
         "workers.rewards",
         "workers.scoring",
-        "workers.settlement",
+        "workers.bids",
         "workers.incentives",
         "workers.receipts",
         "workers.experiments",

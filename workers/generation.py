@@ -7,19 +7,12 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from schemas import auction
-from schemas.auction import (
-    Abstention,
-    Advertiser,
-    Bidder,
-    Candidate,
-    CandidatesGenerated,
-    Parameters,
-    Proposal,
-    QuerySubmitted,
-)
+from schemas.auction import Abstention, Bidder, Candidate, CandidatesGenerated, Proposal
+from schemas.draw import QueryRecord
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS, MAX_CANDIDATES, MAX_TOKENS
+from schemas.query import Advertiser, Parameters, QuerySubmitted, Question
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
@@ -85,6 +78,7 @@ class Generation:
             received_at=received,
             deadline=stated or self.now() + self.policy.deadline,
             deadline_stated=stated is not None,
+            query_record=QueryRecord(origin=event.origin, sha256=event.digest) if event.origin else None,
             question=_question(event.data),
             advertisers=bidders,
             abstentions=abstentions,
@@ -199,8 +193,8 @@ def _bidder(advertiser: Advertiser, reward_limit_nats: float) -> Bidder:
     return Bidder(**{**fields, "reward_range_micros": declared})
 
 
-def _question(query: QuerySubmitted) -> auction.Question:
-    return auction.Question(text=query.text, language=query.language, category=query.category)
+def _question(query: QuerySubmitted) -> Question:
+    return Question(text=query.text, language=query.language, category=query.category)
 
 
 def _sampling(plan: Plan) -> auction.Sampling:

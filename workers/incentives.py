@@ -13,8 +13,8 @@ import numpy as np
 from schemas.auction import CandidatesScored
 from schemas.envelope import Event
 from schemas.incentive import Gap, IncentiveMeasured
+from workers.bids import bids, numbers
 from workers.held import is_held
-from workers.settlement import bids, numbers
 from workers.truthfulness.misreports import Misreport, find_misreport
 from workers.truthfulness.rule import Rule, as_billed
 

@@ -6,19 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-import numpy as np
-
 from schemas.auction import Bidder, CandidatesScored
 from schemas.billing import AdvertiserCharged
+from schemas.draw import query_parts
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.reply import Draw, ReplySettled, Sponsor
 from schemas.settled import QuerySettled
+from workers.bids import bids, numbers
 from workers.held import is_held, why_void
-from workers.mechanism.allocation import Numbers
-from workers.mechanism.draw import ALGORITHM
+from workers.mechanism.draw import ALGORITHM, BEFORE_QUERY_RECORDS
 from workers.mechanism.epochs import EpochKey
-from workers.mechanism.link_groups import Grouped, group
+from workers.mechanism.link_groups import Grouped
 from workers.mechanism.payments import billable, charge_bound
 from workers.mechanism.settle import Auction, Outcome, settle
 
@@ -58,7 +57,9 @@ def settle_event(event: Event[CandidatesScored], key: EpochKey) -> Sequence[Sett
     if not is_held(event):
         return (_follow(event, _without_auction(event)),)
     bidders, grouped = bids(scored)
-    auction = Auction(scored.auction_id, event.digest, numbers(scored, grouped), scored.payment_rule)
+    auction = Auction(
+        scored.auction_id, event.digest, numbers(scored, grouped), scored.payment_rule, query_parts(scored.query_record)
+    )
     outcome = settle(auction, key.key)
     shares = _shares(bidders, grouped, outcome)
     sponsors = _sponsors(shares)
@@ -87,10 +88,11 @@ def _reply(
         probabilities=tuple(outcome.allocation.pi.tolist()),
         effective_sample_size=outcome.allocation.effective_sample_size,
         draw=Draw(
-            algorithm=ALGORITHM,
+            algorithm=ALGORITHM if scored.query_record else BEFORE_QUERY_RECORDS,
             epoch=key.epoch,
             key_sha256=key.sha256,
             scored_sha256=event.digest,
+            query_record=scored.query_record,
             u=f"{choice.u:032x}",
         ),
         sponsors=tuple(sponsors),
@@ -155,28 +157,6 @@ def _without_auction(event: Event[CandidatesScored]) -> ReplySettled:
         charge_ids=(),
         total_charge_micros=0,
         currency=scored.currency,
-    )
-
-
-def bids(scored: CandidatesScored) -> tuple[Sequence[Bidder], Grouped]:
-    """Who bids, in the event's order, and the bids of their parties."""
-    bidders = [advertiser for advertiser in scored.advertisers if advertiser.advertiser_id in scored.rewards_micros]
-    rewards = np.array([scored.rewards_micros[bidder.advertiser_id] for bidder in bidders])
-    return bidders, group(rewards, [_party(bidder) for bidder in bidders])
-
-
-def _party(bidder: Bidder) -> tuple[str, ...]:
-    """What tells parties apart; no link group has the name of somebody outside it."""
-    return (bidder.advertiser_id,) if bidder.link_group is None else ("group", bidder.link_group)
-
-
-def numbers(scored: CandidatesScored, grouped: Grouped) -> Numbers:
-    """What the mechanism is given: the candidates' weights and the parties' bids."""
-    return Numbers(
-        log_q=np.array([candidate.log_q for candidate in scored.candidates]),
-        log_ref=np.array(scored.log_ref),
-        rewards=grouped.rewards,
-        tau=scored.tau_micros_per_nat,
     )
 
 

@@ -125,7 +125,7 @@ GOOD = b"\n".join(lines(make_log(0).payloads()))
         (GOOD.replace(b"reply.settled.v1", b"reply.settled.v2"), "line 3: BAD_HEADERS: the line has type"),
         (GOOD.replace(b'"specversion":"1.0"', b'"specversion":"2.0"'), "line 1: BAD_HEADERS: specversion is '2.0'"),
         (GOOD.replace(b'"payment_rule_version":1', b'"payment_rule_version":2'), "line 4: BAD_SCHEMA"),
-        (GOOD.replace(b'"algorithm":"draw-v1"', b'"algorithm":"draw-v2"'), "line 3: BAD_SCHEMA"),
+        (GOOD.replace(b'"algorithm":"draw-v1"', b'"algorithm":"draw-v3"'), "line 3: BAD_SCHEMA"),
         (GOOD.replace(b'"payment_rule":"offset"', b'"payment_rule":"outcome"'), "line 2: BAD_SCHEMA"),
         (GOOD.replace(b'"charge_micros":', b'"charge_micros":-'), "line 4: BAD_NUMBER"),
     ],

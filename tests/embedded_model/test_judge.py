@@ -11,7 +11,7 @@ from infra.embedded_model.questions import question
 from infra.embedded_model.replies import Mention, reply
 from infra.embedded_model.things import Thing
 from infra.embedded_model.turns import Ad, context_prompt, random_ads
-from schemas.auction import QuerySubmitted
+from schemas.query import QuerySubmitted
 from workers.engines.prompts import context_aware_turn
 
 ADS = (Ad("OvenNest", "selling baking ingredients"), Ad("Crumb.io!", "a platform for kitchen tools"))

@@ -17,8 +17,9 @@ from tests.support.builders import settle
 from workers.settings import DEMO_DRAW_KEY
 
 SAMPLES = {path.stem: path for path in sorted((Path(__file__).parent / "samples").glob("*.jsonl"))}
-#: Before the draw had epochs; since; with proposal, scores and rewards of other models; with whose deadline it is.
-GENERATIONS = ("", ".2", ".3", ".4")
+#: Before the draw had epochs; since; with proposal, scores and rewards of other models; with whose deadline it is; with
+#: the query's record.
+GENERATIONS = ("", ".2", ".3", ".4", ".5")
 
 
 def type_of(name: str) -> str:

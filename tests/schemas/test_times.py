@@ -5,10 +5,10 @@ from datetime import datetime
 
 import pytest
 
-from schemas.auction import QuerySubmitted
 from schemas.envelope import from_record, timestamp
 from schemas.moments import read_moment
 from schemas.payload import BadRecord
+from schemas.query import QuerySubmitted
 from schemas.reasons import DeadLetterReason
 from schemas.topics import QUERIES, SCORED
 from tests.support.builders import SUBMITTED_AT, make_query, make_record, make_scored

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from schemas.auction import CandidatesGenerated, Parameters, QuerySubmitted
+from schemas.auction import CandidatesGenerated
 from schemas.envelope import Event, from_record
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
+from schemas.query import Parameters, QuerySubmitted
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from schemas.topics import QUERIES
 from tests.support.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query, make_record

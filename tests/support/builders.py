@@ -10,22 +10,14 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from schemas.auction import (
-    Advertiser,
-    Bidder,
-    Candidate,
-    CandidatesGenerated,
-    CandidatesScored,
-    Engine,
-    QuerySubmitted,
-    Question,
-    Sampling,
-)
+from schemas.auction import Bidder, Candidate, CandidatesGenerated, CandidatesScored, Engine, Sampling
 from schemas.billing import AdvertiserCharged
+from schemas.draw import QueryRecord
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.incentive import Gap, IncentiveMeasured
 from schemas.payload import Payload
+from schemas.query import Advertiser, QuerySubmitted, Question
 from schemas.record import Headers, Outgoing, Record
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
@@ -114,6 +106,14 @@ def make_scored(
         "scoring_duration_s": 0.125,
     }
     return envelop(CandidatesScored(**(fields | scores | changes)))
+
+
+def name_query(scored: CandidatesScored, sha256: str = "ab" * 32) -> CandidatesScored:
+    """The same auction as of a query whose record the event names: it is drawn by draw-v2."""
+    record = QueryRecord(origin=(QUERIES.name, "0", "7"), sha256=sha256)
+    fields = {name: getattr(scored, name) for name in CandidatesScored.model_fields}
+    auction_id = derive("auction", *record.origin, scored.query_id)
+    return CandidatesScored(**(fields | {"query_record": record, "auction_id": auction_id}))
 
 
 class Keys:

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.auction import Abstention, Candidate, CandidatesGenerated, CandidatesScored, Engine, Question
+from schemas.auction import Abstention, Candidate, CandidatesGenerated, CandidatesScored, Engine
 from schemas.auction import Sampling as SamplingUsed
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.incentive import Gap, IncentiveMeasured
 from schemas.payload import Payload
+from schemas.query import Question
 from schemas.reasons import AbstentionReason, VoidReason
 from schemas.reply import ReplySettled
 from schemas.topics import topic_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.async_api import Browser, Page
 
-from schemas.auction import Question
+from schemas.query import Question
 from schemas.receipt import AuditorReceipt, Receipt
 from tests.receipts.sales import linked, make_sale, receipts_of
 from tests.support.builders import make_bidder, make_candidate

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from schemas.auction import Question
+from schemas.query import Question
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
 from tests.receipts.sales import linked, make_sale, receipts_of
 from tests.support.builders import make_candidate, make_scored

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from schemas.auction import Abstention, CandidatesScored
+from schemas.draw import query_parts
 from schemas.reasons import VoidReason
 
 Row: TypeAlias = Sequence[float]
@@ -57,6 +58,7 @@ class LoggedAuction:
     log_ref: Row  # [M] nats
     texts: tuple[str, ...]  # [M]
     fallback: str
+    query: tuple[str, ...]  # where its record stands and its SHA-256; none where the event does not name it
 
     @property
     def has_groups(self) -> bool:
@@ -99,6 +101,7 @@ def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> Logge
         log_ref=scored.log_ref,
         texts=tuple([candidate.text for candidate in scored.candidates]),
         fallback=scored.fallback.text,
+        query=query_parts(scored.query_record),
     )
 
 

@@ -8,7 +8,7 @@ from tempfile import SpooledTemporaryFile
 from schemas.draw import DrawCommitment
 from schemas.reply import Draw
 from workers.audit.auction import LoggedAuction
-from workers.audit.draws import commitment_to, derived_key, u_of
+from workers.audit.draws import commitment_to, derived_key, drawn_from, u_of
 from workers.audit.findings import Check, Finding, Kind, Tally
 
 SPOOL_BYTES = 8 * 1024 * 1024  # so much of the waiting draws stays in memory
@@ -69,7 +69,8 @@ class Keys:
         """A draw: checked at once if the key is known, else when it is."""
         self._use(auction, draw, at)
         key = self._key(draw.epoch, draw.key_sha256)
-        logged = auction.query_id, auction.auction_id, draw.scored_sha256, draw.u
+        parts = drawn_from(draw.algorithm, auction.auction_id, draw.scored_sha256, auction.query)
+        logged = auction.query_id, auction.auction_id, draw.u, *parts
         if key is None:
             self._waiting.write(json.dumps((draw.key_sha256, *logged)).encode() + b"\n")
         else:
@@ -110,9 +111,9 @@ class Keys:
                     self._known[key_sha256] = key
         return self._known.get(key_sha256)
 
-    def _check(self, key: bytes, query_id: str, auction_id: str, scored_sha256: str, u: str) -> None:
+    def _check(self, key: bytes, query_id: str, auction_id: str, u: str, *parts: str) -> None:
         self.tally.checked[Check.DRAWS] += 1
-        if (right := u_of(key, auction_id, scored_sha256)) != u:
+        if (right := u_of(key, *parts)) != u:
             what = "u of the draw under the epoch's key"
             self.tally.find(Finding(Kind.WRONG_U, query_id, auction_id, what, u, right))
 

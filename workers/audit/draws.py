@@ -1,4 +1,4 @@
-"""The draw once more, from its published description (draw-v1): keys, u, weights and pick, in integers."""
+"""The draw once more, from its published description (draw-v1, draw-v2): keys, u, weights and pick, in integers."""
 
 import hmac
 from collections.abc import Sequence
@@ -24,9 +24,14 @@ def commitment_to(key: bytes) -> str:
     return sha256(key).hexdigest()
 
 
-def u_of(key: bytes, auction_id: str, scored_sha256: str) -> str:
-    """The first 128 bits of HMAC-SHA256, 32 hexadecimal digits."""
-    return hmac.digest(key, message("draw-v1", auction_id, scored_sha256), sha256)[: BITS // 8].hex()
+def u_of(key: bytes, *parts: str) -> str:
+    """The first 128 bits of HMAC-SHA256 over the algorithm and what it draws from, 32 hex digits."""
+    return hmac.digest(key, message(*parts), sha256)[: BITS // 8].hex()
+
+
+def drawn_from(algorithm: str, auction_id: str, scored_sha256: str, query: Sequence[str]) -> tuple[str, ...]:
+    """What u is made from: draw-v1 takes the scored event, draw-v2 the record of the query."""
+    return (algorithm, *query) if algorithm == "draw-v2" else (algorithm, auction_id, scored_sha256)
 
 
 def weights_of(probabilities: Sequence[float]) -> tuple[int, ...]:

@@ -49,6 +49,7 @@ class Kind(StrEnum):
     # DRAWS
     WRONG_U = "wrong_u"  # not the HMAC under the epoch's key
     WRONG_CHOICE = "wrong_choice"  # not the candidate that weights and u pick
+    OLD_DRAW = "old_draw"  # by draw-v1, which can be ground, though the scored event names its query's record
     WRONG_EPOCH = "wrong_epoch"  # not the epoch that the scored event names
     # COMMITMENTS
     BROKEN_COMMITMENT = "broken_commitment"  # drawn with another key than the epoch's first commitment

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import fsum
 from operator import mul, sub
 
+from schemas.draw import query_parts
 from schemas.reply import Draw, ReplySettled
 from workers.audit.auction import LoggedAuction, LoggedBidder
 from workers.audit.charges import raw_error
@@ -107,6 +108,15 @@ class ReplyCheck:
             self.report(Kind.WRONG_REPLY, "the reply", settled.reply, self.auction.texts[chosen])
         if draw.epoch != self.auction.epoch:
             self.report(Kind.WRONG_EPOCH, "epoch of the draw", draw.epoch, self.auction.epoch)
+        self._drawn_from(draw)
+
+    def _drawn_from(self, draw: Draw) -> None:
+        """The record of the query, where the scored event names one."""
+        wanted = "draw-v2" if self.auction.query else "draw-v1"
+        if draw.algorithm != wanted:
+            self.report(Kind.OLD_DRAW, "algorithm of the draw", draw.algorithm, wanted)
+        elif (logged := query_parts(draw.query_record)) != self.auction.query:
+            self.report(Kind.WRONG_U, "the query's record drawn from", logged, self.auction.query)
 
     def evidence(self) -> None:
         self.tally.checked[Check.EVIDENCE] += 1

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import click
 
-from schemas.auction import Advertiser, QuerySubmitted
 from schemas.lines import dead_letter_line, to_line
+from schemas.query import Advertiser, QuerySubmitted
 from schemas.record import Outgoing
 from schemas.topics import QUERIES
 from workers.app.bus import bus_of

@@ -12,10 +12,10 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from schemas.auction import QuerySubmitted
 from schemas.envelope import from_record
 from schemas.lines import dead_letter_line, to_line
 from schemas.payload import BadRecord
+from schemas.query import QuerySubmitted
 from schemas.record import Outgoing, Record
 from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTERS, INCENTIVES, QUERIES, SCORED
 from workers.app.session import Session, monitor_of, stages_running

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.auction import Advertiser, CandidatesGenerated, CandidatesScored, QuerySubmitted
+from schemas.auction import CandidatesGenerated, CandidatesScored
 from schemas.envelope import Event, from_record
+from schemas.query import Advertiser, QuerySubmitted
 from schemas.record import Record
 from schemas.reply import ReplySettled
 from schemas.topics import QUERIES

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.auction import Advertiser
+from schemas.query import Advertiser
 
 
 def reference_turn(question: str) -> str:

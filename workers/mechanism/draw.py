@@ -12,7 +12,8 @@ import numpy as np
 from schemas.identity import netstrings
 from workers.mechanism.allocation import Floats
 
-ALGORITHM: Final = "draw-v1"
+ALGORITHM: Final = "draw-v2"
+BEFORE_QUERY_RECORDS: Final = "draw-v1"  # of scored events that do not name the record of their query
 WEIGHT_ONE = 2.0**62  # the weight of probability 1
 U_BITS = 128
 
@@ -34,12 +35,15 @@ def integer_weights(pi: Floats) -> tuple[int, ...]:
     return tuple(scaled)
 
 
-def uniform(key: bytes, auction_id: str, scored_digest: str) -> int:
-    """The first 128 bits of HMAC-SHA256(key, "draw-v1", auction id, hexadecimal digest of the scored event).
+def uniform(key: bytes, auction_id: str, scored_digest: str, query: Sequence[str] = ()) -> int:
+    """The first 128 bits of HMAC-SHA256(key, "draw-v2", *query), the parts as netstrings.
 
-    The three are netstrings, so the message is `7:draw-v1,64:<auction id>,64:<digest>,`.
+    `query`: where the query's record stands (topic, partition, offset, incarnation if known) and the hexadecimal
+    SHA-256 of its bytes: nothing that a worker writes. Without them draw-v1, which a worker that knows the key can
+    grind: `7:draw-v1,64:<auction id>,64:<digest of the scored event>,`.
     """
-    message = netstrings(ALGORITHM, auction_id, scored_digest)
+    parts = (ALGORITHM, *query) if query else (BEFORE_QUERY_RECORDS, auction_id, scored_digest)
+    message = netstrings(*parts)
     mac = _keyed(key).copy()
     mac.update(message)
     return int.from_bytes(mac.digest()[: U_BITS // 8], "big")
@@ -65,7 +69,7 @@ def pick(weights: Sequence[int], u: int) -> int:
     raise ValueError("no candidate has a positive weight")
 
 
-def choose(pi: Floats, key: bytes, auction_id: str, scored_digest: str) -> DrawnCandidate:
-    """Draw one candidate. `pi`: [M] probabilities; `key`: the epoch's; `scored_digest`: SHA-256, hexadecimal."""
-    weights, u = integer_weights(pi), uniform(key, auction_id, scored_digest)
+def choose(pi: Floats, key: bytes, auction_id: str, scored_digest: str, query: Sequence[str] = ()) -> DrawnCandidate:
+    """Draw one candidate. `pi`: [M] probabilities; `key`: the epoch's; the others as for `uniform`."""
+    weights, u = integer_weights(pi), uniform(key, auction_id, scored_digest, query)
     return DrawnCandidate(pick(weights, u), weights, u)

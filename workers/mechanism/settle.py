@@ -15,6 +15,7 @@ class Auction:
     scored_digest: str  # SHA-256 of the scored event's value, hexadecimal
     numbers: Numbers
     payment_rule: str
+    query: tuple[str, ...] = ()  # where the query stands and the SHA-256 of its bytes; none: draw-v1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +34,5 @@ def settle(auction: Auction, key: bytes) -> Outcome:
     """
     rule, numbers = billable(auction.payment_rule), auction.numbers
     allocation = numbers.solve()
-    choice = choose(allocation.pi, key, auction.auction_id, auction.scored_digest)
+    choice = choose(allocation.pi, key, auction.auction_id, auction.scored_digest, auction.query)
     return Outcome(allocation, whole_micros(rule.price(numbers, allocation, choice.index)), choice)

@@ -9,6 +9,7 @@ import numpy as np
 
 from schemas.auction import Bidder, Candidate, CandidatesScored
 from schemas.billing import AdvertiserCharged
+from schemas.draw import query_parts
 from schemas.receipt import (
     AdvertiserReceipt,
     AuditorReceipt,
@@ -122,6 +123,7 @@ def _draw(sale: Sale) -> DrawReceipt:
         committed_key_sha256=committed.key_sha256 if committed else None,
         committed_at=committed.committed_at if committed else None,
         key=known.key.key.hex() if known and known.public and draw.epoch else None,
+        query_record=draw.query_record,
         u=draw.u,
         weights=sale.settled.data.weights,
         chosen_index=sale.chosen,
@@ -133,7 +135,8 @@ def _verification(sale: Sale) -> Verification:
     """The draw repeated with the key, where it is known and is the one that was used."""
     if sale.known is None or sale.known.key.sha256 != sale.draw.key_sha256:
         return "key_unknown"
-    u = uniform(sale.known.key.key, sale.scored.data.auction_id, sale.scored.digest)
+    scored = sale.scored.data
+    u = uniform(sale.known.key.key, scored.auction_id, sale.scored.digest, query_parts(scored.query_record))
     repeated = f"{u:032x}" == sale.draw.u and pick(sale.settled.data.weights, u) == sale.chosen
     kept = sale.committed is None or sale.committed.key_sha256 == sale.draw.key_sha256
     return "verified" if repeated and kept else "failed"

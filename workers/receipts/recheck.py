@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from schemas.draw import query_parts
 from schemas.receipt import AdvertiserReceipt, AuctionReceipt, AuditorReceipt, ChargeTerms, PartyReceipt
 from workers.mechanism.allocation import Allocation, allocate
 from workers.mechanism.draw import U_BITS, WEIGHT_ONE, pick, uniform
@@ -123,7 +124,7 @@ def _draw(receipt: AuctionReceipt) -> Iterator[str]:
         key = bytes.fromhex(draw.key)
         if sha256(key).hexdigest() != draw.key_sha256:
             yield "the key is not the one whose hash the draw names"
-        if uniform(key, receipt.auction_id, receipt.scored_sha256) != u:
+        if uniform(key, receipt.auction_id, receipt.scored_sha256, query_parts(draw.query_record)) != u:
             yield f"the key gives another u of {U_BITS} bits"
     if draw.verification == "failed":
         yield "the draw could not be repeated with its key"

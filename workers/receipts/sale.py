@@ -6,12 +6,12 @@ from schemas.auction import Bidder, CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.envelope import Event
 from schemas.reply import Draw, ReplySettled
+from workers.bids import bids, numbers
 from workers.draw_keys import Committed
 from workers.errors import ReceiptError
 from workers.mechanism.allocation import Allocation, Floats
 from workers.mechanism.epochs import EpochKey
 from workers.mechanism.payments import billable
-from workers.settlement import bids, numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from schemas.auction import CandidatesScored
-from workers.settlement import bids, numbers
+from workers.bids import bids, numbers
 from workers.truthfulness.split_bids import SplittingWatch, SuspectPair
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.auction import Advertiser, CandidatesGenerated, QuerySubmitted
+from schemas.auction import CandidatesGenerated
 from schemas.payload import BadRecord
+from schemas.query import Advertiser, QuerySubmitted
 
 ASKED = ("text", "language", "category")
 OWN = "abstentions"  # scoring adds to them
