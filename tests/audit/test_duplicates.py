@@ -13,8 +13,8 @@ from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import Log, lines, make_log
 from tests.support.builders import DRAW_KEY, envelop, make_record, settle
-from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
+from workers.audit.completeness import Completeness
 from workers.audit.entries import read_line, read_record
 from workers.audit.findings import Finding, Kind
 from workers.cli.query_log import read_lines
@@ -53,6 +53,31 @@ def test_a_duplicate_query_with_its_dead_letter_is_no_missing_reply() -> None:
 
     for order in ([*scored, refused], [refused, *scored]):
         assert verdict(*lines(FIRST.payloads()), *order) == ([], {"auctions": 1, "duplicates": 1})
+
+
+def test_a_query_id_that_was_only_refused_as_used_is_found() -> None:
+    """Somebody's query came to nothing under a pretext: no auction of that id has a reply."""
+    scored, refused = lines([SECOND.scored]), dead_letter_line(letter(SECOND))
+
+    for order in ([*scored, refused], [refused, *scored], [refused]):
+        assert verdict(*lines(make_log(7).payloads()), *order)[0] == [Kind.DUPLICATE_OF_NOTHING]
+
+
+@pytest.mark.parametrize(
+    ("settled_from", "complete_until", "expected"),
+    [(0, AT, [Kind.DUPLICATE_OF_NOTHING]), (0, AT - 1, []), (AT, AT, [])],
+    ids=["whole", "younger than the grace period", "replies may be deleted"],
+)
+def test_a_duplicate_without_a_reply_is_found_on_kafka_if_its_reply_must_be_there(
+    settled_from: int, complete_until: int, expected: list[Kind]
+) -> None:
+    found: list[Finding] = []
+    audit = Audit(found.append, [DRAW_KEY], Completeness(settled_from, complete_until))
+    for record in (*map(make_record, map(envelop, make_log(7).payloads())), letter(SECOND)):
+        if (entry := read_record(record)) is not None:
+            audit.add(entry)
+
+    assert (audit.finish().kinds.total(), [one.kind for one in found]) == (len(expected), expected)
 
 
 def test_a_duplicate_query_without_its_dead_letter_is_a_missing_reply() -> None:
@@ -219,13 +244,13 @@ REFUSED, DUPLICATED = letter(FIRST, DeadLetterReason.BAD_EPOCH), letter(FIRST)
     ids=["one record", "one duplicate", "a duplicate that was scored again"],
 )
 def test_a_scored_event_that_is_refused_again_for_the_same_reason_is_counted(refused: Record, again: Record) -> None:
-    scored = lines([FIRST.scored])
+    scored, settled = lines([FIRST.scored]), lines(SECOND.payloads())  # of another auction of the same query id
 
     found, notes = judged(sent_again(FIRST, redriven=False), refused, again, again)
     assert (found, notes["refused_again"]) == ([], 2)
     for order in ([refused, again, scored], [scored, refused, again], [refused, scored, again]):
         given = [line for one in order for line in (one if isinstance(one, list) else [dead_letter_line(one)])]
-        assert verdict(*given)[0] == []
+        assert verdict(*settled, *given)[0] == []
 
 
 @pytest.mark.parametrize("again", [DUPLICATED, at(REFUSED, 9)], ids=["another reason", "another place"])

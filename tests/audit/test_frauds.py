@@ -7,17 +7,19 @@ import pytest
 
 from schemas.draw import DrawCommitment
 from schemas.identity import derive
+from schemas.lines import to_line
 from schemas.payload import Payload
 from schemas.reasons import AbstentionReason, VoidReason
 from tests.audit.logs import Log, audited, committed, kinds, lines, make_log
-from tests.support.builders import DRAW_KEY
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_record
+from workers.audit import disk_map
 from workers.audit.auditor import Audit
-from workers.audit.disk_map import AT_HAND
-from workers.audit.entries import read_line
+from workers.audit.entries import read_line, read_record
 from workers.audit.findings import CHECK_OF, Check, Finding, Kind
 
 OTHER_KEY = b"another secret of the draw, just as long as it must be"
 LOG = make_log(3, candidates=6, advertisers=3)
+AT_HAND = 16
 
 
 def other_choice(log: Log) -> Log:
@@ -195,9 +197,10 @@ def test_replies_and_bills_without_a_scored_event_are_found() -> None:
     assert kinds([committed(), LOG.reply, *LOG.bills]) == [Kind.UNKNOWN_AUCTION, Kind.EXTRA_CHARGE]
 
 
-@pytest.fixture(scope="module")
-def others() -> list[Log]:
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> list[Log]:
     """More auctions than memory holds when they are closed."""
+    monkeypatch.setattr(disk_map, "AT_HAND", AT_HAND)
     one = make_log(100, advertisers=0)
     return [unsold(one, f"another-{number}") for number in range(2 * AT_HAND + 1)]
 
@@ -364,6 +367,24 @@ def test_a_total_that_is_neither_the_sum_of_the_bills_nor_of_the_right_charges_i
 
     assert Kind.WRONG_TOTAL not in kinds(inflated)  # the bill is wrong, the total is right
     assert Kind.WRONG_TOTAL in kinds(LOG.change_reply(total_charge_micros=LOG.reply.total_charge_micros - 1))
+
+
+@pytest.mark.parametrize("place", range(3), ids=["commitment", "reply", "bill"])
+def test_a_record_keyed_by_somebody_else_is_found(place: int) -> None:
+    """Its owner does not find it: on Kafka it lies in another's partition."""
+    found: list[Finding] = []
+    audit = Audit(found.append, [DRAW_KEY])
+    events = [envelop(payload, recorded_at=SUBMITTED_AT) for payload in LOG.payloads()]
+    chosen = (0, 2, 3)[place]
+    events[chosen] = replace(events[chosen], subject="somebody-else")
+    for number, event in enumerate(events, 1):
+        entry = read_line(to_line(event), number)
+        assert entry is not None and (on_kafka := read_record(make_record(event))) is not None
+        assert entry.key == on_kafka.key == event.subject
+        audit.add(entry)
+
+    assert audit.finish().kinds.total() == 1
+    assert (found[0].kind, found[0].logged) == (Kind.WRONG_KEY, "somebody-else")
 
 
 def test_an_unreadable_record_on_a_topic_of_the_stages_is_found() -> None:

@@ -9,8 +9,9 @@ from schemas.record import Record
 from schemas.topics import SCORED
 from tests.audit.logs import committed, make_log
 from tests.support.builders import DRAW_KEY, envelop, make_record
-from workers.audit.assembly import MARGIN_MS, Completeness
+from workers.audit.assembly import MARGIN_MS
 from workers.audit.auditor import Audit
+from workers.audit.completeness import Completeness
 from workers.audit.entries import read_record
 from workers.audit.findings import Check, Kind, Tally
 

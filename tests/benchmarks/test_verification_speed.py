@@ -18,8 +18,8 @@ from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import Scale, print_profile
 from tests.benchmarks.test_demo_memory import MEBIBYTE
 from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_record, settle
-from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
+from workers.audit.completeness import Completeness
 from workers.audit.entries import NAMES, read_record
 from workers.audit.log.auction_ids import NAMES as READ
 from workers.audit.log.horizon import Horizon

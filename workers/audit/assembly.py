@@ -13,24 +13,18 @@ from dataclasses import dataclass, field
 from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged
 from schemas.reply import ReplySettled
-from workers.audit.auction import LoggedAuction, read_scored
+from workers.audit.auction import read_scored
+from workers.audit.completeness import Completeness
 from workers.audit.disk_map import DiskMap
 from workers.audit.draw_keys import Keys
 from workers.audit.entries import DUPLICATE, EXPIRED, LogEntry, RefusedEvent
 from workers.audit.examination import LoggedReply, examine
 from workers.audit.findings import Check, Finding, Kind, Tally
 from workers.audit.open_auction import ClosedAuction, OpenAuction
+from workers.audit.query_uses import QueryUses
 
 RIGHT = {Kind.UNKNOWN_AUCTION: "a scored event before it", Kind.SECOND_SCORED: "the first one"}
 MARGIN_MS = 60 * 60 * 1_000  # so much later nothing more comes of an auction that is past its retention
-
-
-@dataclass(frozen=True, slots=True)
-class Completeness:
-    """What a log on Kafka cannot be held to, in milliseconds of its records' timestamps."""
-
-    settled_from: int  # older replies may have been deleted
-    complete_until: int  # what is younger may still be under way
 
 
 @dataclass
@@ -42,7 +36,10 @@ class Assembly:
     completeness: Completeness | None = None
     _open: dict[str, OpenAuction] = field(default_factory=dict)  # oldest first
     _closed: DiskMap = field(default_factory=DiskMap)  # ClosedAuction.to_text by auction
-    _replied: DiskMap = field(default_factory=DiskMap)  # the auction that a query id was settled by
+    _uses: QueryUses = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._uses = QueryUses(self.tally, self.completeness)
 
     @property
     def open_auctions(self) -> int:
@@ -72,11 +69,12 @@ class Assembly:
             else:
                 self._incomplete(auction_id, opened)
         self._open.clear()
+        self._uses.finish()
 
     def close(self) -> None:
         """Let go of the temporary files."""
         self._closed.close()
-        self._replied.close()
+        self._uses.close()
 
     def _scored(self, data: CandidatesScored, entry: LogEntry) -> None:
         if entry.redriven:
@@ -104,6 +102,8 @@ class Assembly:
         if known.has_ended(letter.sha256):
             self._refused_beside(data, letter, known)
             return
+        if letter.reason == DUPLICATE:
+            self._uses.refused(data, entry)
         known.refuse(letter)
         if isinstance(known, OpenAuction):
             self._close_if_complete(data.auction_id, known)
@@ -125,6 +125,7 @@ class Assembly:
             self._twice(Kind.SECOND_TERMINAL, data, "a second settled event", entry.sha256)
         else:
             opened.reply = LoggedReply(data, entry.sha256, entry.at)
+            self._uses.settled(data, entry)
             self._close_if_complete(data.auction_id, opened)
 
     def _charged(self, data: AdvertiserCharged, entry: LogEntry) -> None:
@@ -170,18 +171,7 @@ class Assembly:
             self._twice(Kind.SECOND_SCORED, opened.reply.settled, "a reply from a later scored event", auction.digest)
         self.tally.notes["auctions"] += 1
         self.tally.checked[Check.TERMINALS] += 1
-        self._used(auction)
         examine(self.tally, self.keys, auction, opened.reply, list(opened.bills.values()))
-
-    def _used(self, auction: LoggedAuction) -> None:
-        """A query id is settled once, by whichever auction."""
-        by = self._replied.get(auction.query_id)
-        if by is None:
-            self._replied.put(auction.query_id, auction.auction_id)
-        elif by != auction.auction_id:
-            what, right = "a reply to a query id that had one", f"only that of auction {by}"
-            found = Finding(Kind.REUSED_QUERY, auction.query_id, auction.auction_id, what, auction.digest, right)
-            self.tally.find(found)
 
     def _ended_refused(self, opened: OpenAuction) -> None:
         """An auction that ended in a dead letter: it may have no bills."""

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.draw import DrawCommitment
-from workers.audit.assembly import Assembly, Completeness
+from schemas.topics import SCORED, topic_of
+from workers.audit.assembly import Assembly
+from workers.audit.completeness import Completeness
 from workers.audit.draw_keys import Keys
 from workers.audit.entries import LogEntry
-from workers.audit.findings import Finding, Kind, Tally
+from workers.audit.findings import Check, Finding, Kind, Tally
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Audit:
         self._assembly = Assembly(self.tally, self._keys, self.completeness)
 
     def add(self, entry: LogEntry) -> None:
+        self._check_key(entry)
         if isinstance(entry.data, DrawCommitment):
             self._keys.committed(entry.data, entry.at, false_reveal=entry.false_reveal)
         else:
@@ -38,6 +41,15 @@ class Audit:
     def unreadable(self, where: str, why: str) -> None:
         """A record that only the stages could have written, and that is no event of theirs."""
         self.tally.find(Finding(Kind.UNREADABLE_RECORD, "", "", f"the record at {where}", why, "an event"))
+
+    def _check_key(self, entry: LogEntry) -> None:
+        """Who reads by key must find the event. A scored one with a wrong key is refused by settlement."""
+        topic, data = topic_of(entry.data), entry.data
+        if topic is SCORED or entry.key is None or entry.key == (right := str(getattr(data, topic.key))):
+            return
+        ids = getattr(data, "query_id", ""), getattr(data, "auction_id", "")
+        self.tally.checked[Check.EVIDENCE] += 1
+        self.tally.find(Finding(Kind.WRONG_KEY, *ids, f"the key of a record of {topic.name}", entry.key, right))
 
     @property
     def open_auctions(self) -> int:

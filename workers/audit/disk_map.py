@@ -1,6 +1,7 @@
 """A map from ids to text in bounded memory: what was put in last is at hand, what is older lies on disk."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -45,6 +46,13 @@ class DiskMap:
         self._at_hand.pop(id_, None)
         if self._disk is not None:
             self._disk.execute("DELETE FROM held WHERE id = ?", (id_,))
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """All entries, in no order. Nothing may be put in or removed meanwhile."""
+        yield from self._at_hand.items()
+        if self._disk is not None:
+            with closing(self._disk.execute("SELECT id, text FROM held")) as rows:
+                yield from ((id_, text) for id_, text in rows if id_ not in self._at_hand)
 
     def _move_half(self) -> None:
         """The older half to the disk, in one transaction."""

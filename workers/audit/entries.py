@@ -50,6 +50,7 @@ class LogEntry:
     refusal: RefusedEvent | None = None  # of a scored event in a dead letter
     redriven: bool = False  # a scored event that was a dead letter and was sent through again
     recorded_at: datetime | None = None  # when the broker took it, where the log says so
+    key: str | None = None  # of its record; None for a line that does not say
 
 
 def read_line(line: bytes, number: int) -> LogEntry | None:
@@ -61,7 +62,8 @@ def read_line(line: bytes, number: int) -> LogEntry | None:
     if kind not in NAMES:
         _whole(value)
         return None
-    return replace(_entry(kind, value, number), recorded_at=recorded_at(attributes))
+    key = None if (subject := attributes.get("subject")) is None else str(subject)
+    return replace(_entry(kind, value, number), recorded_at=recorded_at(attributes), key=key)
 
 
 def read_record(record: Record) -> LogEntry | None:
@@ -74,7 +76,8 @@ def read_record(record: Record) -> LogEntry | None:
         if name == "ce_type" and value != record.topic.encode():
             raise BadRecord(DeadLetterReason.BAD_HEADERS, f"ce_type is {value!r}; this topic carries {record.topic}")
     entry = _entry(record.topic, record.value or b"", record.timestamp_ms)
-    return replace(entry, redriven=is_redriven(record), recorded_at=record.time if record.stamped_by_broker else None)
+    taken_at, key = record.time if record.stamped_by_broker else None, (record.key or b"").decode(errors="replace")
+    return replace(entry, redriven=is_redriven(record), recorded_at=taken_at, key=key)
 
 
 def _check(kind: str, attributes: Mapping[str, object]) -> None:

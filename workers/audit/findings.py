@@ -11,7 +11,7 @@ class Check(StrEnum):
     """What must hold; one row of the verdict each."""
 
     TERMINALS = "one reply for each auction"
-    EVIDENCE = "digests name the events in the log"
+    EVIDENCE = "digests and keys fit the events"
     REPLIES = "replies follow from the scored event"
     ALLOCATION = "odds and weights"
     DRAWS = "draws repeat"
@@ -33,10 +33,12 @@ class Kind(StrEnum):
     UNKNOWN_AUCTION = "unknown_auction"  # settled, but no scored event of it is in the log
     SECOND_SCORED = "second_scored"  # settled from a later scored event of the auction than the first
     REUSED_QUERY = "reused_query"  # settled, and so was another auction of the same query id
+    DUPLICATE_OF_NOTHING = "duplicate_of_nothing"  # refused as DUPLICATE_QUERY, and the query id has no reply
     UNREADABLE_RECORD = "unreadable_record"  # on a topic that only the stages write
     # EVIDENCE
     OTHER_SCORED_EVENT = "other_scored_event"  # the digest is not that of the scored event in the log
     OTHER_SETTLED_EVENT = "other_settled_event"  # the digest is not that of the settled event in the log
+    WRONG_KEY = "wrong_key"  # the record is keyed by another query, advertiser or day than its event is of
     # REPLIES
     WRONG_OUTCOME = "wrong_outcome"
     WRONG_REPLY = "wrong_reply"  # the text is not that of the chosen candidate, or of the fallback

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
 from schemas.topics import SCORED, SETTLED
-from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
+from workers.audit.completeness import Completeness
 from workers.audit.entries import NAMES, read_line, read_record
 from workers.cli import options, render
 from workers.cli.audit_view import Findings, print_json, print_verdict
@@ -64,8 +64,8 @@ def audit(
     \b
     Exit codes: 0 everything is right, 1 a discrepancy, 2 the log cannot be read (nothing is printed then). Kinds:
       terminals     missing_terminal second_terminal unknown_auction second_scored reused_query
-                    unreadable_record
-      digests       other_scored_event other_settled_event
+                    duplicate_of_nothing unreadable_record
+      digests       other_scored_event other_settled_event wrong_key
       replies       wrong_outcome wrong_reply wrong_field wrong_abstentions
       allocation    wrong_probabilities wrong_weights wrong_sample_size
       draws         wrong_u wrong_choice wrong_epoch

@@ -8,8 +8,8 @@ from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.record import Record
 from schemas.topics import SCORED
 from workers.audit import findings as audited
-from workers.audit.assembly import Completeness
 from workers.audit.auditor import Audit
+from workers.audit.completeness import Completeness
 from workers.audit.entries import read_record
 from workers.audit.findings import CHECK_OF, Finding, Kind
 from workers.audit.log.horizon import Horizon
@@ -39,6 +39,7 @@ NUMBERS = MappingProxyType(
         **{kind: Invariant.SUMS_AGREE for kind in SUMS},
         **{kind: Invariant.DRAWS_RECOMPUTED for kind in Kind if kind in DRAWS or CHECK_OF[kind] in DRAWN},
         Kind.UNREADABLE_RECORD: Invariant.SOURCE_COMPLETE,
+        Kind.DUPLICATE_OF_NOTHING: Invariant.ONE_END,
     }
 )
 
