@@ -8,29 +8,29 @@ import pytest
 
 from schemas.record import Record
 from schemas.topics import GENERATED, QUERIES, SCORED
-from workers.audit.log.lineage import Lineage
+from workers.audit.log.lineage import Break, Lineage
 
 KINDS = {QUERIES.name: "query", GENERATED.name: "generated", SCORED.name: "scored"}
 ID = "q1"
 
 
-def told(log: Sequence[Record], **changes: dict[str, Any]) -> list[str]:
-    """The names of what does not follow in the auction of ID, with other fields in the event of a kind."""
+def told(log: Sequence[Record], **changes: dict[str, Any]) -> list[Break]:
+    """The kinds of what does not follow in the auction of ID, with other fields in the event of a kind."""
     lineage = Lineage()
     for record in log:
         kind = KINDS.get(record.topic)
         if kind is not None and record.key == ID.encode():
             lineage.add(kind, json.dumps(json.loads(record.value or b"") | changes.get(kind, {})).encode())
     assert lineage.query and lineage.generated and lineage.scored
-    return list(dict.fromkeys(said.split(":")[0] for said in lineage.differences()))
+    return list(dict.fromkeys(said.kind for said in lineage.differences()))
 
 
-FRAUDS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
-    "no consent": ({"query": {"advertising_consent": False}}, "no_consent"),
-    "nobody in the query": ({"query": {"advertisers": []}}, "unknown_bidder"),
-    "another question": ({"query": {"text": "Something else?"}}, "other_question"),
-    "other candidates": ({"scored": {"candidates": []}}, "other_candidates"),
-    "another fallback": ({"scored": {"fallback": {}}}, "other_candidates"),
+FRAUDS: dict[str, tuple[dict[str, dict[str, Any]], Break]] = {
+    "no consent": ({"query": {"advertising_consent": False}}, Break.NO_CONSENT),
+    "nobody in the query": ({"query": {"advertisers": []}}, Break.UNKNOWN_BIDDER),
+    "another question": ({"query": {"text": "Something else?"}}, Break.OTHER_QUESTION),
+    "other candidates": ({"scored": {"candidates": []}}, Break.OTHER_CANDIDATES),
+    "another fallback": ({"scored": {"fallback": {}}}, Break.OTHER_CANDIDATES),
 }
 
 
@@ -49,4 +49,4 @@ def test_a_range_that_differs_from_the_declared_one_is_found(log: list[Record]) 
     asked = next(json.loads(one.value or b"") for one in log if one.topic == QUERIES.name and one.key == ID.encode())
     declared = [{**one, "reward_range_micros": [-1, 1]} for one in asked["advertisers"]]
 
-    assert told(log, query={"advertisers": declared}) == ["other_bid"]
+    assert told(log, query={"advertisers": declared}) == [Break.OTHER_BID]

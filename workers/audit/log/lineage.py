@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum, unique
+from typing import Any, NamedTuple
 
 from schemas.auction import CandidatesGenerated
 from schemas.payload import BadRecord
@@ -11,6 +12,28 @@ from schemas.query import Advertiser, QuerySubmitted
 
 ASKED = ("text", "language", "category")
 OWN = "abstentions"  # scoring adds to them
+
+
+@unique
+class Break(StrEnum):
+    """In what an auction is not its query's."""
+
+    OTHER_QUESTION = "other_question"  # than was asked
+    NO_CONSENT = "no_consent"  # to advertising, and advertisers take part
+    UNKNOWN_BIDDER = "unknown_bidder"  # takes part, and is not in the query
+    OTHER_BID = "other_bid"  # than the advertiser declared in the query
+    BLOCKED_CATEGORY = "blocked_category"  # of an advertiser that takes part
+    OTHER_CANDIDATES = "other_candidates"  # were scored than were generated, or another field is
+
+
+class Difference(NamedTuple):
+    """Where the line from the query to the scored event breaks."""
+
+    kind: Break
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what}"
 
 
 @dataclass(slots=True)
@@ -34,8 +57,8 @@ class Lineage:
         except (BadRecord, ValueError):
             return
 
-    def differences(self) -> Iterator[str]:
-        """What does not follow, by name; nothing where an event is not in the log."""
+    def differences(self) -> Iterator[Difference]:
+        """What does not follow; nothing where an event is not in the log."""
         if self.query is not None:
             for generated in self.generated:
                 yield from from_query(self.query, generated)
@@ -43,34 +66,37 @@ class Lineage:
             yield from min((from_generated(one, self.scored) for one in self.generated), key=len)
 
 
-def from_query(query: QuerySubmitted, generated: dict[str, Any]) -> Iterator[str]:
+def from_query(query: QuerySubmitted, generated: dict[str, Any]) -> Iterator[Difference]:
     """In what a generated event is not one of the query."""
     question, bidders = generated["question"], generated["advertisers"]
     for name in ASKED:
         if question.get(name) != getattr(query, name):
-            yield f"other_question: {name} of the generated event is {question.get(name)!r}, of the query another"
+            said = f"{name} of the generated event is {question.get(name)!r}, of the query another"
+            yield Difference(Break.OTHER_QUESTION, said)
     if bidders and not query.advertising_consent:
-        yield "no_consent: the query does not consent to advertising, and advertisers take part"
+        yield Difference(Break.NO_CONSENT, "the query does not consent to advertising, and advertisers take part")
     declared = {one.advertiser_id: one for one in query.advertisers}
     for bidder in bidders:
         yield from _from_declared(declared.get(bidder["advertiser_id"]), bidder)
         if blocked := set(bidder["categories"]) & set(query.blocked_categories):
-            yield f"blocked_category: {bidder['advertiser_id']} takes part in spite of {', '.join(sorted(blocked))}"
+            said = f"{bidder['advertiser_id']} takes part in spite of {', '.join(sorted(blocked))}"
+            yield Difference(Break.BLOCKED_CATEGORY, said)
 
 
-def _from_declared(advertiser: Advertiser | None, bidder: dict[str, Any]) -> Iterator[str]:
+def _from_declared(advertiser: Advertiser | None, bidder: dict[str, Any]) -> Iterator[Difference]:
     if advertiser is None:
-        yield f"unknown_bidder: {bidder['advertiser_id']} takes part and is not in the query"
+        yield Difference(Break.UNKNOWN_BIDDER, f"{bidder['advertiser_id']} takes part and is not in the query")
         return
     for name, value in advertiser.model_dump(mode="json").items():
         if value is not None and bidder.get(name) != value:
-            yield f"other_bid: {name} of {advertiser.advertiser_id} is {bidder.get(name)!r}, in the query {value!r}"
+            said = f"{name} of {advertiser.advertiser_id} is {bidder.get(name)!r}, in the query {value!r}"
+            yield Difference(Break.OTHER_BID, said)
 
 
-def from_generated(generated: dict[str, Any], scored: dict[str, Any]) -> list[str]:
+def from_generated(generated: dict[str, Any], scored: dict[str, Any]) -> list[Difference]:
     """In what a scored event is not one of the generated one. A scoring of an older release leaves new fields out."""
     return [
-        f"other_candidates: {name} of the scored event is not that of the generated one"
+        Difference(Break.OTHER_CANDIDATES, f"{name} of the scored event is not that of the generated one")
         for name, value in generated.items()
         if name != OWN and scored.get(name) is not None and scored[name] != value
     ]
