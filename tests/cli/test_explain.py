@@ -103,7 +103,7 @@ def test_explain_with_an_advertiser_makes_its_receipt_alone(tmp_path: Path) -> N
 
     receipt = AdvertiserReceipt.model_validate_json(machines.stdout)
     assert (receipt.advertiser.advertiser_id, recheck(receipt)) == ("advertiser-01", [])
-    assert "Brand01 moved" in people and "Brand00" not in people
+    assert "Brand01 (advertiser-01) moved" in people and "Brand00" not in people
 
 
 def test_an_overcharge_is_reported_in_every_format_and_by_the_exit_code(tmp_path: Path) -> None:

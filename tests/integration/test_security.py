@@ -9,6 +9,7 @@ without the right to commit to a key, and one without any.
 
 import asyncio
 import json
+import re
 import secrets
 import subprocess
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import CHARGED, INCENTIVES, SCORED, SETTLED
+from tests.integration.test_readme import block
 from tests.support.kafka_client import EVERYTHING, Header, Reader, of, produce
 from tests.support.own_node import started
 from tests.support.worker_process import WorkerProcess, tessera
@@ -311,8 +313,9 @@ def test_the_gateway_can_only_write_queries(kafka: SecuredKafka, sold: dict[str,
 
 
 def test_a_consumer_reads_bills_in_a_group_of_its_own(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
-    user = "auction.consumer"
-    login = {**kafka.login(user), "group.id": f"{user}.finance"}
+    """With the group of README's example: its rights are those of `auction.consumer`, and groups go by its name."""
+    (group,) = re.findall(r'"group.id": "([^"]+)"', block("confluent-consumer"))
+    login = {**kafka.login("auction.consumer"), "group.id": group}
 
     with Reader(kafka.address, [CHARGED.name], login=login) as reader:
         produce(kafka.address, [sold[CHARGED.name][0]], CHARGED.name, kafka.login(ADMIN))

@@ -247,6 +247,17 @@ def test_an_advertiser_without_a_bid_gets_no_receipt_and_learns_no_names() -> No
     assert not any(bill.data.advertiser_id in str(error.value) for bill in sale.bills)
 
 
+def test_an_advertiser_is_found_by_its_name_and_two_of_one_name_are_told_apart() -> None:
+    sale = make_sale(1)
+    (first, *_) = sale.scored.data.advertisers
+
+    assert advertiser_receipt(sale, first.name.upper()) == advertiser_receipt(sale, first.advertiser_id)
+
+    twins = [make_bidder(index, name="Twin") for index in range(2)]
+    with pytest.raises(ReceiptError, match="2 advertisers are called twin; say which by its id: advertiser-00, adv"):
+        advertiser_receipt(make_sale(1, advertisers=twins), "twin")
+
+
 def test_receipts_are_valid_under_the_published_schemas() -> None:
     auditor, *advertisers = receipts_of(make_sale(6, advertisers=[make_bidder(0), make_bidder(1)]))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from workers.errors import BrokerError
 from workers.settings import Settings
 from workers.stream.admin.plans import planned_topics
 from workers.stream.admin.replication import are_too_few, copies_warning
@@ -38,21 +39,38 @@ class ThreeBrokers:
         return self._topics
 
 
-@pytest.mark.parametrize(("copies", "warned"), [(1, True), (3, False)])
-async def test_topics_with_one_replica_on_three_brokers_are_a_warning(
-    monkeypatch: pytest.MonkeyPatch, copies: int, warned: bool
-) -> None:
+@pytest.fixture
+def copies(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Three brokers whose topics have so many copies."""
+    count = int(request.param)
+
     @asynccontextmanager
     async def cluster(_: Clients) -> AsyncIterator[ThreeBrokers]:
-        yield ThreeBrokers(copies)
+        yield ThreeBrokers(count)
 
     monkeypatch.setattr(Clients, "cluster", cluster)
+    return count
 
+
+@pytest.mark.parametrize(("copies", "warned"), [(1, True), (3, False)], indirect=["copies"])
+async def test_topics_with_one_replica_on_three_brokers_are_a_warning(copies: int, warned: bool) -> None:
     warning = await copies_warning(Settings.read(allow_plaintext=True))
 
     assert bool(warning) is warned
     if warning:
         assert (
-            warning.startswith("1 copy of each record on a cluster of 3 brokers")
+            warning.startswith(f"{copies} copy of each record on a cluster of 3 brokers")
             and "--replication-factor 3" in warning
         )
+
+
+@pytest.mark.parametrize("copies", [1, 2], indirect=True)
+async def test_more_copies_than_topics_have_are_refused_with_what_makes_them(copies: int) -> None:
+    says = f"3 copies are asked for.*auction.query.submitted.v1 has {copies};.*kafka-reassign-partitions.sh"
+    with pytest.raises(BrokerError, match=says):
+        await copies_warning(Settings.read(allow_plaintext=True, replication_factor=3))
+
+
+@pytest.mark.parametrize("copies", [3], indirect=True)
+async def test_topics_may_have_more_copies_than_asked_for(copies: int) -> None:
+    assert await copies_warning(Settings.read(allow_plaintext=True, replication_factor=1)) is None

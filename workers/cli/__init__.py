@@ -1,6 +1,7 @@
 """The command line. Each command is a module of this folder, imported only when it is used."""
 
 import importlib
+import os
 import signal
 import sys
 
@@ -74,6 +75,8 @@ def main() -> None:
     except BrokenPipeError:  # whoever read the output has had enough
         streams.silence()
         code = BROKEN_PIPE
+    if code == INTERRUPTED:
+        os._exit(code)  # an interrupt that came while Python ran `exec` of a string would end this as a signal does
     sys.exit(code)
 
 

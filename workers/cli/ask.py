@@ -61,6 +61,8 @@ def ask(
         _print_lines(terminal)
     else:
         render.console().print(render.terminal(text, terminal))
+        if terminal.charges:
+            render.console().print(f"worked out: tessera explain {terminal.query_id}", style="dim")
     if terminal.dead_letter is not None:
         raise SystemExit(1)
 

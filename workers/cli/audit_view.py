@@ -112,5 +112,6 @@ def _summary(tally: Tally, duration_s: float) -> Text:
     right = "everything is right" if not left else f"nothing is wrong; {left:,} checks could not be made"
     verdict = right if not found else f"{found:,} discrepanc{'y' if found == 1 else 'ies'}"
     style = "bold red" if found else "bold yellow" if left else "bold green"
-    count = f"{auctions:,} auction{'' if auctions == 1 else 's'}"
-    return Text(f"{count}: {verdict}; {duration_s:.1f} s, {rate:,.0f} auctions/s", style=style)
+    return Text(
+        f"{render.counted(auctions, 'auction')}: {verdict}; {duration_s:.1f} s, {rate:,.0f} auctions/s", style=style
+    )

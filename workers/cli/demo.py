@@ -32,6 +32,7 @@ MOST_QUERIES = 10_000
 MOST_CHARGE_ROWS = 10
 LONGEST_SEARCH_S = 10.0
 SEARCH_POLL_S = 0.05
+IN_MEMORY = "demo-memory-"  # ids that every run gives again
 SILENCE_S = 120.0  # the longest wait for the next record
 BUNDLED = files("workers.cli") / "demo_queries.jsonl"
 
@@ -160,9 +161,11 @@ async def _show(session: Session, asked: Mapping[str, QuerySubmitted], *, search
     charges = [charge.data for terminal in found for charge in terminal.charges]
     console.print(render.charges_table(charges, MOST_CHARGE_ROWS))
     console.print(render.totals(found, time.perf_counter() - began))
-    if searched and any(terminal.charges for terminal in found):
-        sold = sum(bool(terminal.charges) for terminal in found)
-        console.print(render.lies(await _measured(session, sold)))
+    sold = [terminal.query_id for terminal in found if terminal.charges]
+    if searched and sold:
+        console.print(render.lies(await _measured(session, len(sold))))
+    if sold:
+        console.print(render.explanation(sold[0] if sold[0].startswith(IN_MEMORY) else None))
 
 
 async def _measured(session: Session, auctions: int) -> list[Any]:

@@ -21,7 +21,9 @@ from workers.web.receipt.page import page
 
 @click.command()
 @click.argument("query_id")
-@click.option("--advertiser", "advertiser_id", metavar="ID", help="The receipt of this advertiser, not the auditor's.")
+@click.option(
+    "--advertiser", metavar="ID|NAME", help="The receipt of this advertiser alone; without it, the auditor's."
+)
 @click.option(
     "--from",
     "file",
@@ -39,7 +41,7 @@ from workers.web.receipt.page import page
 @options.as_json
 def explain(
     query_id: str,
-    advertiser_id: str | None,
+    advertiser: str | None,
     file: BinaryIO | None,
     html: Path | None,
     bootstrap_servers: str | None,
@@ -73,7 +75,7 @@ def explain(
             err=True,
         )
     sale = log.sale(settings.draw_secrets if settings.draw_key else ())
-    receipt = advertiser_receipt(sale, advertiser_id) if advertiser_id else auditor_receipt(sale)
+    receipt = advertiser_receipt(sale, advertiser) if advertiser else auditor_receipt(sale)
     problems = recheck(receipt)
     if html:
         write_whole(html, page(receipt, problems))

@@ -19,6 +19,7 @@ from schemas.receipt import (
     Receipt,
 )
 from workers.cli.render import LABEL, money
+from workers.receipts import words
 
 BAR_CELLS = 8
 BAR_COLUMN = BAR_CELLS + 10  # a bar, its number, and two cells between
@@ -38,8 +39,12 @@ def receipt(found: Receipt, problems: Sequence[str]) -> RenderableType:
 
 def _reply(found: Receipt) -> Text:
     text = Text(found.reply or "(an empty reply)")
-    text.append("\nSPONSORED", style=LABEL)
-    return text.append(f"  {found.disclosure.removeprefix('Sponsored. ')}", style="dim")
+    if words.is_moved_by_any(found):
+        text.append("\nSPONSORED", style=LABEL)
+        text.append(f"  {found.disclosure.removeprefix('Sponsored. ')}", style="dim")
+    else:
+        text.append(f"\n{words.UNMOVED}", style="dim")
+    return text.append(f"\n{words.WHAT_IS_PAID} {words.WHAT_IS_DRAWN}", style="not bold dim")
 
 
 def _auditor(found: AuditorReceipt) -> Iterator[RenderableType]:
@@ -50,7 +55,7 @@ def _auditor(found: AuditorReceipt) -> Iterator[RenderableType]:
     yield _indented(_candidates(found, names, rows, texts))
     for party, name in zip(found.parties, names, strict=True):
         payer, *others = party.members
-        yield _heading(f"{name} moved")
+        yield _heading(f"{name} ({', '.join(one.declaration.advertiser_id for one in party.members)}) moved")
         yield _indented(_moves(found, payer.declaration, party.probabilities_without, party.log_probabilities_without))
         yield _indented(_worked_out(found, party.charge, payer.bill))
         yield from _origins([member.declaration for member in party.members])
@@ -63,7 +68,7 @@ def _advertiser(found: AdvertiserReceipt) -> Iterator[RenderableType]:
     texts = [found.reply if index == found.draw.chosen_index else "" for index in range(found.candidate_count)]
     yield _heading("candidates")
     yield _indented(_candidates(found, [own.name], [found.probabilities_without], texts))
-    yield _heading(f"{own.name} moved")
+    yield _heading(f"{own.name} ({own.advertiser_id}) moved")
     yield _indented(_moves(found, own, found.probabilities_without, found.log_probabilities_without))
     yield _indented(_worked_out(found, found.charge, found.bill))
     yield from _origins([own])

@@ -16,6 +16,7 @@ from schemas.record import Record
 from schemas.reply import ReplySettled
 from workers.cli.console import Console
 from workers.cli.visible import Visible, visible
+from workers.receipts import words
 from workers.receipts.query_result import Terminal
 
 MICROS = 1_000_000
@@ -29,8 +30,8 @@ def money(micros: int, currency: str) -> str:
 
 
 def terminal(question: str, found: Terminal) -> RenderableType:
-    """One query and how it ended."""
-    head = Text(question, style="bold cyan")
+    """One query, its id for `tessera explain`, and how it ended."""
+    head = Text.assemble((question, "bold cyan"), (f"  {found.query_id}", "dim"))
     if found.dead_letter is not None:
         return Group(head, Padding(_refusal(found.dead_letter), (0, 0, 1, 2)))
     if found.settled is None:
@@ -47,16 +48,18 @@ def _reply(settled: ReplySettled) -> Text:
 
 
 def _disclosure(settled: ReplySettled, charges: Sequence[AdvertiserCharged]) -> Text:
-    """Who changed the odds of this reply, and what that cost them."""
+    """Who changed the odds of this reply, who gained most first, and what that cost them."""
     if not settled.sponsored:
         why = f" ({VoidReason(settled.void_reason).name})" if settled.void_reason else ""
         return Text(f"no advertising{why}", style="dim")
-    text = Text("SPONSORED", style=LABEL)
-    for charge in charges:
+    is_moved = any(words.is_moved(one.probability_without, one.probability_with) for one in charges)
+    text = Text("SPONSORED", style=LABEL) if is_moved else Text(words.UNMOVED, style="dim")
+    for charge in sorted(charges, key=lambda one: one.probability_without - one.probability_with):
         odds = f"{charge.probability_without:.1%} → {charge.probability_with:.1%}"
-        text.append(
-            f"\n  {charge.name}: {odds}, pays {money(charge.charge_micros, charge.currency)}", style="not bold dim"
-        )
+        amount = money(charge.charge_micros, charge.currency)
+        text.append(f"\n  {charge.name}: {odds}, pays {amount}", style="not bold not dim")
+        if said := words.effect(charge.probability_without, charge.probability_with, charge.charge_micros):
+            text.append(f"\n    {said}", style="not bold dim")
     return text
 
 
@@ -88,22 +91,39 @@ def totals(found: Sequence[Terminal], duration_s: float) -> Text:
     settled = [terminal.settled.data for terminal in found if terminal.settled]
     charges = [charge.data for terminal in found for charge in terminal.charges]
     sold = sum(reply.outcome == "sold" for reply in settled)
-    queries = "query" if len(found) == 1 else "queries"
     lines = [
-        f"{len(found)} {queries}: {sold} sold, {len(settled) - sold} without advertising, "
+        f"{counted(len(found), 'query', 'queries')}: {sold} sold, {len(settled) - sold} without advertising, "
         f"{len(found) - len(settled)} refused; {duration_s:.1f} s"
     ]
     for currency in sorted({charge.currency for charge in charges}):
         micros = sum(charge.charge_micros for charge in charges if charge.currency == currency)
-        lines.append(f"revenue {money(micros, currency)} = {micros} micros, the sum of {len(charges)} charges")
+        lines.append(
+            f"revenue {money(micros, currency)} = {micros} micros, the sum of {counted(len(charges), 'charge')}"
+        )
     return Text("\n" + "\n".join(lines))
+
+
+def explanation(query_id: str | None) -> Text:
+    """What the numbers above are, and where one of them is worked out."""
+    odds = "Percentages are the odds of that reply without the advertiser's bid → with it."
+    said = f"\n{odds} {words.WHAT_IS_PAID} {words.WHAT_IS_DRAWN}"
+    if query_id:
+        said += (
+            f" One of them worked out: `tessera demo --json > log.jsonl; tessera explain {query_id} --from log.jsonl`."
+        )
+    return Text(said, style="dim")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 auction`, `1,280 auctions`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def lies(measured: Sequence[IncentiveMeasured]) -> Text:
     """Whether anybody could have gained by another bid than the true one."""
     tried = sum(found.lies_tried * len(found.gaps) for found in measured)
     best = max((found.largest_gap_micros for found in measured), default=0.0)
-    said = f"honesty: of about {tried:,} other bids tried in {len(measured)} auctions, "
+    said = f"honesty: of about {tried:,} other bids tried in {counted(len(measured), 'auction')}, "
     if best > 1.0:
         return Text(f"{said}the best would have gained {best:.3f} micros: the mechanism is broken", style="bold red")
     return Text(f"{said}none would have gained a micro", style="green")

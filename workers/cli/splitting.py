@@ -99,8 +99,8 @@ def _row(currency: str, pair: SuspectPair) -> dict[str, object]:
 
 def _answer(report: SplittingReport, suspects: Sequence[tuple[str, SuspectPair]], min_auctions: int) -> RenderableType:
     counts = Text(
-        f"{report.auctions} auctions. Pairs of advertisers that met: {report.pairs}; "
-        f"in {min_auctions} auctions or more: {report.judged(min_auctions)}; "
+        f"{render.counted(report.auctions, 'auction')}. Pairs of advertisers that met: {report.pairs}; "
+        f"in {render.counted(min_auctions, 'auction')} or more: {report.judged(min_auctions)}; "
         f"of these suspected of bidding in parts: {len(suspects)}."
     )
     return Group(counts, Text(), _table(suspects), Text(f"\n{MEANING}")) if suspects else counts

@@ -53,8 +53,9 @@ def create(
 ) -> None:
     """Create the topics and give each stage its first offsets.
 
-    Whatever exists stays as it is, so the command may be repeated. The number of partitions is final: it decides how
-    many workers of a stage can share the work, and which partition a key belongs to.
+    Whatever exists stays as it is, so the command may be repeated; where topics exist with fewer copies than
+    --replication-factor asks for, that is said, with what makes more, and the exit code is 2. The number of partitions
+    is final: it decides how many workers of a stage can share the work, and which partition a key belongs to.
 
     A first offset is set where nothing is stored, or the stage has never published anything. Where a stage has worked
     before and its offsets are gone, you are told what is there, and asked for --begin: "earliest" works on everything
@@ -72,15 +73,15 @@ def create(
         bootstrap_servers=bootstrap_servers, partitions=partitions, replication_factor=replication_factor
     )
     made, offsets = asyncio.run(_create(settings, begin))
-    for warning in asyncio.run(_warnings(settings)):
-        click.echo(f"tessera: {warning}", err=True)
     if as_json:
         _print_json({"topic": name, "state": "created"} for name in made.created)
         _print_json({"topic": name, "state": "existing"} for name in made.existing)
         _print_json(asdict(first) for first in offsets)
-        return
-    _print_created(settings, made)
-    _print_offsets(offsets)
+    else:
+        _print_created(settings, made)
+        _print_offsets(offsets)
+    for warning in asyncio.run(_warnings(settings)):
+        click.echo(f"tessera: {warning}", err=True)
 
 
 @topics.command()

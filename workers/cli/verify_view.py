@@ -94,4 +94,5 @@ def _verdict(report: Report, rows: Sequence[InvariantRow], work: Work) -> Text:
         said += f"; not checked: {', '.join(map(str, unchecked))}"
     queries = report.counts[Invariant.SOURCE_COMPLETE]["stored"]
     style = STYLES[InvariantState.BROKEN if broken else InvariantState.HELD]
-    return Text(f"{queries:,} queries, {work.records:,} records: {said}; {work.duration_s:.1f} s", style=style)
+    read = f"{render.counted(queries, 'query', 'queries')}, {render.counted(work.records, 'record')}"
+    return Text(f"{read}: {said}; {work.duration_s:.1f} s", style=style)

@@ -53,9 +53,13 @@ def auditor_receipt(sale: Sale) -> AuditorReceipt:
     )
 
 
-def advertiser_receipt(sale: Sale, advertiser_id: str) -> AdvertiserReceipt:
-    """What one advertiser is shown: of the others nothing but their number. ReceiptError: it took no part."""
+def advertiser_receipt(sale: Sale, advertiser: str) -> AdvertiserReceipt:
+    """What one advertiser, by its id or its name, is shown: of the others nothing but their number.
+
+    ReceiptError: it took no part, or two have the name.
+    """
     worked = work_out(sale)
+    advertiser_id = _id_of(sale.scored.data.advertisers, advertiser)
     index, party = _find(worked.parties, advertiser_id, sale)
     bidder = next(one for one in party.members if one.advertiser_id == advertiser_id)
     share = _share(worked, index)
@@ -196,6 +200,18 @@ def _own_disclosure(sale: Sale, advertiser_id: str) -> str:
     bill = _charged(sale, advertiser_id)
     change = f"from {bill.probability_without:.2%} to {bill.probability_with:.2%}"
     return f"Sponsored. {bill.name} changed the probability of this reply {change}."
+
+
+def _id_of(bidders: Sequence[Bidder], advertiser: str) -> str:
+    """The id of who is called so where it is no id itself; what nobody is called stays as it is."""
+    if any(one.advertiser_id == advertiser for one in bidders):
+        return advertiser
+    called = [one.advertiser_id for one in bidders if one.name.casefold() == advertiser.casefold()]
+    if len(called) > 1:
+        raise ReceiptError(
+            f"{len(called)} advertisers are called {advertiser}; say which by its id: {', '.join(called)}"
+        )
+    return called[0] if called else advertiser
 
 
 def _find(parties: Sequence[Party], advertiser_id: str, sale: Sale) -> tuple[int, Party]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt, Bill, ChargeTerms, PartyReceipt, Receipt
+from workers.receipts import words
 from workers.web.receipt.evidence import verification
 from workers.web.receipt.figures import bar, colour, grouped, money, party_name, percent, section, shown_time
 
@@ -38,12 +39,14 @@ def query(receipt: Receipt) -> str:
 
 def reply(receipt: Receipt) -> str:
     """The reply as the user got it, with its label and the disclosure."""
-    said = escape(receipt.disclosure.removeprefix("Sponsored. "))
+    is_moved = words.is_moved_by_any(receipt)
+    label = '<span class="label">Sponsored</span>' if is_moved else ""
+    said = receipt.disclosure.removeprefix("Sponsored. ") if is_moved else words.UNMOVED
     return section(
         "reply",
         "The reply",
-        f'<span class="label">Sponsored</span><p class="reply strangers" dir="auto">{escape(receipt.reply)}</p>'
-        f'<p class="note">{said}</p>',
+        f'{label}<p class="reply strangers" dir="auto">{escape(receipt.reply)}</p>'
+        f'<p class="note">{escape(said)}</p><p class="note">{words.WHAT_IS_PAID} {words.WHAT_IS_DRAWN}</p>',
     )
 
 
@@ -118,7 +121,7 @@ def _moves(
     rewards: Sequence[float],
     share: PartyReceipt | AdvertiserReceipt,
     bill: Bill,
-    notes: Sequence[str],
+    notes: list[str],
 ) -> str:
     """Who moved what, and the charge worked out term by term."""
     swatch = f'<span class="swatch {colour(place)}"></span>'
@@ -137,8 +140,11 @@ def _moves(
         '<tfoot><tr><th scope="row" colspan="3">sum, nats</th>'
         f'<td class="n" colspan="2">{share.charge.influence_nats:.9f}</td></tr></tfoot></table></div>'
     )
-    said = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     worked = _worked_out(receipt, share.charge, bill)
+    drawn = receipt.draw.chosen_index
+    effect = words.effect(share.probabilities_without[drawn], receipt.probabilities[drawn], bill.charge_micros)
+    notes = [f"Of the drawn reply: {effect}.", *notes] if effect else notes
+    said = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     return section(f"moves-{place}", f"{swatch}What {escape(name)} moved", f"{table}{worked}{said}")
 
 
