@@ -16,7 +16,6 @@ from workers.engines.openai_http.address import names_server, parse_address
 from workers.errors import SettingsError
 
 PREFIX = "TESSERA_"
-LIKENESS = 0.75  # of two names without their prefix: a typing error, and not another word
 TEST_PREFIX = "TESSERA_TEST_"  # switches of the test suite, not settings
 MIN_KEY_CHARACTERS = 32
 MAY_HOLD_PASSWORD = {"engine", "proposal_engine"}  # a value that is refused
@@ -210,7 +209,7 @@ def _refuse_unknown_variables(known: set[str]) -> None:
     variables = {PREFIX + name.upper() for name in known}
     for name in os.environ:
         if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in variables:
-            near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), known, n=1, cutoff=LIKENESS)
+            near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), known, n=1, cutoff=0.75)
             hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "; `tessera run --help` lists the settings"
             raise SettingsError(f"the environment has {name}, which is not a setting{hint}")
 
