@@ -122,6 +122,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.operations.metrics",
         "workers.operations.own_model_metrics",
         "workers.operations.health",
+        "workers.operations.overview",
     ),
     "numpy": (
         "workers.mechanism",

@@ -28,6 +28,7 @@ COMMANDS = {
     "offsets": "workers.cli.offsets:offsets",
     "dlq": "workers.cli.dlq:dlq",
     "doctor": "workers.cli.doctor:doctor",
+    "top": "workers.cli.top:top",
     "principals": "workers.cli.principals:principals_command",
     "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",
