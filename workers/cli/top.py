@@ -117,7 +117,7 @@ def _text(address: str) -> str:
 
 
 def _view(overview: Overview, silent: Sequence[str]) -> RenderableType:
-    lines = [Text(_rates(overview)), _stages(overview)]
+    lines: list[RenderableType] = [Text(_rates(overview)), _stages(overview)]
     lines += [Text(said, style="red") for said in overview.trouble]
     lines += [Text(f"does not answer: {said}", style="yellow") for said in silent]
     return Group(*lines)
