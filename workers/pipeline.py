@@ -1,12 +1,15 @@
 """The wiring table: which stages there are, what each consumes and publishes, and how its worker is built."""
 
+import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from schemas import topics
+from schemas.identity import netstrings
 from workers.engines.base import Engine
+from workers.errors import SettingsError
 from workers.generation import Generation, Policy
 from workers.incentives import Incentives
 from workers.rewards.by_advertiser import ByAdvertiser
@@ -43,12 +46,25 @@ def _generation(means: Means) -> Worker:
         max_tokens=settings.max_tokens,
         deadline=timedelta(seconds=settings.deadline_s),
         reward_limit_nats=settings.reward_limit_nats,
-        sampling_key=settings.sampling_key.get_secret_value().encode(),
+        sampling_key=sampling_secret(settings),
         window=timedelta(days=settings.id_window_days),
         candidates_range=(settings.candidates_least, settings.candidates_most),
         tokens_range=(settings.max_tokens_least, settings.max_tokens_most),
     )
     return Generation(_required(means.engine), policy, now, means.context_aware)
+
+
+def sampling_secret(settings: Settings) -> bytes:
+    """The secret of the sampling seeds: its own, or one that derives from the draw's; SettingsError without both."""
+    if settings.sampling_key is not None:
+        return settings.sampling_key.get_secret_value().encode()
+    if settings.draw_key is not None:
+        return hmac.digest(settings.draw_key.get_secret_value().encode(), netstrings("sampling-secret-v1"), "sha256")
+    raise SettingsError(
+        "TESSERA_SAMPLING_KEY is not set: generation draws candidates with seeds from this secret, as otherwise "
+        "whoever names queries could know their candidates beforehand. Make one, the same for every generation process: "
+        "tessera keys new"
+    )
 
 
 def _scoring(means: Means) -> Worker:

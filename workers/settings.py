@@ -122,8 +122,8 @@ class Settings(BaseSettings):
     incentive_sample: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of auctions in which the stage `incentives` searches for a lie that would have paid."
     )
-    sampling_key: SecretStr = Field(
-        SecretStr(""), description="Secret of the sampling seeds; without it they follow from the auction id alone."
+    sampling_key: SecretStr | None = Field(
+        None, description="Secret of the seeds, at least 32 characters; without it they derive from the draw's."
     )
     in_flight: Annotated[int, Field(ge=1, le=4_096)] = Field(
         8, description="Queries that generation and scoring work on at once, per input partition."
@@ -166,7 +166,7 @@ class Settings(BaseSettings):
                 raise ValueError(str(error)) from None
         return name
 
-    @field_validator("draw_key", "draw_key_previous")
+    @field_validator("draw_key", "draw_key_previous", "sampling_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < MIN_KEY_CHARACTERS:

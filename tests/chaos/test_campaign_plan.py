@@ -16,7 +16,7 @@ from tests.chaos.schedule import PROFILES, appointments, share
 from workers.engines.null import NullEngine
 from workers.operations.monitor import Monitor
 from workers.pipeline import Means, build_stages
-from workers.settings import Settings
+from workers.settings import DEMO_DRAW_KEY, Settings
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.processing import process
 
@@ -80,7 +80,7 @@ def test_there_are_at_least_forty_kinds_of_poison() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 async def test_poison_is_refused_for_the_reason_it_names(kind: Poison) -> None:
-    (stage,) = build_stages(["generation"], Means(Settings.read(), NullEngine()))
+    (stage,) = build_stages(["generation"], Means(Settings.read(draw_key=DEMO_DRAW_KEY), NullEngine()))
     monitor = Monitor(stages=["generation"], currency="USD", engine="null")
     body = Queries(1, 7).body(5, "p-5")
 

@@ -16,6 +16,7 @@ from tests.support.worker_process import environment, tessera, worker
 from workers.cli import COMMANDS
 from workers.cli.render import lies
 from workers.errors import SettingsError
+from workers.pipeline import sampling_secret
 from workers.settings import Settings
 
 QUERIES = [{"text": f"How do I do {number}?", "advertisers": []} for number in range(3)]
@@ -147,6 +148,7 @@ def test_settle_says_what_is_wrong_with_its_input(given: bytes, says: str) -> No
         ({"brokers": "k:9092"}, "TESSERA_BROKERS, which is not a setting; `tessera run --help` lists the settings"),
         ({"model": "x"}, "TESSERA_MODEL, which is not a setting; `tessera run --help` lists the settings"),
         ({"draw_key": "short"}, "TESSERA_DRAW_KEY: a key has at least 32 characters"),
+        ({"sampling_key": "short"}, "TESSERA_SAMPLING_KEY: a key has at least 32 characters"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, object], says: str) -> None:
@@ -186,6 +188,22 @@ def test_settlement_does_not_start_without_its_key() -> None:
     command = [sys.executable, "-m", "workers", "run", "settlement"]
     done = subprocess.run(command, env=without, capture_output=True, timeout=60, check=False)
     assert "TESSERA_DRAW_KEY is not set" in refused(done)
+
+
+def test_generation_does_not_start_without_a_secret_for_its_seeds() -> None:
+    without = {name: value for name, value in environment("127.0.0.1:1").items() if name != "TESSERA_DRAW_KEY"}
+    command = [sys.executable, "-m", "workers", "run", "generation"]
+    done = subprocess.run(command, env=without, capture_output=True, timeout=60, check=False)
+    assert "TESSERA_SAMPLING_KEY is not set" in refused(done)
+    assert "tessera keys new" in refused(done)
+
+
+def test_without_a_sampling_key_the_secret_of_the_seeds_derives_from_the_draws() -> None:
+    derived, other = (sampling_secret(Settings.read(draw_key=letter * 32)) for letter in "de")
+
+    assert derived != other
+    assert len(derived) == 32 and b"d" * 32 not in derived
+    assert sampling_secret(Settings.read(draw_key="d" * 32, sampling_key="s" * 32)) == b"s" * 32
 
 
 def test_a_broker_that_is_not_there_is_named() -> None:

@@ -12,7 +12,7 @@ from tests.support.builders import Keys, make_generated, make_query, make_record
 from workers.engines.null import NullEngine
 from workers.operations.principals import principals
 from workers.pipeline import STAGES, Means, build_stages
-from workers.settings import Settings
+from workers.settings import DEMO_DRAW_KEY, Settings
 from workers.stage import Stage
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.processing import process
@@ -27,7 +27,7 @@ MADE: dict[str, Callable[[], Event[Any]]] = {
 
 @pytest.fixture(params=STAGES)
 def stage(request: pytest.FixtureRequest) -> Stage:
-    settings = Settings.read(incentive_sample=1.0)
+    settings = Settings.read(incentive_sample=1.0, draw_key=DEMO_DRAW_KEY)
     (stage,) = build_stages([request.param], Means(settings, engine=NullEngine(), keys=Keys()))
     return stage
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import SecretStr
 
 from workers.cli import COMMANDS, cli
-from workers.pipeline import STAGES
+from workers.pipeline import STAGES, sampling_secret
 from workers.settings import MIN_KEY_CHARACTERS, PREFIX, Settings
 
 TOP = Path(__file__).parents[2]
@@ -103,6 +103,15 @@ def test_only_settlement_has_the_draw_key_and_the_default_says_what_it_is() -> N
     key = keys.pop("settlement")
     assert key and "development-only" in key and len(key) >= MIN_KEY_CHARACTERS
     assert Settings(draw_key=SecretStr(key))
+    assert set(keys.values()) == {None}
+
+
+def test_only_generation_has_the_sampling_key_and_it_is_another_secret_setting() -> None:
+    keys = {name: settings_of(service).get("sampling_key") for name, service in OURS.items()}
+
+    key = keys.pop("generation")
+    assert key and "development-only" in key
+    assert sampling_secret(Settings(sampling_key=SecretStr(key))) == key.encode()
     assert set(keys.values()) == {None}
 
 

@@ -161,6 +161,7 @@ def test_only_settlement_has_the_draw_key_and_a_disk_for_its_ids(overlay: str, m
     claims = {one["metadata"]["name"] for one in manifest["spec"].get("volumeClaimTemplates", ())}
 
     assert (f"{PREFIX}DRAW_KEY" in variables) == ("state" in claims) == is_settlement, overlay
+    assert (f"{PREFIX}SAMPLING_KEY" in variables) == (manifest["metadata"]["name"] == "generation"), overlay
 
 
 @pytest.mark.parametrize(("overlay", "manifest"), [*of_kind("StatefulSet"), *of_kind("Job")])

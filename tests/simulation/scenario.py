@@ -17,7 +17,7 @@ from tests.contracts.test_bus import Answered, Asked
 from workers.engines.contact import engine_answered
 from workers.errors import EngineUnavailable, Refused
 from workers.pipeline import Means
-from workers.settings import Settings
+from workers.settings import DEMO_DRAW_KEY, Settings
 from workers.stage import StageSpec, Worker
 from workers.stream.partition.producer import place
 
@@ -156,7 +156,7 @@ def _never(means: Means) -> Worker:
 
 @lru_cache
 def _settings(session_s: float, transaction_auctions: int) -> Settings:
-    return Settings(session_timeout_s=session_s, transaction_auctions=transaction_auctions)
+    return Settings(draw_key=DEMO_DRAW_KEY, session_timeout_s=session_s, transaction_auctions=transaction_auctions)
 
 
 def _input(rng: random.Random, remembers: bool, faults: bool) -> list[Given]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from workers.app.models import Models, open_models
 from workers.errors import TesseraError
 from workers.operations.monitor import Monitor
-from workers.pipeline import STAGES, Means, build_stages, now
+from workers.pipeline import STAGES, Means, build_stages, now, sampling_secret
 from workers.settings import Settings
 from workers.settlement import KeySource
 from workers.stage import StageSpec
@@ -90,6 +90,8 @@ async def stages_running(
     draws = any(spec.needs_draw_keys for spec in specs)
     if draws:
         _ = settings.draw_secrets  # SettingsError if there is none: asked before a model is loaded
+    if any(spec.draws_candidates for spec in specs):
+        sampling_secret(settings)
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
     async with _models(specs, settings, monitor, onlooker) as models:
         calm_collector()

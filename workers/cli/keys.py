@@ -37,12 +37,15 @@ def keys() -> None:
 
     To replace the secret, set TESSERA_DRAW_KEY_PREVIOUS to the old one for a few days: days that are committed to it
     keep it, the new one counts from the first day that is not.
+
+    TESSERA_SAMPLING_KEY, the secret of the seeds that candidates are drawn with, is made by `tessera keys new` too. It
+    has no days and is not committed to.
     """
 
 
 @keys.command()
 def new() -> None:
-    """Print a new secret for TESSERA_DRAW_KEY. It is stored nowhere.
+    """Print a new secret for TESSERA_DRAW_KEY or TESSERA_SAMPLING_KEY. It is stored nowhere.
 
     \b
     Example:

@@ -98,6 +98,7 @@ async def hold_auction(models: Models, settings: Settings) -> Held:
     TesseraError: an engine failed, or the auction is void.
     """
     rewards = models.sources.rewards if models.sources else None
+    settings = settings.model_copy(update={"draw_key": DEMO_DRAW_KEY})
     means, duration_s = Means(settings, models.reference, _PublicKeys(), models.context_aware, rewards), {}
     bidders = (*ADVERTISERS, *_named(rewards.chosen if rewards else ()))
     events: list[Event[Any]] = [_query(bidders)]
