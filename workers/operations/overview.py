@@ -12,7 +12,7 @@ LATE_LOOP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ScrapedValue:
     """One line of a scrape."""
 
     name: str
@@ -25,11 +25,11 @@ class Scrape:
 
     def __init__(self, texts: Iterable[str]) -> None:
         """`texts`: one exposition for each process. ValueError: one is no exposition of Prometheus."""
-        self._samples: dict[str, list[Sample]] = defaultdict(list)
+        self._samples: dict[str, list[ScrapedValue]] = defaultdict(list)
         for text in texts:
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:
-                    self._samples[sample.name].append(Sample(sample.name, sample.labels, sample.value))
+                    self._samples[sample.name].append(ScrapedValue(sample.name, sample.labels, sample.value))
 
     def sums(self, name: str, label: str) -> dict[str, float]:
         """The sum over all processes for each value of the label, sorted by it."""
@@ -46,7 +46,7 @@ class Scrape:
         """Of all processes; 0 if there is none."""
         return max((sample.value for sample in self._chosen(name, labels)), default=0.0)
 
-    def _chosen(self, name: str, labels: Mapping[str, str]) -> Iterator[Sample]:
+    def _chosen(self, name: str, labels: Mapping[str, str]) -> Iterator[ScrapedValue]:
         return (sample for sample in self._samples[name] if labels.items() <= sample.labels.items())
 
 
