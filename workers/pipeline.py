@@ -62,8 +62,8 @@ def sampling_secret(settings: Settings) -> bytes:
         return hmac.digest(settings.draw_key.get_secret_value().encode(), netstrings("sampling-secret-v1"), "sha256")
     raise SettingsError(
         "TESSERA_SAMPLING_KEY is not set: generation draws candidates with seeds from this secret, as otherwise "
-        "whoever names queries could know their candidates beforehand. Make one, the same for every generation process: "
-        "tessera keys new"
+        "whoever names queries could know their candidates beforehand. Make one, the same for every generation "
+        "process: tessera keys new"
     )
 
 
