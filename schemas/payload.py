@@ -16,6 +16,8 @@ from pydantic import (
     ValidationError,
 )
 
+from schemas.bad_record import BadRecord as BadRecord
+from schemas.bad_record import UnknownValue as UnknownValue
 from schemas.moments import in_utc, read_moment
 from schemas.reasons import DeadLetterReason
 
@@ -56,21 +58,6 @@ _NUMBER_ERRORS = frozenset(
 )
 
 _WORD_ERRORS = frozenset({"literal_error"})
-
-
-class BadRecord(Exception):
-    """A record that can never become an event: `reason` is its number, the message says where and what."""
-
-    def __init__(self, reason: DeadLetterReason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class UnknownValue(BadRecord):
-    """All that is wrong with an event of our stages is a word that decides something and that this release lacks.
-
-    A newer release writes such words; refusing the event would lose what the newer one is right about.
-    """
 
 
 class Part(BaseModel):

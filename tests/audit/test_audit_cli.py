@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from schemas.topics import TOPICS
 from tests.audit.logs import Log, committed, lines, make_log
 from tests.support.builders import DRAW_KEY, make_events, make_query
 from tests.support.worker_process import tessera
-from workers.audit.findings import Check
+from workers.audit.findings import Check, Tally
+from workers.cli.audit_view import Findings, print_verdict
 
 SECRET = DRAW_KEY.decode()
 
@@ -142,3 +144,13 @@ def test_an_unreadable_log_exits_with_2_and_names_the_line(given: bytes, says: s
 
 def test_a_missing_file_exits_with_2() -> None:
     assert tessera("audit", "nowhere.jsonl").returncode == 2
+
+
+def test_topics_without_an_auction_are_said_to_hold_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing was checked, so nothing is "right"."""
+    with closing(Findings(None)) as findings:
+        print_verdict(Tally(findings.keep), findings, 0.5)
+
+    shown = capsys.readouterr().out
+    assert "there is no auction to audit: the topics hold none yet" in shown
+    assert "right" not in shown

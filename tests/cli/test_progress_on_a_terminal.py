@@ -18,7 +18,7 @@ IN_MEMORY = {
 ON_KAFKA = {
     "dead_letter_source.py": ("dlq", "list"),
     "waiting.py": ("doctor", "--kafka"),
-    "witness.py": ("verify",),
+    "witness.py": ("verify",),  # and `export`, with the same bar
 }
 BROKERS_ARE_KILLED = {"marker_probe_view.py"}  # `doctor --marker-probe`: minutes; its columns are rich's own
 FINDINGS = 1  # what other tests left on a broker may be one

@@ -1,6 +1,7 @@
 """`tessera demo --kafka`: what it leaves on the topics, seen by a client that is not ours."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,22 @@ def test_the_audit_of_all_that_is_on_the_topics_finds_nothing(run: tuple[Reader,
     (totals,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert totals["auctions"] >= QUERIES
     assert totals["invariants"]["charges"]["checked"] >= 2 * QUERIES
+
+
+def test_what_is_exported_is_audited_as_the_topics_are(
+    run: tuple[Reader, list[object]], topics: str, tmp_path: Path
+) -> None:
+    exported = tessera("export", kafka=topics)
+    assert exported.returncode == 0, exported.stderr.decode()
+    (tmp_path / "log.jsonl").write_bytes(exported.stdout)
+
+    done = tessera("audit", str(tmp_path / "log.jsonl"), "--json")
+
+    assert done.returncode == 0, done.stdout.decode()
+    assert json.loads(done.stdout)["auctions"] >= QUERIES
+    settled = [json.loads(message.value()) for message in of(run[0].messages, SETTLED.name)]
+    told = tessera("explain", settled[0]["query_id"], "--from", str(tmp_path / "log.jsonl"), "--json")
+    assert json.loads(told.stdout)["auction_id"] == settled[0]["auction_id"]
 
 
 def counts_of_types(lines: list[dict[str, object]]) -> dict[str, int]:

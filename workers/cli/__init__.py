@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from schemas.payload import BadRecord
+from schemas.bad_record import BadRecord
 from workers.cli import streams
 from workers.cli.visible import indented
 from workers.errors import TesseraError
@@ -18,6 +18,7 @@ COMMANDS = {
     "ask": "workers.cli.ask:ask",
     "explain": "workers.cli.explain:explain",
     "audit": "workers.cli.audit:audit",
+    "export": "workers.cli.export:export",
     "verify": "workers.cli.verify:verify",
     "settle": "workers.cli.settle:settle",
     "prove": "workers.cli.prove:prove",
@@ -33,10 +34,33 @@ COMMANDS = {
     "broker": "workers.cli.broker:broker",
     "schemas": "workers.cli.schemas:schemas",
 }
+#: What `tessera --help` says of each: read from here, the list needs none of their modules.
+SHORT_HELP = {
+    "demo": "auctions on the bundled model: replies, sponsors, charges",
+    "run": "stages as a service: generation, scoring, settlement",
+    "ask": "one query through Kafka, and its reply",
+    "explain": "a query's receipt: who moved the reply, what it cost, how it was drawn",
+    "audit": "every auction of a log, or of the topics, recomputed",
+    "export": "the topics as a file that audit, explain, settle and splitting read",
+    "verify": "invariants of all topics: one end for each query, nothing doubled or lost",
+    "settle": "logged auctions settled again, as JSON lines",
+    "prove": "a search for counterexamples to the mechanism's properties",
+    "experiment": "the paper's claims measured again",
+    "splitting": "advertisers that may be one party bidding in parts",
+    "keys": "the secret of the draw and the commitments to its daily keys",
+    "topics": "make and show the Kafka topics; who is behind",
+    "offsets": "where each stage stands in its topic, and where it goes on",
+    "dlq": "records that were refused: list, show, send through again",
+    "doctor": "whether Kafka and the model are as they must be, and what to do",
+    "top": "rates, latency, revenue and what is in flight, watched live",
+    "principals": "who may do what in Kafka; grants it",
+    "broker": "a Kafka on this machine, for trying out",
+    "schemas": "the JSON Schemas of what crosses the topics",
+}
 
 
 class Commands(click.Group):
-    """A group that imports a command's module when the command is asked for: `tessera --help` stays fast."""
+    """A group that imports a command's module when the command is asked for, and not for a list of them all."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -47,6 +71,10 @@ class Commands(click.Group):
         module, attribute = COMMANDS[name].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SHORT_HELP.get(name, "")) for name in COMMANDS])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

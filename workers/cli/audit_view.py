@@ -107,6 +107,8 @@ def _print_findings(tally: Tally, findings: Findings) -> None:
 
 def _summary(tally: Tally, duration_s: float) -> Text:
     auctions, found = tally.notes["auctions"], tally.discrepancies
+    if not auctions and not found:
+        return Text("there is no auction to audit: the topics hold none yet", style="bold yellow")
     rate = auctions / duration_s if duration_s else 0.0
     left = sum(tally.unverifiable.values())
     right = "everything is right" if not left else f"nothing is wrong; {left:,} checks could not be made"

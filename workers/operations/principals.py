@@ -84,7 +84,7 @@ def _key_committer() -> Principal:
 def _auditor() -> Principal:
     return _principal(
         "auditor",
-        "`tessera audit`, `explain`, `dlq list`, `keys list`",
+        "`tessera audit`, `export`, `explain`, `dlq list`, `keys list`",
         _read([SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *DEAD_LETTERS]),
     )
 

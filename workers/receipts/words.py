@@ -9,10 +9,10 @@ WHAT_IS_PAID = (
     "A charge is for moving the odds of all candidates, whichever of them is drawn: it is due also under a reply that "
     "does not name the payer, or that its bid made less likely."
 )
-#: Why do replies differ between runs, and charges not?
+#: Why do replies differ from one day to the next, and charges not?
 WHAT_IS_DRAWN = (
-    "The reply is drawn by the odds, anew in each run: another run may give another one. Odds and charges follow from "
-    "candidates and bids alone, and stay the same."
+    "The reply is drawn by the odds, with a key that changes every day: on another day the same auction may give "
+    "another reply. Odds and charges follow from candidates and bids alone, and stay the same."
 )
 UNMOVED = "No bid moved the odds of this reply."
 
