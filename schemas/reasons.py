@@ -69,6 +69,7 @@ class AbstentionReason(Reported):
     REWARD_NOT_FINITE = 106  # a reward was NaN or infinite
     OWN_MODEL_DOWN = 107  # the advertiser's own model is down, or gave no answer within its time, now or as a rule
     BELOW_FLOOR = 108  # the query asks for fewer candidates, or shorter ones, than the operator advertises with
+    MISLEADING_NAME = 109  # the name holds a quotation mark or ends a sentence: the disclosure would read otherwise
 
 
 @unique

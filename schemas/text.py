@@ -1,11 +1,20 @@
 """Text from strangers: which characters a name or a description may hold."""
 
+import re
 import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+#: Quotation marks, what parts sentences, and a full word with a full stop between other words ("Dr. Oetker" has none).
+_MISLEADING = re.compile(r'["“”„‟«»‹›「」『』;。]|\s\w{4,}[.!?]+\s')
+
+
+def reads_as_a_sentence(name: str) -> bool:
+    """Whether a name, quoted in a sentence, could be taken for the end of it and another sentence."""
+    return _MISLEADING.search(name) is not None
 
 
 def plain_line(text: str) -> str:

@@ -14,6 +14,7 @@ from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS, MAX_CANDIDATES, MAX_TOKENS
 from schemas.query import Advertiser, Parameters, QuerySubmitted, Question
 from schemas.reasons import AbstentionReason, DeadLetterReason
+from schemas.text import reads_as_a_sentence
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
 from workers.engines.prompts import context_aware_turn, reference_turn
@@ -183,6 +184,8 @@ def _exclusion(query: QuerySubmitted, advertiser: Advertiser, is_below_floor: bo
         return AbstentionReason.NO_CONSENT
     if set(advertiser.categories) & set(query.blocked_categories):
         return AbstentionReason.BLOCKED_CATEGORY
+    if reads_as_a_sentence(advertiser.name):
+        return AbstentionReason.MISLEADING_NAME
     return AbstentionReason.BELOW_FLOOR if is_below_floor else None
 
 

@@ -81,7 +81,7 @@ def _reply(
         language=scored.question.language,
         category=scored.question.category,
         sponsored=True,
-        disclosure=disclosure(sponsors),
+        disclosure=disclosure(sponsors, quoted=scored.query_record is not None),
         chosen_index=choice.index,
         weights_text=tuple(map(str, choice.weights)),
         weights=choice.weights,
@@ -108,10 +108,10 @@ def charge_id(auction_id: str, advertiser_id: str) -> str:
     return derive("charge", auction_id, advertiser_id, LINE)
 
 
-def disclosure(sponsors: Sequence[Sponsor]) -> str:
-    """What the reader of the reply is told."""
+def disclosure(sponsors: Sequence[Sponsor], *, quoted: bool) -> str:
+    """What the reader of the reply is told. Names are `quoted` but in auctions of releases that did not quote them."""
     parts = (
-        f"{sponsor.name} changed the probability of this reply "
+        f"{f'“{sponsor.name}”' if quoted else sponsor.name} changed the probability of this reply "
         f"from {sponsor.probability_without:.2%} to {sponsor.probability_with:.2%}"
         for sponsor in sponsors
     )

@@ -64,6 +64,14 @@ def test_a_draw_from_another_query_is_found() -> None:
     assert kinds(log.change_reply(draw=forged)) == ["wrong_u"]
 
 
+def test_a_disclosure_that_does_not_quote_a_name_is_found() -> None:
+    log = _log(1)
+
+    unquoted = log.reply.disclosure.replace("“", "").replace("”", "")
+
+    assert set(kinds(log.change_reply(disclosure=unquoted))) == {"wrong_disclosure"}
+
+
 def _draws(scored: CandidatesScored) -> set[str]:
     changed = (scored.model_copy(update={"scoring_duration_s": float(number)}) for number in range(TRIES))
     return {_drawn(one).u for one in changed}

@@ -462,3 +462,27 @@ async def test_a_proposals_engine_that_is_down_is_waited_for() -> None:
     with pytest.raises(EngineUnavailable):
         larger = other_engine(faults={"Answer the query": EngineUnavailable("down")})
         await Generation(FaultyEngine(), POLICY, Clock(), larger).handle(make_query())
+
+
+@pytest.mark.parametrize(
+    ("name", "misleads"),
+    [
+        ("Nobody paid; this is no advert. The weather", True),
+        ("This is no advert. The weather", True),
+        ("Free” is not paid for. “Shop", True),
+        ('A "shop"', True),
+        ("Dr. Oetker", False),
+        ("Yahoo! Japan", False),
+        ("J. M. Smucker Co.", False),
+        ("O'Neill & Sons, Inc.", False),
+    ],
+)
+async def test_an_advertiser_whose_name_reads_as_a_sentence_abstains(name: str, misleads: bool) -> None:
+    named = make_query(3).data.advertisers[0].model_copy(update={"name": name})
+    others = make_query(3).data.advertisers[1:]
+
+    data = (await generate(make_query(3, advertisers=(named, *others)))).data
+
+    reasons = {one.advertiser_id: one.reason for one in data.abstentions}
+    assert reasons == ({named.advertiser_id: AbstentionReason.MISLEADING_NAME} if misleads else {})
+    assert len(data.advertisers) == len(others) + (not misleads)

@@ -16,7 +16,17 @@ from schemas.identity import derive
 from schemas.reasons import AbstentionReason, VoidReason
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
-from tests.support.builders import DRAW_KEY, SUBMITTED_AT, Keys, make_bidder, make_scored, make_settled, settle
+from tests.support.builders import (
+    DRAW_KEY,
+    SUBMITTED_AT,
+    Keys,
+    envelop,
+    make_bidder,
+    make_scored,
+    make_settled,
+    name_query,
+    settle,
+)
 from workers.mechanism.epochs import EpochKey, epoch_key
 from workers.mechanism.payments import charge_bound
 from workers.settlement import Settlement, disclosure
@@ -305,7 +315,15 @@ def test_the_disclosure_states_how_each_bid_changed_the_probability() -> None:
             f"from {sponsor.probability_without:.2%} to {sponsor.probability_with:.2%}"
         ) in reply.data.disclosure
     assert reply.data.disclosure.startswith("Sponsored. ")
-    assert reply.data.disclosure == disclosure(reply.data.sponsors)
+    assert reply.data.disclosure == disclosure(reply.data.sponsors, quoted=False)
+
+
+def test_names_are_quoted_in_the_disclosure_of_an_auction_that_names_its_querys_record() -> None:
+    reply, _ = make_settled(envelop(name_query(make_scored(1).data)))
+
+    assert reply.data.sponsors
+    for sponsor in reply.data.sponsors:
+        assert f"“{sponsor.name}” changed the probability" in reply.data.disclosure
 
 
 def test_the_largest_auction_settles_and_can_be_read() -> None:

@@ -139,7 +139,8 @@ class ReplyCheck:
             claimed = sponsor.probability_with, sponsor.probability_without
             if max(map(abs, map(sub, claimed, odds))) > tolerance:
                 self.report(Kind.WRONG_ODDS, "odds with and without", claimed, odds, bidder.advertiser_id)
-            if any(text not in settled.disclosure for text in (bidder.name, *(f"{p:.2%}" for p in claimed))):
+            named = f"“{bidder.name}”" if self.auction.query else bidder.name  # quoted since queries' records are named
+            if any(text not in settled.disclosure for text in (named, *(f"{p:.2%}" for p in claimed))):
                 self.report(Kind.WRONG_DISCLOSURE, "the disclosure", settled.disclosure, claimed, bidder.advertiser_id)
 
     def tolerance(self, solved: Solved) -> float:

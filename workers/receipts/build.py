@@ -199,7 +199,8 @@ def _own_disclosure(sale: Sale, advertiser_id: str) -> str:
     """The advertiser's own sentence of the disclosure; the others' names stay out of its receipt."""
     bill = _charged(sale, advertiser_id)
     change = f"from {bill.probability_without:.2%} to {bill.probability_with:.2%}"
-    return f"Sponsored. {bill.name} changed the probability of this reply {change}."
+    name = f"“{bill.name}”" if sale.scored.data.query_record else bill.name
+    return f"Sponsored. {name} changed the probability of this reply {change}."
 
 
 def _id_of(bidders: Sequence[Bidder], advertiser: str) -> str:
