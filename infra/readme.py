@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and security.md: `python3 infra/readme.py`. A test fails when one is stale."""
+"""Writes the tables of docs/reference.md and security.md: `python3 infra/readme.py`. A test fails when one is stale."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from workers.cli.settings_table import settings_table  # noqa: E402
 from workers.operations.principals import principals  # noqa: E402  # the checkout itself, installed or not
 from workers.stream.admin.rights import Principal  # noqa: E402
 
-README = ROOT / "README.md"
+REFERENCE = ROOT / "docs" / "reference.md"
 SECURITY = ROOT / "infra" / "security.md"
 
 
@@ -33,7 +33,7 @@ def _row(principal: Principal) -> str:
 
 
 #: Where each table is, between its two marks.
-TABLES = {README: ("settings", settings), SECURITY: ("principals", rights)}
+TABLES = {REFERENCE: ("settings", settings), SECURITY: ("principals", rights)}
 
 
 def generated(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Recipes of the README, followed in a copy of the tree: a line, the part that it names, and the contract."""
+"""Recipes of the architecture page, followed in a copy of the tree: a line, its part, and the contract."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 NOT_NEEDED = ("model", "__pycache__", "published", "samples", "*.zip", "*.html", "*.json", "*.jsonl")
 WITHIN_S = 120.0
 
@@ -34,7 +34,7 @@ REPEATED = "return (event,)  # what it has read, back onto the topic that it rea
 
 def recipe(what: str) -> tuple[str, str, str]:
     """File, line and contract of a row of the table."""
-    (row,) = re.findall(rf"^\| {what} \| (.*) \|$", README, flags=re.MULTILINE)
+    (row,) = re.findall(rf"^\| {what} \| (.*) \|$", PAGE, flags=re.MULTILINE)
     file, line, contract = (cell.strip("`") for cell in row.split(" | "))
     return file, line, contract
 

@@ -9,9 +9,11 @@ ROOT = Path(__file__).parents[2]
 MATHEMATICS = ROOT / "workers" / "mechanism" / "README.md"
 FILES = [path for folder in ("schemas", "workers", "tests", "infra") for path in sorted((ROOT / folder).rglob("*.*"))]
 SOURCES = [str(path.relative_to(ROOT)) for path in FILES if path.suffix == ".py"]
-DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in FILES if path.suffix == ".md")]
+PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+DOCUMENTS = ["README.md", *PAGES, *(str(path.relative_to(ROOT)) for path in FILES if path.suffix == ".md")]
 
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)")
+ANCHOR = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)#([^)\s]+)\)")
 PATH = re.compile(r"\b(?:workers|schemas|tests|infra)/[\w./-]+\.(?:py|md|json|yml|toml)\b")
 MODULE = re.compile(r"(?<![\w/.])(?:[\w-]+/)*[\w-]+\.py\b")  # with its folder or without
 CITATION = re.compile(r"mechanism/README(?:\.md)? ((?:§\d+(?:, | and )?)+)")
@@ -26,6 +28,30 @@ def test_relative_links_of_a_document_resolve(document: str) -> None:
     folder = (ROOT / document).parent
 
     assert [link for link in LINK.findall(text_of(document)) if not (folder / link).exists()] == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The names by which its headings can be linked to, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_to_a_heading_name_one_that_is_there(document: str) -> None:
+    here = ROOT / document
+    found = ((here.parent / link if link else here, anchor) for link, anchor in ANCHOR.findall(text_of(document)))
+
+    assert [anchor for target, anchor in found if target.suffix == ".md" and anchor not in anchors(target)] == []
+
+
+def test_each_page_is_one_click_from_the_readme_and_one_click_back() -> None:
+    assert [page for page in PAGES if f"]({page})" not in text_of("README.md")] == []
+    assert [page for page in PAGES if "](../README.md#pages)" not in text_of(page)] == []
+    assert len(PAGES) >= 8
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of("README.md").splitlines()) <= 200
 
 
 @pytest.mark.parametrize("name", [*SOURCES, *(one for one in DOCUMENTS if not one.startswith("infra/decisions/"))])

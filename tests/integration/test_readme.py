@@ -1,4 +1,4 @@
-"""The README's examples work as they are printed, but for the broker's address and the tool's path."""
+"""Examples of the README and its pages work as they are printed, but for the broker's address and the tool's path."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from infra.readme import TABLES, generated
 from schemas.topics import CHARGED, SETTLED
@@ -16,22 +17,23 @@ from tests.support.kafka_client import Reader, of
 from tests.support.worker_process import environment, worker
 from workers.devkafka.jars import fetch_jars, find_java
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TIMEOUT_S = 120
 CONSOLE_TOOLS = "4.2.0"  # of the broker's line; Maven Central has no console tools of 4.2.2
 
 
 def block(name: str) -> str:
-    """The code block behind the mark `name`."""
-    found = re.search(rf"<!-- test: {name} -->\n```\w*\n(.*?)```", README.read_text(), re.DOTALL)
-    assert found, f"the README has no block {name}"
-    return found[1]
+    """The code block behind the mark `name`, which one page has."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    (found,) = re.findall(rf"<!-- test: {name} -->\n```\w*\n(.*?)```", pages, re.DOTALL)
+    return str(found)
 
 
-def run_python(code: str, kafka: str) -> str:
+def run_python(code: str, kafka: str, *arguments: str) -> str:
     code = code.replace("localhost:9092", kafka)
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     ).stdout
 
 
@@ -90,6 +92,19 @@ def test_the_readmes_python_producer_and_consumer_work(stages: str) -> None:
     (bill,) = [bill for bill in bills if bill["query_id"] == query_id]
     line = f"{bill['charge_id']} {bill['advertiser_id']} {bill['charge_micros']} {bill['currency']}"
     assert line in printed
+    # And the reply is found by the id that the producer printed, and each bill is booked once
+    (settled,) = [
+        json.loads(message.value())
+        for message in of(reader.messages, SETTLED.name)
+        if message.key() == query_id.encode()
+    ]
+    reply = run_python(block("confluent-reply"), stages, query_id)
+    assert reply == f"{settled['reply']}\n{settled['disclosure']}\n"
+    assert run_python(block("confluent-booking"), stages).split()[0] == str(len(printed))
+    booking = Consumer({"bootstrap.servers": stages, "group.id": "auction.consumer.booking"})
+    places = booking.committed([TopicPartition(CHARGED.name, number) for number in range(CHARGED.partitions)], 30)
+    booking.close()
+    assert sum(max(place.offset, 0) for place in places) >= len(printed)
 
 
 def test_the_readmes_proof_commands_work(tmp_path: Path) -> None:
@@ -100,7 +115,7 @@ def test_the_readmes_proof_commands_work(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
-        env={**environment("127.0.0.1:1", engine="embedded"), "PYTHONPATH": str(README.parent)},
+        env={**environment("127.0.0.1:1", engine="embedded"), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

@@ -1,4 +1,4 @@
-"""Where rewards come from is told: in events, receipts and pages; the audit and the README's file hold with it."""
+"""Where rewards come from is told: in events, receipts and pages; the audit and the advertiser's page hold with it."""
 
 import io
 import json
@@ -26,7 +26,7 @@ from workers.receipts.recheck import recheck
 from workers.rewards.open import OpenEngines, open_sources
 from workers.web.receipt.page import page
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "advertiser.md"
 ORIGIN = f"lora:<b>easy&bake@{'a' * 64}"
 LARGER = Engine(name="larger", version="1", model_sha256="e" * 64, tokenizer_sha256="b" * 64)
 TOLD: dict[str, dict[str, Any]] = {
@@ -107,8 +107,8 @@ def test_a_wrong_rewards_file_ends_the_start_with_one_line(tmp_path: Path) -> No
 
 
 async def test_the_readmes_rewards_file_opens(tmp_path: Path) -> None:
-    # Given the README's file, its weights, and engines under the names in it
-    block = re.search(r"<!-- test: rewards-file -->\n```json\n(.*?)```", README.read_text(), re.DOTALL)
+    # Given the advertiser page's file, its weights, and engines under the names in it
+    block = re.search(r"<!-- test: rewards-file -->\n```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert block
     (tmp_path / "rewards.json").write_text(block[1])
     (tmp_path / "doughpath.json").write_text(json.dumps({"w": [1.0] * 16, "b": 0}))
