@@ -43,8 +43,14 @@ ARROW = (
     # The stream, row by row. It knows of the business only what a stage is; the table of stages is above it.
     ("workers.stream.wire", "workers.stream.offsets", "workers.stream.bus"),
     ("workers.stream.connection",),
-    ("workers.stream.reader", "workers.stream.outage", "workers.stream.liveness", "workers.stream.displacement"),
-    ("workers.stream.history", "workers.stream.live", "workers.stream.deduplication"),
+    (
+        "workers.stream.reader",
+        "workers.stream.table",
+        "workers.stream.outage",
+        "workers.stream.liveness",
+        "workers.stream.displacement",
+    ),
+    ("workers.stream.deduplication",),
     ("workers.stream.processing",),
     ("workers.stream.partition",),
     ("workers.stream.consumer",),

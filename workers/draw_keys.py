@@ -32,11 +32,17 @@ def commitments(events: Iterable[Event[DrawCommitment]]) -> dict[str, Committed]
     """Epochs in order of their first commitment, which is the one that binds; a reveal counts if it fits it."""
     found: dict[str, Committed] = {}
     for event in events:
-        said = event.data
-        first = found.setdefault(said.epoch, Committed(said.epoch, said.key_sha256, event.recorded_at or event.time))
-        if said.key is not None and said.key_sha256 == first.key_sha256 and first.key is None:
-            found[said.epoch] = replace(first, key=said.key, revealed_at=event.recorded_at or event.time)
+        found[event.data.epoch] = bind(found.get(event.data.epoch), event)
     return found
+
+
+def bind(first: Committed | None, event: Event[DrawCommitment]) -> Committed:
+    """What an epoch is committed to after one more event: the first binds, and a reveal of its key adds the key."""
+    said, at = event.data, event.recorded_at or event.time
+    bound = first or Committed(said.epoch, said.key_sha256, at)
+    if said.key is not None and said.key_sha256 == bound.key_sha256 and bound.key is None:
+        bound = replace(bound, key=said.key, revealed_at=at)
+    return bound
 
 
 def commitment(key: EpochKey, at: datetime, *, reveal: bool = False) -> Event[DrawCommitment]:

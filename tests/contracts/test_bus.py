@@ -314,6 +314,17 @@ async def test_stored_returns_every_record_from_first_to_last(rig: Rig) -> None:
     assert by_broker == ({names[1]} if rig.kafka else set(names))  # as the topic says; memory stamps whatever it takes
 
 
+async def test_stored_since_some_offsets_returns_what_lies_there_or_behind(rig: Rig) -> None:
+    name = rig.stage.spec.consumes.name
+    assert dict(await rig.bus.ends([name])) == {(name, 0): 0}
+    await rig.publish(range(5))
+
+    assert dict(await rig.bus.ends([name])) == {(name, 0): 5}
+    for since in (3, 5):
+        stored = [record async for record in rig.bus.stored([name], since={(name, 0): since})]
+        assert numbers(stored) == list(range(since, 5))
+
+
 async def test_stored_returns_nothing_of_an_empty_topic(rig: Rig) -> None:
     assert [record async for record in rig.bus.stored([rig.answered.name])] == []
 

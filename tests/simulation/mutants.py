@@ -16,6 +16,7 @@ from tests.simulation.groups import Group
 from tests.simulation.log import Fate
 from tests.simulation.transactions import TransactionCoordinator
 from workers.stream.connection.admin_client import LATEST, Cluster
+from workers.stream.connection.edges import offset
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.recollection import Recollection
 from workers.stream.deduplication.restore import Restore
@@ -28,7 +29,6 @@ from workers.stream.partition.position import Found
 from workers.stream.partition.position_log import PositionLog
 from workers.stream.partition.processor import PartitionActor
 from workers.stream.partition.producer import TransactionalWriter
-from workers.stream.reader import offset
 
 Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
 

@@ -14,7 +14,7 @@ from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream import kafka
 from workers.stream.connection.clients import Clients
-from workers.stream.reader import started
+from workers.stream.connection.started import started
 
 CLIENTS = Clients(Settings.read(allow_plaintext=True))
 

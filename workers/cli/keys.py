@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -152,7 +152,7 @@ async def _check_drawn(settings: Settings) -> None:
                 )
 
 
-def _check_over(epoch: str, last: str, known: dict[str, Committed]) -> None:
+def _check_over(epoch: str, last: str, known: Mapping[str, Committed]) -> None:
     try:
         a_day(epoch)
     except ValueError:

@@ -16,7 +16,8 @@ from workers.cli import render
 from workers.cli.documents import require_writable
 from workers.settings import Settings
 from workers.stream.admin.positions import named
-from workers.stream.live import live
+from workers.stream.connection.clients import Clients
+from workers.stream.reader import live
 
 REFRESH_RECORDS = 1_024
 
@@ -48,7 +49,7 @@ async def record(settings: Settings, path: Path) -> None:
         asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
     require_writable(path)
     with named(settings):
-        async with aclosing(live(settings, NAMES, stop)) as batches:
+        async with aclosing(live(Clients(settings), NAMES, stop)) as batches:
             await anext(batches)  # reading has begun; before that no file is made
             click.echo(f"witnessing Kafka {settings.bootstrap_servers}; SIGTERM or Ctrl-C ends it", err=True)
             with path.open("wb") as file:

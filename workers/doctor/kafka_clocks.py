@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -15,7 +17,7 @@ from workers.stream.admin.timestamps import BY_BROKER, TYPE, danger, deletes_at_
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.clocks import REMEDY, ahead_of_controller_s, said
-from workers.stream.reader import POLL_MS, reader
+from workers.stream.reader import SilentPartitions, consumer_at, poll
 
 
 async def stamps(kafka: Inspected) -> Findings:
@@ -32,7 +34,7 @@ async def stamps(kafka: Inspected) -> Findings:
 TOLERANCE_S = 2.0
 WRITTEN_BY_CLOCK = {GENERATED.name: "generation", SCORED.name: "scoring"}  # their stages' clock is in each event
 NEWEST_OFFSETS = 6  # of each partition: about as many markers of transactions as records
-READING_S = 3.0
+SILENCE_S = 3.0
 
 
 async def clock(kafka: Inspected) -> Findings:
@@ -97,15 +99,17 @@ async def _newest(kafka: Inspected) -> dict[TopicPartition, int]:
 
 
 async def _records(clients: Clients, places: Mapping[TopicPartition, int]) -> Any:
-    """What is there from these offsets on and comes within a moment."""
-    until = time.monotonic() + READING_S
-    async with reader(clients, places) as consumer:
-        waiting = set(places)
-        while waiting and time.monotonic() < until:
-            batches = await consumer.getmany(*waiting, timeout_ms=POLL_MS)
-            waiting -= set(batches)
-            for records in batches.values():
-                for record in records:
+    """The first that come from these offsets on; nothing is awaited for longer than a moment."""
+    seen: set[TopicPartition] = set()
+
+    async def is_seen(at: TopicPartition) -> bool:
+        return at in seen
+
+    with suppress(SilentPartitions):
+        async with consumer_at(clients, places) as consumer:
+            async for batches in poll(consumer, places, is_seen, SILENCE_S):
+                seen |= batches.keys()
+                for record in chain.from_iterable(batches.values()):
                     yield record
 
 

@@ -1,15 +1,18 @@
 """What a bus is: it carries records between topics and runs stages on them. Two of them: `memory.py` and `kafka.py`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from schemas.envelope import Event
 from schemas.payload import Payload
 from schemas.reasons import DeadLetterReason, RepeatReason
 from schemas.record import Outgoing, Record
 from workers.stage import Stage
+
+#: Offsets by topic and partition.
+Offsets: TypeAlias = Mapping[tuple[str, int], int]
 
 
 class Observer(Protocol):
@@ -52,6 +55,7 @@ class Bus(Protocol):
       letter, DUPLICATE_QUERY, of another auction or of the same one.
     * `run` ends without an error when `stop` is set.
     * `stored` gives what the topics hold when it is asked, committed records only, in order per partition, and ends.
+    * `stored` since some offsets gives what lies there or behind, and `ends` the offsets behind all that is there.
     * A record says whether the broker stamped it (`stamped_by_broker`); topics that stages write are set to that.
     """
 
@@ -60,7 +64,15 @@ class Bus(Protocol):
     def read(self, topics: Sequence[str]) -> AbstractAsyncContextManager[Reader]:
         """What is published from now on; the moment is when the context is entered."""
 
-    def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
-        """From the first record to the last, older timestamps first; with a key only the partitions it belongs to."""
+    def stored(
+        self, topics: Sequence[str], key: bytes | None = None, since: Offsets | None = None
+    ) -> AsyncGenerator[Record, None]:
+        """From the first record to the last, older timestamps first; with a key only the partitions it belongs to.
+
+        `since`: from these offsets on, by topic and partition; those that it does not name are read from the first.
+        """
+
+    async def ends(self, topics: Sequence[str]) -> Offsets:
+        """The offset behind the last record of each partition, by topic and partition; markers have offsets, too."""
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None: ...

@@ -1,35 +1,22 @@
 """The commitment topic through a bus: what was committed to, and a key ring that publishes there."""
 
-import logging
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from schemas.draw import DrawCommitment
-from schemas.envelope import Event, from_record
-from schemas.payload import BadRecord
-from schemas.record import Record
+from schemas.envelope import Event
 from schemas.topics import COMMITMENTS
-from workers.draw_keys import Committed, KeyRing, commitments
+from workers.draw_keys import Committed, KeyRing, bind
 from workers.mechanism.epochs import epoch_of
 from workers.stream.bus import Bus
+from workers.stream.table import TopicTable
 
-log = logging.getLogger(__name__)
 
-
-async def read_commitments(bus: Bus) -> dict[str, Committed]:
+async def read_commitments(bus: Bus) -> Mapping[str, Committed]:
     """All that the topic holds, by epoch. What is no commitment is passed over, with a warning."""
-    async with aclosing(bus.stored([COMMITMENTS.name])) as records:
-        events = [event async for record in records if (event := _read(record)) is not None]
-    return commitments(events)
-
-
-def _read(record: Record) -> Event[DrawCommitment] | None:
-    try:
-        return from_record(record, COMMITMENTS)  # type: ignore[return-value]  # this topic carries nothing else
-    except BadRecord as error:
-        log.warning("%s passed over, it is no commitment: %s: %s", record.place, error.reason.name, error)
-        return None
+    table = TopicTable(bus, COMMITMENTS, bind)
+    await table.restore()
+    return table
 
 
 async def open_key_ring(bus: Bus, secrets: Sequence[bytes], now: Callable[[], datetime]) -> KeyRing:
@@ -38,8 +25,11 @@ async def open_key_ring(bus: Bus, secrets: Sequence[bytes], now: Callable[[], da
     async def publish(event: Event[DrawCommitment]) -> None:
         await bus.publish([event.to_record()])
 
-    async def read() -> dict[str, Committed]:
-        return await read_commitments(bus)
+    table = TopicTable(bus, COMMITMENTS, bind)
+
+    async def read() -> Mapping[str, Committed]:
+        await table.restore()
+        return table
 
     ring = KeyRing(secrets, publish, read, now)
     await ring.key(epoch_of(now()))

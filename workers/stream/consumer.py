@@ -14,6 +14,7 @@ from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.connection.clients import REQUEST_TIMEOUT_MS, Clients
+from workers.stream.connection.started import started
 from workers.stream.connection.unsuitable_settings import unsuitable
 from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.recollection import check_partitions
@@ -25,7 +26,7 @@ from workers.stream.partition.position_log import Position
 from workers.stream.partition.processor import PartitionActor
 from workers.stream.partition.quarantine import Solo
 from workers.stream.partition.transaction import Tenure
-from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record, started
+from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record
 
 log = logging.getLogger(__name__)
 

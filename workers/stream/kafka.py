@@ -5,21 +5,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from schemas.record import Outgoing, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES
 from workers.errors import Stalled
 from workers.settings import Settings
 from workers.stage import Stage
-from workers.stream.bus import Observer
+from workers.stream.bus import Observer, Offsets
 from workers.stream.connection.admin_client import LATEST
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.edges import edges
+from workers.stream.connection.started import started
 from workers.stream.consumer import StageLoop
 from workers.stream.deduplication.folder import StateFolder, Stores
-from workers.stream.history import stored
 from workers.stream.outage import patient
 from workers.stream.partition.producer import place
 from workers.stream.partition.quarantine import Solo
-from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record, edges, reader, started
+from workers.stream.reader import live, stored
 from workers.stream.wire.raw_names import RawNamesBatch, has_raw_names
 
 PUBLISH_TIMEOUT_S = 30.0
@@ -44,14 +47,22 @@ class KafkaBus:
 
     @asynccontextmanager
     async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
-        async with reader(self._clients, await edges(self._clients, topics, LATEST)) as consumer:
-            yield _committed_records(consumer)
+        async with aclosing(live(self._clients, topics, asyncio.Event())) as batches:
+            await anext(batches)  # from here on
+            yield (record async for batch in batches for record in batch)
 
-    async def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
-        records = stored(self._clients, topics, lambda at, count: key is None or place(key, count) == at.partition)
-        async with aclosing(records):
+    async def stored(
+        self, topics: Sequence[str], key: bytes | None = None, since: Offsets | None = None
+    ) -> AsyncGenerator[Record, None]:
+        def is_wanted(at: TopicPartition, count: int) -> bool:
+            return key is None or place(key, count) == at.partition
+
+        async with aclosing(stored(self._clients, topics, is_wanted, since)) as records:
             async for record in records:
                 yield record
+
+    async def ends(self, topics: Sequence[str]) -> Offsets:
+        return await edges(self._clients, topics, LATEST)
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
         solo = Solo()
@@ -82,10 +93,3 @@ async def _send(producer: Any, record: Outgoing) -> Awaitable[Any]:
     else:
         answer = await producer.send(record.topic, record.value, key=record.key, headers=list(record.headers))
     return answer
-
-
-async def _committed_records(consumer: Any) -> AsyncIterator[Record]:
-    while True:
-        for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).values():
-            for record in records:
-                yield as_record(record)

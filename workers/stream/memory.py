@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.record import Outgoing, Record
 from workers.stage import Stage
-from workers.stream.bus import Observer
+from workers.stream.bus import Observer, Offsets
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.restore import decoded
 from workers.stream.outage import patient
@@ -35,10 +35,15 @@ class MemoryBus:
     async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
         yield self._follow({topic: len(self._logs[topic]) for topic in topics})
 
-    async def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
-        held = [record for topic in topics for record in self._logs[topic]]
+    async def stored(
+        self, topics: Sequence[str], key: bytes | None = None, since: Offsets | None = None
+    ) -> AsyncGenerator[Record, None]:
+        held = [record for topic in topics for record in self._logs[topic][(since or {}).get((topic, 0), 0) :]]
         for record in sorted(held, key=lambda record: record.timestamp_ms):
             yield record
+
+    async def ends(self, topics: Sequence[str]) -> Offsets:
+        return {(topic, 0): len(self._logs[topic]) for topic in topics}
 
     async def _follow(self, positions: dict[str, int]) -> AsyncIterator[Record]:
         while True:

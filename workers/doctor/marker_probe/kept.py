@@ -1,16 +1,19 @@
 """What Kafka has kept for the probe: the committed offset of each id, and every committed record."""
 
-import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain
 
+from aiokafka import TopicPartition
 from aiokafka.errors import LeaderNotAvailableError, TopicAlreadyExistsError, for_code
 
 from workers.doctor.marker_probe.comparison import ProbeRecord
 from workers.doctor.marker_probe.owner import TOPIC, Owner, read_record
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster, TopicPlan
 from workers.stream.connection.clients import Clients
-from workers.stream.reader import POLL_MS, edges, reader
+from workers.stream.connection.edges import edges
+from workers.stream.reader import SilentPartitions, consumer_at, poll
 
 SILENCE_S = 3.0  # a partition that gives nothing for so long is held back by a transaction without a marker
 
@@ -49,13 +52,12 @@ async def visible_records(clients: Clients) -> Counter[ProbeRecord]:
     """How often each record is there for a reader of committed records. BrokerError."""
     ends = await edges(clients, [TOPIC], LATEST)
     seen: Counter[ProbeRecord] = Counter()
-    async with reader(clients, await edges(clients, [TOPIC], EARLIEST)) as consumer:
-        last_news = time.monotonic()
-        while time.monotonic() - last_news < SILENCE_S:
-            batches = await consumer.getmany(timeout_ms=POLL_MS)
-            for records in batches.values():
-                seen.update(read_record(record.value) for record in records)
-                last_news = time.monotonic()
-            if not batches and all([await consumer.position(at) >= end for at, end in ends.items()]):
-                break
+    async with consumer_at(clients, await edges(clients, [TOPIC], EARLIEST)) as consumer:
+
+        async def is_read(at: TopicPartition) -> bool:
+            return bool(await consumer.position(at) >= ends[at])
+
+        with suppress(SilentPartitions):
+            async for batches in poll(consumer, ends, is_read, SILENCE_S):
+                seen.update(read_record(record.value) for record in chain.from_iterable(batches.values()))
     return seen

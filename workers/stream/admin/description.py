@@ -9,7 +9,7 @@ from workers.stream.admin.plans import planned_topics
 from workers.stream.admin.standing import offsets_of
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster, Partition
 from workers.stream.connection.clients import Clients
-from workers.stream.reader import offsets
+from workers.stream.connection.edges import offsets
 
 
 @dataclass(frozen=True)

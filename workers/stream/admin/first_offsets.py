@@ -20,10 +20,10 @@ from workers.stream.admin.outcomes import outputs_of, reached
 from workers.stream.admin.standing import offsets_of
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.edges import offsets
 from workers.stream.deduplication.memory_loss import MEMORY_IS_LOST, memory_is_lost
 from workers.stream.offsets import Completion
 from workers.stream.partition.added_partitions import is_added
-from workers.stream.reader import offsets
 
 #: Where a stage is to go on that has worked before, and whose committed offsets are gone.
 Begin: TypeAlias = Literal["after-last-settled", "earliest", "latest"]

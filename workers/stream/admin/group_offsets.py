@@ -11,8 +11,8 @@ from workers.settings import Settings
 from workers.stream.admin.standing import stands
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.edges import offsets
 from workers.stream.offsets import Completion
-from workers.stream.reader import offsets
 
 
 @dataclass(frozen=True)

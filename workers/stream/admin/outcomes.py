@@ -23,8 +23,8 @@ from schemas.topics import SETTLED_QUERIES, Topic
 from workers.id_set import KnownIds
 from workers.stage import StageSpec
 from workers.stream.connection.clients import Clients
-from workers.stream.history import Wanted, stored
 from workers.stream.offsets import WINDOW, Completion
+from workers.stream.reader import Wanted, stored
 
 
 def outputs_of(spec: StageSpec) -> list[str]:

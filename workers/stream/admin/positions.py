@@ -16,8 +16,8 @@ from workers.settings import Settings
 from workers.stream.admin.standing import offsets_of
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
-from workers.stream.history import History
-from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, SILENCE_S, edges, reader
+from workers.stream.connection.edges import edges
+from workers.stream.reader import SILENCE_S, SilentPartitions, between, consumer_at, poll
 
 #: Offsets by topic and partition.
 Positions: TypeAlias = dict[tuple[str, int], int]
@@ -81,24 +81,24 @@ async def _with_records(
     settings: Settings, positions: Mapping[TopicPartition, int], last: Mapping[TopicPartition, int]
 ) -> list[TopicPartition]:
     """The partitions that hold a committed record from its position on, or a transaction that does not end."""
-    looking, found = set(positions), set()
-    async with reader(Clients(settings), positions) as consumer:
-        until = time.monotonic() + SILENCE_S
-        while looking and time.monotonic() < until:
-            batches = await consumer.getmany(*looking, timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
-            found |= {at for at, records in batches.items() if records}
-            looking -= found
-            looking -= {at for at in looking if await consumer.position(at) >= last[at]}
-    return sorted(found | looking)
+    found: set[TopicPartition] = set()
+    async with consumer_at(Clients(settings), positions) as consumer:
+
+        async def is_known(at: TopicPartition) -> bool:
+            return at in found or bool(await consumer.position(at) >= last[at])
+
+        try:
+            async for batches in poll(consumer, positions, is_known, SILENCE_S):
+                found |= batches.keys()
+        except SilentPartitions as silence:
+            found |= {*silence.partitions}
+    return sorted(found)
 
 
 async def count_uncommitted(settings: Settings, first: Positions, last: Positions) -> Counter[str]:
     """Records by topic between these positions as a reader sees them who does not care whether they are committed."""
-    stop = {TopicPartition(*at): offset for at, offset in last.items() if offset > first[at]}
+    ends = {TopicPartition(*at): offset for at, offset in last.items()}
     counts: Counter[str] = Counter({topic: 0 for topic, _ in last})
-    async with reader(
-        Clients(settings), {at: first[at.topic, at.partition] for at in stop}, uncommitted=True
-    ) as consumer:
-        async for record in History(consumer, stop).records():
-            counts[record.topic] += 1
+    async for record in between(Clients(settings), first, ends, uncommitted=True):
+        counts[record.topic] += 1
     return counts

@@ -4,7 +4,6 @@ It goes the way of a worker: the partition's transactional id, so that whoever e
 the group's position in one transaction; and what was finished early stays finished.
 """
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,12 +22,12 @@ from workers.settings import Settings
 from workers.stage import StageSpec
 from workers.stream.connection.admin_client import GROUP, LATEST, Cluster
 from workers.stream.connection.clients import Clients
-from workers.stream.history import History
+from workers.stream.connection.edges import edges
 from workers.stream.offsets import WINDOW, Completion
 from workers.stream.partition.position import read_position
 from workers.stream.partition.position_log import PositionLog
 from workers.stream.partition.producer import TransactionalWriter, WriterLost
-from workers.stream.reader import as_record, edges, reader
+from workers.stream.reader import as_record, between
 
 BY_HAND = "put here by hand"
 READERS = {STAGES[name].consumes.name: STAGES[name] for name in PATH}
@@ -104,21 +103,15 @@ async def _find(
     if place.offset < before.base or place.offset in before.done:
         raise TesseraError(f"{place} is finished already: nothing was done")
     is_first = True
-    async with aclosing(_records(clients, at, before.base, end)) as records:
-        async for record in records:
+    async with aclosing(between(clients, {at: before.base}, {at: end})) as records:
+        async for found in records:
+            record = as_record(found)
             if record.offset >= place.offset:
                 if _covers(record, place):
                     return record, is_first
                 break
             is_first = is_first and record.offset in before.done
     raise TesseraError(f"{place} holds no record (Kafka marks transactions there, or nothing was written yet)")
-
-
-async def _records(clients: Clients, at: TopicPartition, offset: int, end: int) -> AsyncGenerator[Record, None]:
-    if offset < end:
-        async with reader(clients, {at: offset}) as consumer:
-            async for record in History(consumer, {at: end}).records():
-                yield as_record(record)
 
 
 def _covers(record: Record, place: Place) -> bool:

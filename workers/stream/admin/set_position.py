@@ -12,11 +12,11 @@ from workers.stage import StageSpec
 from workers.stream.admin.set_aside import refuse_running
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.edges import edges
 from workers.stream.connection.topic_ids import topic_id
 from workers.stream.offsets import NOTHING_KNOWN, Completion, read_completion
 from workers.stream.partition.position_log import Position, PositionLog
 from workers.stream.partition.producer import TransactionalWriter, WriterLost
-from workers.stream.reader import edges
 
 
 @dataclass(frozen=True)

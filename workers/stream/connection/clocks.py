@@ -12,7 +12,7 @@ from workers.stream.connection.quorum import QuorumRequest, controller_time_ms
 
 log = logging.getLogger(__name__)
 
-LOG_APPEND_TIME = 1  # Kafka's word for a record that the broker stamped
+LOG_APPEND_TIME = 1  # timestamp_type of a record that the broker stamps; 0, CreateTime, where its producer does
 TOLERANCE_S = 5.0  # of what a process says of its own clock
 REMEDY = "set the clocks of workers and brokers by NTP: deadlines and the day of a draw's key follow them"
 

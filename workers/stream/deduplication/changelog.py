@@ -18,7 +18,8 @@ from schemas.record import Flaw
 from schemas.topics import SETTLED_QUERIES
 from workers.errors import BrokerError
 from workers.stream.connection.admin_client import Cluster
-from workers.stream.reader import SILENCE_S, offset
+from workers.stream.connection.edges import offset
+from workers.stream.reader import SILENCE_S
 from workers.stream.wire.batches import FetchedBatches
 
 T = TypeVar("T")

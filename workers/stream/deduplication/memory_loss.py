@@ -7,8 +7,8 @@ from workers.errors import AccessDenied, MemoryLost
 from workers.stage import StageSpec
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.edges import edges
 from workers.stream.deduplication.samples import oldest
-from workers.stream.reader import edges
 
 MEMORY_IS_LOST = f"""\
 {SETTLED_QUERIES.name} was never written, and {SETTLED.name} was: the memory of what is settled is gone.

@@ -7,6 +7,7 @@ from workers.errors import Unsuitable
 from workers.stage import StageSpec
 from workers.stream.connection.admin_client import LATEST
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.edges import edges
 from workers.stream.deduplication.deduplicator import Once
 from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.memory_loss import refuse_lost_memory
@@ -14,7 +15,6 @@ from workers.stream.deduplication.restore import Restore
 from workers.stream.deduplication.samples import check_placement
 from workers.stream.deduplication.store import StoreFailed
 from workers.stream.deduplication.window import Window
-from workers.stream.reader import edges
 from workers.stream.wire.partitioner import Placement
 
 MOST_FRESH = 5_000  # ids held in memory until they are read back

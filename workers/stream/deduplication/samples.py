@@ -1,14 +1,13 @@
 """The oldest committed records of every partition of a topic: enough to see what kind of records lie there."""
 
-import time
 from typing import Any
 
 from aiokafka import TopicPartition
 
-from workers.errors import BrokerError
 from workers.stream.connection.admin_client import EARLIEST, LATEST
 from workers.stream.connection.clients import Clients
-from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, SILENCE_S, edges, reader
+from workers.stream.connection.edges import edges
+from workers.stream.reader import SILENCE_S, consumer_at, poll
 from workers.stream.wire.partitioner import Placement
 
 
@@ -18,22 +17,14 @@ async def oldest(clients: Clients, topic: str) -> dict[TopicPartition, list[Any]
     found: dict[TopicPartition, list[Any]] = {at: [] for at in begins}
     waiting = {at: begins[at] for at in begins if begins[at] < ends[at]}
     if waiting:
-        async with reader(clients, waiting) as consumer:
-            await _fill(consumer, found, waiting)
+        async with consumer_at(clients, waiting) as consumer:
+
+            async def is_told(at: TopicPartition) -> bool:
+                return bool(found[at]) or await _is_at_its_end(consumer, at)
+
+            async for batches in poll(consumer, waiting, is_told, SILENCE_S):
+                found |= batches
     return found
-
-
-async def _fill(consumer: Any, found: dict[Any, list[Any]], waiting: dict[Any, int]) -> None:
-    deadline = time.monotonic() + SILENCE_S
-    while waiting:
-        found |= await consumer.getmany(*waiting, timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
-        for at in [at for at in waiting if found[at] or await _is_at_its_end(consumer, at)]:
-            del waiting[at]
-        if waiting and time.monotonic() > deadline:
-            at = min(waiting)
-            raise BrokerError(
-                f"Kafka has had no committed record of {at.topic} partition {at.partition} for {SILENCE_S:g} s"
-            )
 
 
 async def _is_at_its_end(consumer: Any, at: TopicPartition) -> bool:

@@ -14,12 +14,12 @@ from workers.errors import OffsetLost, StalePosition
 from workers.stream.connection.access_errors import READ, denied
 from workers.stream.connection.admin_client import EARLIEST, Cluster
 from workers.stream.connection.clients import Clients
+from workers.stream.connection.edges import offset as offset_at
 from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
 from workers.stream.connection.topic_ids import topic_id
 from workers.stream.offsets import NOTHING_KNOWN, Completion, read_completion
 from workers.stream.partition.added_partitions import first_position
 from workers.stream.partition.position_log import Position, PositionLog
-from workers.stream.reader import offset as offset_at
 
 log = logging.getLogger(__name__)
 
