@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 
 from tests.engines import bundled
@@ -23,6 +24,12 @@ from workers.stream.admin.topics import create_topics
 # Wherever the shell says otherwise: hundreds of processes are started, and each would compile every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# How long an example takes says how busy the machine is; where CI is set, hypothesis has this rule of its own.
+hypothesis.settings.register_profile(
+    "busy", hypothesis.settings.default, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 CHOICES = ("-n", "-m", "-k", "-s", "--pdb", "--lf", "--co")  # options that say which tests run, and how
 
