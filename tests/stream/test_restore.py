@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -297,11 +298,15 @@ async def test_ids_outside_the_window_are_dropped_from_the_disk(log: Log, tmp_pa
 
 
 @pytest.mark.kafka
-async def test_of_an_unbounded_topic_only_the_window_is_restored(log: Log, tmp_path: Path) -> None:
+async def test_of_an_unbounded_topic_only_the_window_is_restored(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await log.write(some(0, 20))
     await asyncio.sleep(1.5)
+    later_ms = int(time.time() * 1_000)
     await log.write(some(20, 3))
     brief = Window(-timedelta(hours=12) + timedelta(milliseconds=300))  # held for 0.6 s
+    monkeypatch.setattr(Restore, "_now_ms", staticmethod(lambda: later_ms))  # however long all this takes
     store = on_disk(tmp_path)
 
     restore = log.restore(store, brief)
