@@ -33,7 +33,11 @@ def run(engine: Callable[[], Awaitable[Fake]]) -> Result:
     async def open_fake(_: str, options: EngineOptions) -> Fake:
         return await engine()
 
-    environment = {"TESSERA_ALLOW_PLAINTEXT": "true", "TESSERA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    environment = {
+        "TESSERA_ALLOW_PLAINTEXT": "true",
+        "TESSERA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "TESSERA_SAMPLING_KEY": "s" * 32,
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workers.engines.calls.PAUSES_S", (0.0,))
         patch.setitem(catalogue.ENGINES, "fake", open_fake)
