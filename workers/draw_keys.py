@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from schemas.draw import DrawCommitment
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.reasons import DeadLetterReason
 from workers.errors import Refused, SettingsError
-from workers.mechanism.epochs import EpochKey, committed_key, epoch_key, has_begun, next_epoch
+from workers.mechanism.epochs import EpochKey, committed_key, epoch_key, epoch_of, has_begun, next_epoch
 
 SOURCE = "urn:tessera:keys"
+LOOK_AGAIN: Final = timedelta(seconds=1)  # so long a day that is over counts as not revealed after a look
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 Publish = Callable[[Event[DrawCommitment]], Awaitable[None]]
 
@@ -65,6 +68,10 @@ class KeyRing:
 
     `read` gives what the commitment topic holds. What binds is its first record of a day: a ring reads it again after
     its own commitment, so that of two rings with different secrets one finds out before it draws.
+
+    A revealed key draws nothing any more, whoever revealed it: once a day is over, and may be revealed, the topic is
+    looked at again, at most once in LOOK_AGAIN. To settle again what is settled needs no key: settlement's memory
+    answers before one is asked for.
     """
 
     secrets: Sequence[bytes]  # the current one first, then the previous one
@@ -72,13 +79,14 @@ class KeyRing:
     read: Callable[[], Awaitable[Mapping[str, Committed]]]
     now: Callable[[], datetime]
     _committed: Mapping[str, Committed] = field(default_factory=dict)
+    _looked: datetime = NEVER
     _keys: dict[str, EpochKey] = field(default_factory=dict)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def key(self, epoch: str | None, at: datetime | None = None) -> EpochKey:
         """The epoch's key, committed to, and the next one too; `at` is when the broker took what is to be drawn.
 
-        Refused: no day to draw on. SettingsError: the day is committed to another secret's key.
+        Refused: no day to draw on, or its key is revealed. SettingsError: the day is committed to another secret's key.
         """
         if epoch is None or not has_begun(epoch, at or self.now()):
             raise Refused(
@@ -89,22 +97,37 @@ class KeyRing:
         if epoch not in self._keys:
             async with self._lock:
                 self._keys[epoch] = await self._key(epoch)
+        elif epoch < epoch_of(self.now()):
+            async with self._lock:
+                await self._look_again()
+            self._refuse_revealed(epoch)
         return self._keys[epoch]
 
     async def commit(self, epoch: str) -> EpochKey:
         """Commit to the key of a day, today's or a later one, unless that is done. SettingsError as for `key`."""
-        self._committed = await self.read()
+        await self._look()
         if epoch not in self._committed:
             await self.publish(commitment(epoch_key(self.secrets[0], epoch), self.now()))
-            self._committed = await self.read()
+            await self._look()
         return self._bound_key(self._committed[epoch])
 
     async def _key(self, epoch: str) -> EpochKey:
         key = await self.commit(epoch)
-        if self._committed[epoch].key is not None:
-            raise Refused(DeadLetterReason.KEY_REVEALED, f"the key of {epoch} is revealed: a draw could be foretold")
+        self._refuse_revealed(epoch)
         await self.commit(next_epoch(epoch))
         return key
+
+    async def _look(self) -> None:
+        self._looked, self._committed = self.now(), await self.read()
+
+    async def _look_again(self) -> None:
+        if abs(self.now() - self._looked) >= LOOK_AGAIN:  # a clock may be set back
+            await self._look()
+
+    def _refuse_revealed(self, epoch: str) -> None:
+        known = self._committed.get(epoch)  # None: Kafka keeps it no more
+        if known is not None and known.key is not None:
+            raise Refused(DeadLetterReason.KEY_REVEALED, f"the key of {epoch} is revealed: a draw could be foretold")
 
     def _bound_key(self, bound: Committed) -> EpochKey:
         if (key := committed_key(self.secrets, bound.epoch, bound.key_sha256)) is not None:

@@ -10,11 +10,13 @@ from schemas.draw import DrawCommitment
 from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord
 from schemas.reasons import DeadLetterReason
-from schemas.topics import COMMITMENTS
-from tests.support.builders import make_record
-from workers.draw_keys import Committed, KeyRing, commitment, commitments
+from schemas.topics import COMMITMENTS, SETTLED_QUERIES
+from tests.support.builders import make_record, make_scored
+from workers.draw_keys import LOOK_AGAIN, Committed, KeyRing, commitment, commitments
 from workers.errors import Refused, SettingsError
 from workers.mechanism.epochs import epoch_key, epoch_of, next_epoch
+from workers.settlement import Settlement
+from workers.stream.deduplication.deduplicator import Once, Repeated
 
 OLD, NEW = b"the old secret of thirty-two characters", b"the new secret of thirty-two characters"
 AT = datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC)
@@ -140,6 +142,59 @@ async def test_a_day_whose_key_is_revealed_is_not_drawn_on() -> None:
 
     with pytest.raises(Refused, match="is revealed"):
         await topic.ring(OLD).key(TODAY)
+
+
+async def test_a_ring_that_has_drawn_notices_that_another_process_revealed_the_key() -> None:
+    topic, clock = Topic(), [AT]
+    ring = KeyRing((OLD,), topic.publish, topic.read, lambda: clock[0])
+    key = await ring.key(TODAY)
+
+    clock[0] = AT + timedelta(hours=1)  # the day is over: what waited is drawn, until the key is shown
+    assert await ring.key(TODAY) == key
+    await topic.publish(commitment(key, clock[0], reveal=True))
+    clock[0] += LOOK_AGAIN
+
+    for _ in range(2):
+        with pytest.raises(Refused) as caught:
+            await ring.key(TODAY)
+        assert caught.value.reason is DeadLetterReason.KEY_REVEALED
+    assert (await ring.key(TOMORROW)).epoch == TOMORROW
+
+
+async def test_keys_of_a_day_that_is_over_are_looked_up_at_most_once_a_second() -> None:
+    topic, reads = Topic(), 0
+
+    async def read() -> dict[str, Committed]:
+        nonlocal reads
+        reads += 1
+        return await topic.read()
+
+    ring = KeyRing((OLD,), topic.publish, read, lambda: AT + timedelta(days=1))
+    await ring.key(TODAY)
+    before = reads
+
+    for _ in range(100):
+        await ring.key(TODAY)
+
+    assert reads == before
+
+
+async def test_a_settled_event_of_a_revealed_day_comes_again_without_a_draw() -> None:
+    """No dead letter, and its outcome stands; one that was never settled is refused."""
+    topic, clock = Topic(), [AT]
+    ring = KeyRing((OLD,), topic.publish, topic.read, lambda: clock[0])
+    once, handle = Once(SETTLED_QUERIES), Settlement(ring).handle
+    settled, new = (make_scored(number, draw_epoch=TODAY) for number in (1, 2))
+    assert await once.work(settled, handle)
+
+    clock[0] += timedelta(days=1)
+    await topic.publish(commitment(await ring.key(TODAY), clock[0], reveal=True))
+    clock[0] += LOOK_AGAIN
+
+    with pytest.raises(Repeated):
+        await once.work(settled, handle)
+    with pytest.raises(Refused, match="is revealed"):
+        await once.work(new, handle)
 
 
 async def test_a_losing_concurrent_commitment_is_noticed_before_a_draw() -> None:
