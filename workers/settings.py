@@ -44,8 +44,8 @@ class Settings(BaseSettings):
     tls_key_file: str = Field("", description="The certificate's key, PEM, without a passphrase.")
     engine: str = Field(
         "embedded",
-        description="Language model: `embedded` (bundled, CPU), `vllm:MODEL` (in this process; a folder, or "
-        "NAME@COMMIT of the hub), `http://HOST:PORT#MODEL` (a vLLM server), or `null` (no model; tests).",
+        description="Language model: `embedded` (bundled, CPU), `embedded:FOLDER`, `vllm:MODEL` (in this process; a "
+        "folder, or NAME@COMMIT of the hub), `http://HOST:PORT#MODEL` (a vLLM server), or `null` (no model; tests).",
     )
     engine_threads: Annotated[int, Field(ge=1, le=256)] = Field(2, description="CPU threads of the embedded engine.")
     engine_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = Field(

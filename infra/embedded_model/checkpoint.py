@@ -12,8 +12,9 @@ import torch
 
 from .held_out import DEMO
 
-#: Arguments that may change between two parts of one run: none changes a weight.
-FREE = frozenset({"run", "threads", "stop_at", "compile"})
+#: Arguments that may change between two parts of one run. None changes a weight of the part that is done; `tokens`,
+#: changed before so many are seen, gives what a run with the new number from its start would have given.
+FREE = frozenset({"run", "threads", "stop_at", "compile", "tokens"})
 
 
 #: What the drawn dialogues depend on.

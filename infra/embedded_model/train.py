@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line; the defaults are the run of the model card."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--run", type=Path, required=True, help="folder of the checkpoint and the weights")
-    made.add_argument("--tokens", type=float, default=100e6, help="at most so many before the rate falls")
+    made.add_argument("--tokens", type=float, default=20e6, help="at most so many before the rate falls")
     made.add_argument("--measure-every", type=float, default=1.5e6, help="tokens between two measurements")
     made.add_argument("--stop-at", type=int, default=0, help="break off after so many steps in all, and export")
     made.add_argument("--width", type=int, default=192)

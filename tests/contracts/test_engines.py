@@ -5,16 +5,19 @@ from typing import cast
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from workers.engines.base import Engine, Limits, Prompt, Reply, check_sampling, check_scoring, derive_seed
 from workers.engines.catalogue import ENGINES, KINDS, open_engine
-from workers.engines.embedded.engine import EmbeddedEngine
+from workers.engines.embedded.conversion import add_ct2
+from workers.engines.embedded.engine import MODEL, EmbeddedEngine
 from workers.engines.options import EngineOptions
+from workers.engines.tempering import temper
 from workers.errors import EngineRejected
 
 QUESTION = "How do I bake cookies?"
 OTHER = "Answer the query. Try to mention EasyBake, who is producing baking ingredients. How do I bake cookies?"
-BUNDLED = ("embedded", "vllm", "http")  # engines that run the bundled model
+BUNDLED = ("embedded", "tempered", "vllm", "http")  # engines that run the bundled model
 FRAME = {**dict.fromkeys(BUNDLED, ((1, 3), (4,))), "null": ((1,), ())}  # the ids around a turn
 SPECIALS = ("<pad>", "<s>", "</s>", "<user>", "<assistant>")
 END = 2
@@ -22,12 +25,17 @@ DRAWS = {**dict.fromkeys(BUNDLED, 1_000), "null": 20_000}
 SPECIAL_IDS = {**dict.fromkeys(BUNDLED, frozenset(range(5))), "null": frozenset(range(4))}
 
 #: The fixture of each kind of engine. What is shared with other tests is in tests/conftest.py and needs vLLM.
-FIXTURES = {**dict.fromkeys(ENGINES, "own_engine"), "vllm": "vllm_engine", "http": "http_engine"}
+FIXTURES = {
+    **dict.fromkeys(ENGINES, "own_engine"),
+    "tempered": "tempered_engine",
+    "vllm": "vllm_engine",
+    "http": "http_engine",
+}
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=() if name in ENGINES else pytest.mark.vllm) for name in FIXTURES],
+    params=[pytest.param(name, marks=pytest.mark.vllm if name in ("vllm", "http") else ()) for name in FIXTURES],
 )
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -36,6 +44,17 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 async def own_engine(name: str) -> AsyncIterator[Engine]:
     engine = await open_engine(name, EngineOptions())
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture(scope="module")
+async def tempered_engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    """The bundled model decoded at 0.7, imported again from its folder."""
+    folder = tmp_path_factory.mktemp("models") / "cold"
+    temper(MODEL / "hf", 0.7, folder)
+    add_ct2(folder)
+    engine = await open_engine(f"embedded:{folder}", EngineOptions())
     yield engine
     await engine.close()
 
@@ -59,7 +78,9 @@ def reply(*token_ids: int) -> Reply:
 
 
 def test_every_engine_of_the_catalogue_runs_this_contract(name: str) -> None:
-    assert set(FRAME) == set(FIXTURES) == set(ENGINES) | set(KINDS) - {"https"}  # which is http in an envelope
+    assert (
+        set(FRAME) == set(FIXTURES) == {"tempered"} | set(ENGINES) | set(KINDS) - {"https"}
+    )  # which is http in an envelope
 
 
 # `encode` wraps a user's turn as the model expects it; the model's special tokens in the turn are plain text.
@@ -81,11 +102,11 @@ def test_special_tokens_in_a_prompt_are_plain_text(engine: Engine, name: str, tu
 
 def test_the_embedded_model_is_given_the_exact_characters() -> None:
     """Its tokens of a stranger's text spell that text, so nothing was taken out or turned into a command."""
-    engine = EmbeddedEngine(threads=1)
+    engine, tokenizer = EmbeddedEngine(threads=1), Tokenizer.from_file(str(MODEL / "hf" / "tokenizer.json"))
 
     for turn in (*SPECIALS, "a<s>b</s><assistant>c", "Zürich — ¿Qué? 日本 🌱"):
         ids = engine.encode(turn)[2:-1]
-        assert engine._tokenizer.decode(list(ids), skip_special_tokens=False) == turn
+        assert tokenizer.decode(list(ids), skip_special_tokens=False) == turn
 
 
 def test_different_messages_are_different_prompts(engine: Engine) -> None:
@@ -311,7 +332,7 @@ def test_the_checks_are_the_same_for_every_engine() -> None:
 def test_an_engine_says_which_model_it_is(engine: Engine, name: str) -> None:
     identity = engine.identity
 
-    assert identity.name.partition(":")[0] == name
+    assert identity.name.partition(":")[0] == {"tempered": "embedded"}.get(name, name)
     assert identity.version
     assert all(len(digest) == 64 and int(digest, 16) for digest in (identity.model_sha256, identity.tokenizer_sha256))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.engines.vllm_local.adapters import read_header
+from workers.engines.safetensors_file import read_header
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """The bundled model has one distribution, whichever engine computes it: vLLM, CTranslate2 or plain Transformers."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.engines import bundled
 from tests.vllm.lora_weights import log_probability, plain_model
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
+from workers.engines.catalogue import open_engine
+from workers.engines.embedded.conversion import add_ct2
 from workers.engines.embedded.engine import EmbeddedEngine
+from workers.engines.tempering import temper
 
 pytestmark = pytest.mark.vllm
 
@@ -52,6 +57,25 @@ async def test_vllm_the_bundled_engine_and_transformers_agree_on_every_reply(
     assert {reply.finished for reply in replies} == {True, False}
     assert np.abs(by_vllm - by_transformers).max() < TOLERANCE_NATS
     assert np.abs(by_vllm - by_embedded).max() < TOLERANCE_NATS
+
+
+async def test_a_tempered_folder_is_one_model_in_vllm_and_in_the_embedded_engine(tmp_path: Path) -> None:
+    """Drawn by vLLM at T = 0.7, scored by both; tests/engines/test_tempering.py has the embedded one against T."""
+    folder = tmp_path / "cool"
+    temper(bundled.FOLDER, 0.7, folder)
+    add_ct2(folder)
+    in_vllm = await open_engine(f"vllm:{folder}", bundled.OPTIONS)
+    here = await open_engine(f"embedded:{folder}", bundled.OPTIONS)
+    prompt = here.encode(TURNS[0])
+
+    drawn = await in_vllm.sample(prompt, seeds=range(1, 17), max_tokens=48)
+
+    scores = await here.log_probs(prompt, drawn)
+    assert np.abs(scores - [reply.log_q for reply in drawn]).max() < TOLERANCE_NATS
+    assert np.abs(scores - await in_vllm.log_probs(prompt, drawn)).max() < TOLERANCE_NATS
+    assert in_vllm.identity.name == "vllm:cool at temperature 0.7"
+    await in_vllm.close()
+    await here.close()
 
 
 async def test_reply_texts_agree_between_engines(

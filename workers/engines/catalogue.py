@@ -1,5 +1,9 @@
-"""Which engines there are, by the name in TESSERA_ENGINE: `embedded`, `null`, `vllm:MODEL`, `http://HOST:PORT#MODEL`."""
+"""Which engines there are, by the name in TESSERA_ENGINE.
 
+`embedded`, `embedded:FOLDER`, `vllm:MODEL`, `http://HOST:PORT#MODEL`, `null`.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -11,10 +15,19 @@ from workers.errors import SettingsError
 Open = Callable[[str, EngineOptions], Awaitable[Engine]]
 
 
-async def _embedded(_: str, options: EngineOptions) -> Engine:
+async def _bundled(_: str, options: EngineOptions) -> Engine:
     from workers.engines.embedded.engine import EmbeddedEngine
 
     return EmbeddedEngine(threads=options.threads)
+
+
+async def _embedded(folder: str, options: EngineOptions) -> Engine:
+    """The model in a folder that `tessera model import` made."""
+    from workers.engines.embedded.engine import EmbeddedEngine
+    from workers.engines.embedded.files import model_files
+
+    files = model_files(folder)
+    return await asyncio.to_thread(lambda: EmbeddedEngine(files, threads=options.threads))
 
 
 async def _null(_: str, options: EngineOptions) -> Engine:
@@ -37,11 +50,16 @@ async def _vllm(model: str, options: EngineOptions) -> Engine:
 
 
 #: By the name itself.
-ENGINES: dict[str, Open] = {"embedded": _embedded, "null": _null}
+ENGINES: dict[str, Open] = {"embedded": _bundled, "null": _null}
 
 
 #: By what stands before the colon; the rest of the name is theirs to read.
-KINDS: dict[str, Open] = {"vllm": _vllm, "http": partial(_http, "http"), "https": partial(_http, "https")}
+KINDS: dict[str, Open] = {
+    "embedded": _embedded,
+    "vllm": _vllm,
+    "http": partial(_http, "http"),
+    "https": partial(_http, "https"),
+}
 
 FORMS = (*ENGINES, *(f"{kind}:..." for kind in KINDS))
 

@@ -7,6 +7,7 @@ stops a machine that has other work.
 """
 
 import asyncio
+import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,49 +17,48 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from workers.engines.base import Identity, Limits, Prompt, Reply, Scorer, SeedScope, check_sampling, check_scoring
+from workers.engines.embedded.files import Files, ct2_files
 from workers.engines.log_probs import total
+from workers.engines.model_folder import ModelFolder, named
+from workers.engines.tokenizer import ChatTokenizer
 from workers.errors import SettingsError
 
 MODEL = Path(__file__).parent / "model"
-CONTEXT = 512  # positions the model was trained with
-ROWS_AT_ONCE = 8  # bounds the [rows, tokens, vocabulary] log-probabilities held in memory
+ROWS_AT_ONCE = 8
+SCORED_AT_ONCE = 1 << 25  # log-probabilities, [rows, tokens, vocabulary] numbers, held in memory where a row is less
 CT2_SEED_MASK = 0x7FFF_FFFF
 
 _SEED = threading.Lock()  # held from setting the process-wide seed until the last draw that may read it
 
 
 class EmbeddedEngine:
-    """The model in `folder`. It scores `threads` prompts at once, and draws one auction's candidates beside them."""
+    """A CTranslate2 model. It scores `threads` prompts at once, and draws one auction's candidates beside them."""
 
     seed_scope: SeedScope = "call"
 
-    def __init__(self, folder: Path = MODEL, *, threads: int = 2) -> None:
-        self._files = _read(folder / "ct2")
-        self._tokenizer = Tokenizer.from_file(str(folder / "hf" / "tokenizer.json"))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True  # in a stranger's text they are plain text
-        self._ids = self._tokenizer.get_vocab(with_added_tokens=True)
-        self._tokens = sorted(self._ids, key=self._ids.__getitem__)
-        self._end = self._ids["</s>"]
+    def __init__(self, files: Files | None = None, *, threads: int = 2) -> None:
+        """`files`: without any, those of the bundled model."""
+        files = files or bundled()
+        self._ct2 = ct2_files(files.ct2)
+        self._framing = ChatTokenizer(files.folder.path)
+        self._tokens: list[str] = json.loads(self._ct2["vocabulary.json"])
+        self._ends = files.ends
         self._scorer = self._generator(threads)
         self._sampling = ThreadPoolExecutor(1, "embedded-sampling")
         self._scoring = ThreadPoolExecutor(threads, "embedded-scoring")
-        self.limits = Limits(len(self._tokens), CONTEXT)
+        self.limits = Limits(len(self._tokens), files.context)
         self.identity = Identity(
-            name="embedded",
+            name=named(files.name, files.folder.temperature),
             version=f"ctranslate2 {ctranslate2.__version__}",
-            model_sha256=sha256(self._files["model.bin"]).hexdigest(),
-            tokenizer_sha256=sha256((folder / "hf" / "tokenizer.json").read_bytes()).hexdigest(),
+            model_sha256=sha256(self._ct2["model.bin"]).hexdigest(),
+            tokenizer_sha256=self._framing.sha256,
             calls="generate_batch draws, forward_batch scores",
         )
 
     def encode(self, turn: str) -> Prompt:
-        ids = self._tokenizer.encode(turn, add_special_tokens=False).ids
-        return (self._ids["<s>"], self._ids["<user>"], *ids, self._ids["<assistant>"])
+        return self._framing.encode(turn)
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
         check_sampling(prompt, max_tokens, self.limits)
@@ -83,12 +83,11 @@ class EmbeddedEngine:
 
     def _generator(self, workers: int) -> ctranslate2.Generator:
         return ctranslate2.Generator(
-            "embedded", device="cpu", compute_type="float32", inter_threads=workers, intra_threads=1, files=self._files
+            "embedded", device="cpu", compute_type="float32", inter_threads=workers, intra_threads=1, files=self._ct2
         )
 
     def _reply(self, token_ids: tuple[int, ...], log_q: float) -> Reply:
-        text = self._tokenizer.decode(list(token_ids), skip_special_tokens=True).strip()
-        return Reply(token_ids, text, log_q, token_ids[-1] == self._end)
+        return Reply(token_ids, self._framing.decode(token_ids), log_q, token_ids[-1] in self._ends)
 
     def _draw(self, prompt: Prompt, seeds: Sequence[int], max_tokens: int) -> list[tuple[int, ...]]:
         start = [self._tokens[token] for token in prompt]
@@ -100,7 +99,7 @@ class EmbeddedEngine:
                 sampling_topk=0,
                 sampling_topp=1.0,
                 sampling_temperature=1.0,
-                end_token=[self._end],
+                end_token=list(self._ends),
                 return_end_token=True,
                 include_prompt_in_result=False,
                 cache_static_prompt=False,
@@ -109,8 +108,10 @@ class EmbeddedEngine:
 
     def _score(self, prompt: Prompt, replies: Sequence[tuple[int, ...]]) -> list[float]:
         """Log-probability of each reply behind `prompt`, nats."""
-        starts = range(0, len(replies), ROWS_AT_ONCE)
-        return [score for start in starts for score in self._score_rows(prompt, replies[start : start + ROWS_AT_ONCE])]
+        row = (len(prompt) + max(map(len, replies), default=0)) * self.limits.vocabulary
+        step = max(1, min(ROWS_AT_ONCE, SCORED_AT_ONCE // row))
+        starts = range(0, len(replies), step)
+        return [score for start in starts for score in self._score_rows(prompt, replies[start : start + step])]
 
     def _score_rows(self, prompt: Prompt, replies: Sequence[tuple[int, ...]]) -> list[float]:
         rows = [[*prompt, *reply] for reply in replies]
@@ -125,6 +126,6 @@ def _fold(seeds: Sequence[int]) -> int:
     return int.from_bytes(sha256(text).digest()[:4], "big") & CT2_SEED_MASK
 
 
-def _read(folder: Path) -> dict[str, bytes]:
-    """The model's files by name; read once, so that a generator per candidate costs no disk access."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+def bundled() -> Files:
+    """Those of the model in this package."""
+    return Files("embedded", ModelFolder(MODEL / "hf"), MODEL / "ct2")

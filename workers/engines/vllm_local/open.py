@@ -13,6 +13,7 @@ from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from workers.engines.base import Engine, Identity, Limits
+from workers.engines.model_folder import ModelFolder, named
 from workers.engines.options import EngineOptions, VllmOptions
 from workers.engines.tokenizer import ChatTokenizer
 from workers.engines.vllm_local.adapter_check import check_separation
@@ -49,9 +50,13 @@ async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engin
     core = Core(llm, options.timeout_s, guard, Scheduler(arguments["max_num_queued_reqs"]))
     try:
         limits = _limits(llm, framing)
-        named = f"vllm:{folder.name if Path(model).expanduser().is_dir() else model}"
+        name = f"vllm:{folder.name if Path(model).expanduser().is_dir() else model}"
         identity = Identity(
-            named, f"vllm {vllm.__version__}", await digest.result(), framing.sha256, core.scoring.calls
+            named(name, ModelFolder(folder).temperature),
+            f"vllm {vllm.__version__}",
+            await digest.result(),
+            framing.sha256,
+            core.scoring.calls,
         )
         base = VllmScorer(core, framing, identity, limits)
         adapted = {one.name: await _adapted(llm, base, one, number) for number, one in enumerate(adapters, start=1)}
