@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Literal
 
 from schemas.auction import CandidatesGenerated, CandidatesScored
-from schemas.billing import AdvertiserCharged
+from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.draw import DrawCommitment
 from schemas.incentive import IncentiveMeasured
 from schemas.payload import Payload
@@ -58,6 +58,7 @@ GENERATED = Topic(
 SCORED = Topic(CandidatesScored, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE, is_worked_off=True)
 SETTLED = Topic(ReplySettled, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)  # as long as the audit reads scored
 CHARGED = Topic(AdvertiserCharged, "advertiser_id", timedelta(days=400), 12, MEBIBYTE)
+CREDITED = Topic(AdvertiserCredited, "advertiser_id", CHARGED.retention, CHARGED.partitions, MEBIBYTE)
 COMMITMENTS = Topic(DrawCommitment, "epoch", timedelta(days=400), 1, MEBIBYTE)
 INCENTIVES = Topic(IncentiveMeasured, "query_id", timedelta(days=90), 4, MEBIBYTE)
 
@@ -65,7 +66,7 @@ INCENTIVES = Topic(IncentiveMeasured, "query_id", timedelta(days=90), 4, MEBIBYT
 # long it is kept; made by a release without that setting, it is kept for ever.
 SETTLED_QUERIES = Topic(QuerySettled, "query_id", FOR_EVER, SCORED.partitions, MEBIBYTE, cleanup="compact")
 
-TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES)
+TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES, CREDITED)
 BY_NAME = {topic.name: topic for topic in TOPICS}
 
 #: Topics whose readers remember no ids: a key may move to another partition. Two records of one query id may then be

@@ -13,7 +13,7 @@ from schemas.auction import Candidate, CandidatesScored
 from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord
 from schemas.reasons import AbstentionReason, DeadLetterReason, VoidReason
-from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, QUERIES, SETTLED_QUERIES, TOPICS
+from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, CREDITED, QUERIES, SETTLED_QUERIES, TOPICS
 from tests.support.builders import make_candidate, make_events, make_query, make_record, make_scored, make_settled
 
 EVENTS = make_events()
@@ -99,7 +99,12 @@ def with_news(value: Any) -> Any:
 @pytest.mark.parametrize("event", EVENTS[1:], ids=IDS[1:])
 def test_readers_of_our_own_events_ignore_unknown_fields(event: Event[Any]) -> None:
     fields = with_news(json.loads(event.value))
-    flat = event.type in (CHARGED.name, COMMITMENTS.name, SETTLED_QUERIES.name)  # nothing inside them is a model
+    flat = event.type in (
+        CHARGED.name,
+        COMMITMENTS.name,
+        SETTLED_QUERIES.name,
+        CREDITED.name,
+    )  # nothing inside them is a model
     assert json.dumps(fields).count('"news"') >= (1 if flat else 2)
 
     newer = from_record(make_record(json.dumps(fields).encode(), BY_NAME[event.type]), BY_NAME[event.type])

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from schemas.auction import Bidder, Candidate, CandidatesGenerated, CandidatesScored, Engine, Sampling
-from schemas.billing import AdvertiserCharged
+from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.draw import QueryRecord
 from schemas.envelope import Event
 from schemas.identity import derive
@@ -23,6 +23,7 @@ from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
 from schemas.topics import QUERIES, Topic, topic_of
 from workers.draw_keys import commitment
+from workers.ledger.credits import Correction, issue
 from workers.mechanism.epochs import EpochKey, epoch_key, epoch_of
 from workers.settlement import Settled, settle_event
 
@@ -160,7 +161,20 @@ def make_events(seed: int = 0) -> list[Event[Payload]]:
         settled_sha256=reply.digest,
         scored_sha256=scored.digest,
     )
-    return [make_query(seed), make_generated(seed), scored, reply, bills[0], key, envelop(measured), envelop(used)]
+    credit = make_credit(bills[0])
+    return [
+        *(make_query(seed), make_generated(seed), scored, reply, bills[0]),
+        *(key, envelop(measured), envelop(used), credit),
+    ]
+
+
+def make_credit(
+    bill: Event[AdvertiserCharged], micros: int | None = None, key: str = "first", reason: str = "shown to a test user"
+) -> Event[AdvertiserCredited]:
+    """A credit of the bill, of all that it charges or of so many micros."""
+    issued = issue(bill, (), Correction(micros, reason, key), SUBMITTED_AT)
+    assert issued is not None
+    return issued
 
 
 def envelop(data: Payload, *, origin: tuple[str, ...] = (), **changes: Any) -> Event[Any]:

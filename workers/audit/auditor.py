@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.draw import DrawCommitment
 from schemas.topics import SCORED, topic_of
 from workers.audit.assembly import Assembly
 from workers.audit.completeness import Completeness
+from workers.audit.credits import CreditCheck
 from workers.audit.draw_keys import Keys
 from workers.audit.entries import LogEntry
 from workers.audit.findings import Check, Finding, Kind, Tally
@@ -17,25 +19,34 @@ class Audit:
     """Entries in, findings out as they are met; the counts are in `tally`.
 
     `secrets`: of the draw, if known. `completeness` None: a file, whole in itself; else the log is Kafka's.
+    `credits_first`: every credit is given before the first bill.
     """
 
     keep: Callable[[Finding], None]
     secrets: Sequence[bytes] = ()
     completeness: Completeness | None = None
+    credits_first: bool = False
     tally: Tally = field(init=False)
     _keys: Keys = field(init=False)
     _assembly: Assembly = field(init=False)
+    _credits: CreditCheck = field(init=False)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.keep)
         self._keys = Keys(self.tally, self.secrets, topic_read=self.completeness is not None)
         self._assembly = Assembly(self.tally, self._keys, self.completeness)
+        billed_from = self.completeness.billed_from if self.completeness else 0
+        self._credits = CreditCheck(self.tally, self.credits_first, billed_from)
 
     def add(self, entry: LogEntry) -> None:
         self._check_key(entry)
         if isinstance(entry.data, DrawCommitment):
             self._keys.committed(entry.data, entry.at, false_reveal=entry.false_reveal)
+        elif isinstance(entry.data, AdvertiserCredited):
+            self._credits.credited(entry.data)
         else:
+            if isinstance(entry.data, AdvertiserCharged):
+                self._credits.billed(entry.data, entry.sha256)
             self._assembly.add(entry)
 
     def unreadable(self, where: str, why: str) -> None:
@@ -60,6 +71,7 @@ class Audit:
         """What was still open is judged; nothing can be added afterwards."""
         self._assembly.finish()
         self._keys.finish()
+        self._credits.finish()
         return self.tally
 
     def close(self) -> None:

@@ -9,3 +9,4 @@ class Completeness:
 
     settled_from: int  # older replies may have been deleted
     complete_until: int  # what is younger may still be under way
+    billed_from: int = 0  # bills of queries that were submitted before may have been deleted

@@ -1,6 +1,6 @@
-"""From lines and records to the entries of an audit: the four types it needs, decoded, with digests and places.
+"""From lines and records to the entries of an audit: the five types it needs, decoded, with digests and places.
 
-A fifth kind of entry is a scored event that settlement refused: its dead letter.
+A sixth kind of entry is a scored event that settlement refused: its dead letter.
 """
 
 import base64
@@ -18,13 +18,14 @@ from schemas.lines import from_line, recorded_at
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
-from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTER_SUFFIX, SCORED, SETTLED
+from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, CREDITED, DEAD_LETTER_SUFFIX, SCORED, SETTLED
 
 TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS)
 NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
+READ_FIRST = (CREDITED.name,)  # what is credited is compared with bills as they come
 PLACE = Header.TOPIC, Header.PARTITION, Header.OFFSET
 DUPLICATE, EXPIRED = DeadLetterReason.DUPLICATE_QUERY.name, DeadLetterReason.EXPIRED.name
-DIGESTED = (SCORED.name, SETTLED.name)
+DIGESTED = (SCORED.name, SETTLED.name, CHARGED.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def read_line(line: bytes, number: int) -> LogEntry | None:
         return _dead_letter(_whole(line), number)
     kind, value, attributes = from_line(line)
     _check(kind, attributes)
-    if kind not in NAMES:
+    if kind not in NAMES + READ_FIRST:
         _whole(value)
         return None
     key = None if (subject := attributes.get("subject")) is None else str(subject)
@@ -67,7 +68,7 @@ def read_line(line: bytes, number: int) -> LogEntry | None:
 
 
 def read_record(record: Record) -> LogEntry | None:
-    """The entry in a record of one of the NAMES, or None for a dead letter that is passed over. Raises BadRecord."""
+    """The entry in a record of a topic that is read, or None for a dead letter that is passed over. BadRecord."""
     if record.topic == SCORED.dead_letters:
         said = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         place = "/".join(said.get(name, "") for name in PLACE)

@@ -21,6 +21,7 @@ class Check(StrEnum):
     TERMS = "terms of the bills"
     DISCLOSURE = "disclosed odds"
     PROPERTIES = "ranges, bounds, participation"
+    CREDITS = "credits are of their bills"
 
 
 @unique
@@ -85,6 +86,12 @@ class Kind(StrEnum):
     REWARD_OUT_OF_RANGE = "reward_out_of_range"
     WORSE_OFF = "worse_off"  # the charge is more than what taking part was worth
     INDIFFERENT_CHARGED = "indifferent_charged"
+    # CREDITS
+    UNKNOWN_CHARGE = "unknown_charge"  # a credit of a charge that is not in the log
+    DOUBLE_CREDIT = "double_credit"  # the same credit id twice
+    WRONG_CREDIT_ID = "wrong_credit_id"  # it does not follow from the charge and the key
+    WRONG_CREDIT_FIELD = "wrong_credit_field"  # a field that is copied from the bill, or its digest
+    ABOVE_CHARGE = "above_charge"  # all credits of a charge are more than it
 
 
 _FIRST_KINDS = {
@@ -99,6 +106,7 @@ _FIRST_KINDS = {
     Kind.WRONG_TAU: Check.TERMS,
     Kind.WRONG_SPONSORS: Check.DISCLOSURE,
     Kind.ABOVE_BOUND: Check.PROPERTIES,
+    Kind.UNKNOWN_CHARGE: Check.CREDITS,
 }
 
 

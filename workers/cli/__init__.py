@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "workers.cli.run:run",
     "ask": "workers.cli.ask:ask",
     "explain": "workers.cli.explain:explain",
+    "credit": "workers.cli.credit:credit",
     "audit": "workers.cli.audit:audit",
     "export": "workers.cli.export:export",
     "verify": "workers.cli.verify:verify",

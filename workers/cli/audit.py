@@ -12,12 +12,13 @@ from typing import BinaryIO
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from schemas.billing import AdvertiserCredited
 from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
-from schemas.topics import SCORED, SETTLED
+from schemas.topics import CHARGED, CREDITED, SCORED, SETTLED
 from workers.audit.auditor import Audit
 from workers.audit.completeness import Completeness
-from workers.audit.entries import NAMES, read_line, read_record
+from workers.audit.entries import NAMES, READ_FIRST, LogEntry, read_line, read_record
 from workers.cli import options, render
 from workers.cli.audit_view import Findings, print_json, print_verdict
 from workers.errors import TesseraError
@@ -51,8 +52,9 @@ def audit(
 ) -> None:
     """Recompute every auction in a log: allocation, draw, charges, bills, and the promises of the mechanism.
 
-    Without FILE the scored, settled, billing and commitment topics are read, and the dead letters of the scored one: an
-    auction may end there because another one had its query id. FILE (or - for standard input) holds
+    Without FILE the scored, settled, billing, credit and commitment topics are read, and the dead letters of the scored
+    one: an auction may end there because another one had its query id. Credits are read first and held in memory; from
+    a pipe, which is read once, one that comes behind its bill is "not verifiable". FILE (or - for standard input) holds
     CloudEvents lines as `tessera demo --json` prints them, in the order of their publication; other types of event
     are passed over. The arithmetic is float64 with a proven error bound, and 50-digit decimals wherever the bound
     leaves a doubt; no line of it is shared with the code that settles.
@@ -76,6 +78,7 @@ def audit(
       terms         wrong_tau wrong_currency wrong_rule wrong_bound wrong_bill_field
       disclosure    wrong_sponsors wrong_odds wrong_disclosure
       properties    above_bound reward_out_of_range worse_off indifferent_charged
+      credits       unknown_charge double_credit wrong_credit_id wrong_credit_field above_charge
 
     \b
     Examples:
@@ -88,7 +91,12 @@ def audit(
     began = time.time()
     with closing(Findings(limit)) as findings:
         with closing(
-            Audit(findings.keep, secrets_of(settings), None if file else _completeness(began, grace))
+            Audit(
+                findings.keep,
+                secrets_of(settings),
+                None if file else _completeness(began, grace),
+                credits_first=file is None or file.seekable(),
+            )
         ) as audit:
             if file:
                 _read_file(audit, file)
@@ -106,27 +114,41 @@ def secrets_of(settings: Settings) -> list[bytes]:
 
 
 def _completeness(began: float, grace: float) -> Completeness:
-    kept_from = began - SETTLED.retention.total_seconds()
-    return Completeness(int(kept_from * MILLISECONDS), int((began - grace) * MILLISECONDS))
+    settled_from, billed_from = (began - topic.retention.total_seconds() for topic in (SETTLED, CHARGED))
+    return Completeness(*(int(at * MILLISECONDS) for at in (settled_from, began - grace, billed_from)))
 
 
 def _read_file(audit: Audit, file: BinaryIO) -> None:
-    """Every line; TesseraError names the one that cannot be read."""
+    """Every line; TesseraError names the one that cannot be read. Credits first, where a file can be read twice."""
     found = False
+    if audit.credits_first:
+        _read_credits(audit, file)
     with _progress() as progress:
         advance = _advancer(progress, audit, _size(file))
         for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    entry = read_line(line, number)
-                except BadRecord as error:
-                    raise TesseraError(f"{file.name}, line {number}: {error.reason.name}: {error}") from None
-                if entry is not None:
+            if line.strip() and (entry := _entry(file, number, line)) is not None:
+                if not (audit.credits_first and isinstance(entry.data, AdvertiserCredited)):
                     audit.add(entry)
-                    found = True
+                found = True
             advance(len(line))
     if not found:
         raise TesseraError(f"{file.name} has no event of an auction in it; `tessera demo --json` prints some")
+
+
+def _read_credits(audit: Audit, file: BinaryIO) -> None:
+    """The credits alone; the file is then where it was."""
+    begin, needle = file.tell(), CREDITED.name.encode()
+    for number, line in enumerate(file, 1):
+        if needle in line and (entry := _entry(file, number, line)) and isinstance(entry.data, AdvertiserCredited):
+            audit.add(entry)
+    file.seek(begin)
+
+
+def _entry(file: BinaryIO, number: int, line: bytes) -> LogEntry | None:
+    try:
+        return read_line(line, number)
+    except BadRecord as error:
+        raise TesseraError(f"{file.name}, line {number}: {error.reason.name}: {error}") from None
 
 
 async def _read_kafka(audit: Audit, settings: Settings) -> None:
@@ -135,10 +157,11 @@ async def _read_kafka(audit: Audit, settings: Settings) -> None:
     bus = bus_of(settings)
     with _progress() as progress:
         advance = _advancer(progress, audit, None)
-        async with aclosing(bus.stored(NAMES)) as records:
-            async for record in records:
-                _add_record(audit, record)
-                advance(len(record.value or b""))
+        for topics in (READ_FIRST, NAMES):
+            async with aclosing(bus.stored(topics)) as records:
+                async for record in records:
+                    _add_record(audit, record)
+                    advance(len(record.value or b""))
 
 
 def _add_record(audit: Audit, record: Record) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.billing import AdvertiserCharged
+from schemas.billing import AdvertiserCharged, AdvertiserCredited
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,8 @@ class LedgerEntry:
 def charge_entry(charge: AdvertiserCharged, offset: int) -> LedgerEntry:
     """The bill as the ledger counts it."""
     return LedgerEntry("charge", charge.charge_id, charge.advertiser_id, charge.currency, charge.charge_micros, offset)
+
+
+def credit_entry(credit: AdvertiserCredited, offset: int) -> LedgerEntry:
+    """The correction as the ledger counts it."""
+    return LedgerEntry("credit", credit.credit_id, credit.advertiser_id, credit.currency, credit.credit_micros, offset)

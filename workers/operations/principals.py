@@ -9,6 +9,7 @@ from dataclasses import replace
 from schemas.topics import (
     CHARGED,
     COMMITMENTS,
+    CREDITED,
     DEAD_LETTERS,
     GENERATED,
     INCENTIVES,
@@ -29,7 +30,7 @@ DOMAIN = "auction."  # every topic, group, principal and transactional id of our
 
 def principals() -> tuple[Principal, ...]:
     """All of them: the stages in the order of the pipeline, then who sends, commits, checks and administers."""
-    around = (_gateway(), _consumer(), _key_committer(), _auditor(), _verifier(), _operator(), _redriver())
+    around = (_gateway(), _consumer(), _key_committer(), _creditor(), _auditor(), _verifier(), _operator(), _redriver())
     return (*(_stage(spec) for spec in STAGES.values()), *around)
 
 
@@ -65,7 +66,9 @@ def _consumer() -> Principal:
     """Its groups are named as it is, or as it is and a suffix."""
     group = Right("Read", "group", f"{DOMAIN}consumer", prefixed=True)
     return _principal(
-        "consumer", "your services that read replies and bills", (*_read([SETTLED.name, CHARGED.name]), group)
+        "consumer",
+        "your services that read replies, bills and credits",
+        (*_read([SETTLED.name, CHARGED.name, CREDITED.name]), group),
     )
 
 
@@ -81,11 +84,19 @@ def _key_committer() -> Principal:
     return _principal("key-committer", "`tessera keys commit`, `reveal`", own)
 
 
+def _creditor() -> Principal:
+    """One transactional id for all: whoever issues a credit fences whoever began before."""
+    own = Right("Write", "transactional-id", f"{DOMAIN}creditor.", prefixed=True)
+    return _principal(
+        "creditor", "`tessera credit`", (*_read([CHARGED.name, CREDITED.name]), *_write([CREDITED.name]), own)
+    )
+
+
 def _auditor() -> Principal:
     return _principal(
         "auditor",
-        "`tessera audit`, `export`, `explain`, `dlq list`, `keys list`",
-        _read([SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *DEAD_LETTERS]),
+        "`tessera audit`, `balance`, `statement`, `export`, `explain`, `dlq list`, `keys list`",
+        _read([SCORED.name, SETTLED.name, CHARGED.name, CREDITED.name, COMMITMENTS.name, *DEAD_LETTERS]),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from schemas.topics import (
     CHARGED,
     COMMITMENTS,
+    CREDITED,
     DEAD_LETTER_MAX_BYTES,
     DEAD_LETTER_RETENTION,
     DEAD_LETTERS,
@@ -49,7 +50,7 @@ def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 def _partitions(settings: Settings, topic: Topic) -> int:
     if topic is COMMITMENTS:
         return topic.partitions  # so few that everybody may read them all, in one order
-    return max(topic.partitions, settings.partitions) if topic is CHARGED else settings.partitions
+    return max(topic.partitions, settings.partitions) if topic in (CHARGED, CREDITED) else settings.partitions
 
 
 def _retention(cleanup: str, retention: timedelta) -> dict[str, str]:
