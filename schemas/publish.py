@@ -9,16 +9,18 @@ from pydantic import BaseModel
 from schemas.dead_letter import DOCUMENT, DeadLetterHeaders
 from schemas.position import StagePosition
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
+from schemas.statement import Statement
 from schemas.topics import TOPICS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PUBLISHED = Path(__file__).parent / "published"
 
 
-#: Receipts are documents for people and their programs; no topic carries them.
+#: Receipts and statements are documents for people and their programs; no topic carries them.
 RECEIPTS: dict[str, type[BaseModel]] = {
     "receipt.auditor.v1": AuditorReceipt,
     "receipt.advertiser.v1": AdvertiserReceipt,
+    "statement.advertiser.v1": Statement,
 }
 #: The headers of dead letters: their values are whatever was refused.
 HEADERS: dict[str, type[BaseModel]] = {DOCUMENT: DeadLetterHeaders}

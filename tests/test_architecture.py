@@ -26,13 +26,12 @@ ARROW = (
         "workers.stage",
     ),
     ("workers.doctor.verdict", "workers.bids"),
-    ("workers.audit", "workers.truthfulness"),
+    ("workers.audit", "workers.ledger", "workers.truthfulness"),
     ("workers.engines",),
     ("workers.rewards",),
     ("workers.generation", "workers.scoring", "workers.settlement", "workers.draw_keys"),
     (
         "workers.incentives",
-        "workers.ledger",
         "workers.truthfulness.split_bids_watch",
         "workers.receipts",
         "workers.operations.redrive",
@@ -111,6 +110,7 @@ ONLY = {
     "workers.ledger": {"workers.ledger", "workers.errors", "schemas"},  # no clock, no Kafka
     "workers.receipts": {  # no model, no clock, no Kafka
         "workers.receipts",
+        "workers.ledger",
         "workers.mechanism",
         "workers.bids",
         "workers.draw_keys",

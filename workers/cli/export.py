@@ -1,6 +1,7 @@
 """`tessera export`: the topics as a file that `settle`, `audit`, `explain` and `splitting` read."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import click
@@ -11,7 +12,7 @@ from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
 from schemas.topics import BY_NAME, DEAD_LETTERS
 from workers.app.bus import bus_of
-from workers.audit.entries import TOPICS
+from workers.audit.entries import READ_FIRST, TOPICS
 from workers.cli import options
 from workers.cli.streams import write_utf8
 from workers.cli.visible import visible
@@ -27,9 +28,10 @@ NAMES = (*(topic.name for topic in TOPICS), *DEAD_LETTERS)
 def export(bootstrap_servers: str | None) -> None:
     """Write what the topics hold of auctions to standard output, as CloudEvents lines, one event each.
 
-    These are scored and settled events, bills, commitments and dead letters, from the first committed record to the
-    last, the older first, each with the time at which the broker took it. The file takes the topics' place for
-    `tessera audit`, `explain`, `settle` and `splitting`, on a machine that does not reach Kafka or years later.
+    These are credits, then scored and settled events, bills, commitments and dead letters, from the first committed
+    record to the last, the older first, each with the time at which the broker took it. The file takes the topics'
+    place for `tessera audit`, `explain`, `statement`, `settle` and `splitting`, on a machine that does not reach Kafka
+    or years later.
 
     A record that is no event of its topic has no line: how many there were is said on standard error.
 
@@ -46,7 +48,7 @@ def export(bootstrap_servers: str | None) -> None:
 async def _export(settings: Settings) -> None:
     written, unreadable, first = 0, 0, ""
     with reading_bar("records") as advance:
-        async with aclosing(bus_of(settings).stored(NAMES)) as records:
+        async with aclosing(_stored(settings)) as records:
             async for record in records:
                 try:
                     click.echo(_line(record))
@@ -60,6 +62,14 @@ async def _export(settings: Settings) -> None:
         )
     if not written:
         raise TesseraError(f"the topics at {settings.bootstrap_servers} hold no auction yet: nothing is written")
+
+
+async def _stored(settings: Settings) -> AsyncGenerator[Record, None]:
+    """Credits first: an audit that reads the lines once compares them with bills as they come."""
+    for names in (READ_FIRST, NAMES):
+        async with aclosing(bus_of(settings).stored(names)) as records:
+            async for record in records:
+                yield record
 
 
 def _line(record: Record) -> bytes:

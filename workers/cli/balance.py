@@ -1,0 +1,107 @@
+"""`tessera balance`: what each advertiser owes, from its bills and credits."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import click
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from schemas.billing import AdvertiserCharged, AdvertiserCredited
+from schemas.topics import CHARGED, CREDITED
+from workers.app.bus import bus_of
+from workers.cli import options, render
+from workers.cli.ledger_source import Placed, Unreadable, file_events, log_file, stored_events
+from workers.errors import TesseraError
+from workers.ledger.account import Account
+from workers.ledger.amounts import money
+from workers.ledger.book import Book
+from workers.ledger.entries import charge_entry, credit_entry
+from workers.settings import Settings
+
+
+@click.command()
+@click.argument("advertiser_id", metavar="[ADVERTISER]", required=False)
+@log_file
+@options.bootstrap_servers
+@options.as_json
+def balance(advertiser_id: str | None, file: BinaryIO | None, bootstrap_servers: str | None, as_json: bool) -> None:
+    """Show what advertisers owe: all that they were charged, less what was credited, to the micro.
+
+    Every bill and every credit of the topics, or of a file, is counted once. In double entry: what advertisers owe is
+    the platform's revenue, and the trial balance, all debits less all credits, is 0.
+
+    Exit code 1: the balances were made, but a record that nobody can read was passed over, or a bill came twice and is
+    counted once; standard error says which.
+
+    \b
+    Examples:
+      tessera balance
+      tessera balance ovennest --json
+      tessera balance --log auctions.jsonl
+    """
+    book, unreadable = Book(), Unreadable()
+    if file:
+        for placed in file_events(file, (CHARGED, CREDITED), advertiser_id):
+            _count(book, placed, advertiser_id)
+    else:
+        asyncio.run(_read(book, Settings.read(bootstrap_servers=bootstrap_servers), advertiser_id, unreadable))
+    accounts = sorted(book.accounts.values(), key=lambda one: (one.currency, -one.balance_micros, one.advertiser_id))
+    if not accounts:
+        raise TesseraError(f"there is no bill{f' of {advertiser_id}' if advertiser_id else ''}: nobody owes anything")
+    _print_json(book, accounts) if as_json else render.console().print(_table(book, accounts))
+    unreadable.tell()
+    if book.repeated:
+        click.echo(f"tessera: {book.repeated:,} bills or credits came twice and are counted once", err=True)
+        raise SystemExit(1)
+
+
+async def _read(book: Book, settings: Settings, advertiser_id: str | None, unreadable: Unreadable) -> None:
+    keys = [advertiser_id] if advertiser_id else None
+    async for placed in stored_events(bus_of(settings), (CHARGED, CREDITED), unreadable, keys):
+        _count(book, placed, advertiser_id)
+
+
+def _count(book: Book, placed: Placed, advertiser_id: str | None) -> None:
+    data, offset = placed[0].data, placed[1]
+    if isinstance(data, AdvertiserCharged) and advertiser_id in (None, data.advertiser_id):
+        book.add(charge_entry(data, offset))
+    elif isinstance(data, AdvertiserCredited) and advertiser_id in (None, data.advertiser_id):
+        book.add(credit_entry(data, offset))
+
+
+def _print_json(book: Book, accounts: Sequence[Account]) -> None:
+    """A line for each account, and a last one for each currency."""
+    for account in accounts:
+        row = {
+            "advertiser_id": account.advertiser_id,
+            "currency": account.currency,
+            "charges": account.charges,
+            "charged_micros": account.charged_micros,
+            "credits": account.credits,
+            "credited_micros": account.credited_micros,
+            "balance_micros": account.balance_micros,
+        }
+        click.echo(json.dumps(row))
+    for currency, difference in sorted(book.trial_balance().items()):
+        revenue = book.revenue_micros[currency]
+        click.echo(json.dumps({"currency": currency, "revenue_micros": revenue, "trial_balance_micros": difference}))
+
+
+def _table(book: Book, accounts: Sequence[Account]) -> Group:
+    table = Table("advertiser", box=None, header_style="bold")
+    for column in ("charges", "charged", "credits", "credited", "balance"):
+        table.add_column(column, justify="right")
+    for one in accounts:
+        amounts = [
+            money(micros, one.currency) for micros in (one.charged_micros, one.credited_micros, one.balance_micros)
+        ]
+        table.add_row(one.advertiser_id, f"{one.charges:,}", amounts[0], f"{one.credits:,}", *amounts[1:])
+    totals = [
+        f"revenue {money(book.revenue_micros[currency], currency)}; trial balance {money(difference, currency)}"
+        for currency, difference in sorted(book.trial_balance().items())
+    ]
+    return Group(table, Text("\n" + "\n".join(totals)))

@@ -1,0 +1,96 @@
+"""Bills, credits and what they are about: from Kafka, or from a file with one event a line."""
+
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any, BinaryIO
+
+import click
+
+from schemas.envelope import Event, from_record
+from schemas.lines import read_event
+from schemas.moments import read_moment
+from schemas.payload import BadRecord, Payload
+from schemas.record import Record
+from schemas.topics import BY_NAME, Topic
+from workers.cli.visible import visible
+from workers.errors import TesseraError
+from workers.stream.kafka import KafkaBus
+
+Placed = tuple[Event[Payload], int]  # with its offset, or the number of its line
+
+log_file = click.option(
+    "--log",
+    "file",
+    type=click.File("rb"),
+    metavar="FILE|-",
+    help="CloudEvents lines, as `tessera demo --json` prints them, instead of Kafka.",
+)
+
+
+class MomentOption(click.ParamType[datetime, Any]):
+    """A time with its offset from UTC, or a day, which begins at its midnight in UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return datetime.combine(date.fromisoformat(value), time(), UTC) if len(value) == 10 else read_moment(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a day as in 2026-11-24 nor a time as in 2026-11-24T08:00:00Z", param, ctx)
+
+
+@dataclass
+class Unreadable:
+    """Records of Kafka that could not be read: what they would have changed is not known."""
+
+    count: int = 0
+    first: str = ""
+
+    def add(self, record: Record, error: BadRecord) -> None:
+        self.count += 1
+        self.first = self.first or f"{record.place}: {error.reason.name}: {error}"
+
+    def tell(self) -> None:
+        """A line on standard error, and exit code 1, where there were any."""
+        if self.count:
+            records = "a record was" if self.count == 1 else f"{self.count:,} records were"
+            click.echo(
+                f"tessera: {records} passed over, which nobody can read; the first: {visible(self.first)}", err=True
+            )
+            raise SystemExit(1)
+
+
+async def stored_events(
+    bus: KafkaBus, topics: Sequence[Topic], unreadable: Unreadable, keys: Collection[str] | None = None
+) -> AsyncIterator[Placed]:
+    """The topics' events, or those with one of the keys; a single key is looked for only where it belongs."""
+    wanted = None if keys is None else {key.encode() for key in keys}
+    only = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None
+    async with aclosing(bus.stored([topic.name for topic in topics], only)) as records:
+        async for record in records:
+            if wanted is not None and record.key not in wanted:
+                continue
+            try:
+                yield from_record(record, BY_NAME[record.topic]), record.offset
+            except BadRecord as error:
+                unreadable.add(record, error)
+
+
+def file_events(file: BinaryIO, topics: Sequence[Topic], named: str | None = None) -> Iterator[Placed]:
+    """The file's events of these topics, or those that name an id. TesseraError: the line that cannot be read."""
+    needle = f'"{named}"'.encode() if named else b""
+    for number, line in enumerate(file, 1):
+        if needle in line:
+            event = _event(file.name, number, line, topics)
+            if event is not None:
+                yield event, number
+
+
+def _event(file: str, number: int, line: bytes, topics: Sequence[Topic]) -> Event[Payload] | None:
+    try:
+        found = (read_event(line, topic) for topic in topics if topic.name.encode() in line)
+        return next((event for event in found if event is not None), None)
+    except BadRecord as error:
+        raise TesseraError(f"{file}, line {number}: {error.reason.name}: {error}") from None
