@@ -32,7 +32,8 @@ class Advertiser(Part):
     name: DisplayName
     description: Description = Field(description="Follows the name in prompts: 'selling organic seeds'.")
     value_micros_per_nat: Annotated[int, Field(ge=0, le=10**12)] = Field(
-        description="What one nat more of log-probability under the advertiser's own model is worth, micros."
+        description="What one nat more of log-probability under the advertiser's own model is worth, in micros: "
+        "millionths of the operator's currency (`TESSERA_CURRENCY`), which scored event, reply and bill name."
     )
     reward_range_micros: tuple[Micros, Micros] | None = Field(
         default=None, description="Declared least and largest reward of any reply, micros; rewards are clamped to it."
