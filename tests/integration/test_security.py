@@ -184,6 +184,16 @@ def test_the_pipeline_works_with_a_principal_for_each_stage(
     assert f"{AUCTIONS} auctions: everything is right" in audited.stdout.decode()
 
 
+def test_the_creditor_takes_a_charge_back(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
+    bill = next(bill for _, value, _ in sold[CHARGED.name] if (bill := json.loads(value or b""))["charge_micros"])
+    words = ("credit", bill["charge_id"], "--amount", "all", "--reason", "never delivered", "--yes", "--json")
+
+    issued = kafka.command("auction.creditor", *words)
+
+    assert issued.returncode == 0, issued.stderr.decode()
+    assert json.loads(issued.stdout)["data"]["credit_micros"] == bill["charge_micros"]
+
+
 def test_the_key_committer_commits_and_nobody_else_grants(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
     assert kafka.command("auction.key-committer", "keys", "commit", "--days", "3").returncode == 0
     assert kafka.command("auction.key-committer", "keys", "reveal").returncode == 0
