@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 from schemas.auction import CandidatesScored
+from schemas.draw import QueryRecord
 from schemas.envelope import Event
 from schemas.identity import derive
+from schemas.topics import QUERIES
 from tests.support.builders import make_query
 from workers.engines.null import NullEngine
 from workers.generation import Generation, Policy
@@ -35,6 +38,8 @@ async def scored_auctions(count: int) -> Sequence[Event[CandidatesScored]]:
 def renamed(event: Event[CandidatesScored], number: int) -> Event[CandidatesScored]:
     """The same auction under ids of its own."""
     query_id = f"query-{number}"
-    changed = {"query_id": query_id, "auction_id": derive("auction", query_id)}
-    data = event.data.model_copy(update=changed)
+    origin = (QUERIES.name, "0", str(number))
+    record = QueryRecord(origin=origin, sha256=sha256(query_id.encode()).hexdigest())
+    ids = {"query_id": query_id, "auction_id": derive("auction", *origin, query_id), "query_record": record}
+    data = event.data.model_copy(update=ids)
     return replace(event, data=data, value=data.encode(), subject=query_id, correlation_id=query_id)
