@@ -103,7 +103,7 @@ def test_outcomes_deleted_by_retention_repeat_no_more_than_one_window(seed: int)
 def test_an_outcome_is_matched_by_its_cause_its_dead_letter_or_its_digest() -> None:
     scored = [make_record(make_scored(number)) for number in range(4)]
     scored = [replace(record, offset=number) for number, record in enumerate(scored)]
-    used = make_events()[-1].to_record()
+    used = next(event for event in make_events() if isinstance(event.data, QuerySettled)).to_record()
     outcomes = Outcomes()
 
     # Given outcomes of the first three: a record of the memory, one without headers, and a dead letter
