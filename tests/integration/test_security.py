@@ -246,6 +246,7 @@ def anew(message: Message) -> Message:
     """The same event of another query and auction: what was settled once is not published again."""
     key, value, headers = message
     data, query_id = json.loads(value or b""), f"secured-{uuid.uuid4()}"
+    data.pop("query_record", None)  # the auction's id would have to derive from it
     new = {"query_id": query_id, **({"auction_id": secrets.token_hex(32)} if "auction_id" in data else {})}
     said = [(name, query_id.encode() if what == key else what) for name, what in headers]
     return query_id.encode(), json.dumps({**data, **new}).encode(), said
