@@ -16,7 +16,11 @@ import pytest
 from workers.devkafka import DevelopmentBroker
 from workers.devkafka.jars import kafka_version
 from workers.devkafka.ports import free_port
+from workers.pipeline import GROUPS
+from workers.settings import Settings
+from workers.stream.admin.plans import planned_topics
 
+TOPICS = len(planned_topics(Settings.read()))
 REPOSITORY = Path(__file__).parents[2]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -86,7 +90,7 @@ def test_topics_and_the_port_survive_a_crash_of_the_broker(tessera: Command, sta
     absent = tessera("topics", "describe", **place)
     assert absent.returncode == 2 and "`tessera topics create` makes them" in absent.stderr
     made = rows(tessera("topics", "create", "--json", **place))
-    assert [row["state"] for row in made if "state" in row] == ["created"] * 15
+    assert [row["state"] for row in made if "state" in row] == ["created"] * TOPICS
     assert [row["partitions_written"] for row in made if "group" in row] == [4] * 4
     # When the broker is killed and started
     crashed = psutil.Process(started["pid"])
@@ -97,12 +101,12 @@ def test_topics_and_the_port_survive_a_crash_of_the_broker(tessera: Command, sta
     assert row["bootstrap_servers"] == started["bootstrap_servers"]
     assert row["state"] == "started" and row["pid"] != started["pid"]
     again = tessera("topics", "create", **place)
-    assert again.stdout.count("existed") == 15 + 4 and "created" not in again.stdout
+    assert again.stdout.count("existed") == TOPICS + len(GROUPS) and "created" not in again.stdout
     # And more copies than there are on its one node is refused, not passed over as "existed"
     short = tessera("topics", "create", "--replication-factor", "3", **place)
     assert short.returncode == 2 and "3 copies are asked for" in short.stderr
     described = rows(tessera("topics", "describe", "--json", **place))
-    assert [len(row["groups"]) for row in described] == [1, 1, 2] + [0] * 12
+    assert [len(row["groups"]) for row in described] == [1, 1, 2] + [0] * (TOPICS - 3)
     table = tessera("topics", "describe", **place).stdout
     assert "400 days" in table and "15 days" in table  # bills, and the memory of settled ids
 
