@@ -18,7 +18,8 @@ from schemas.receipt import (
     PartyReceipt,
     Receipt,
 )
-from workers.cli.render import LABEL, money
+from workers.cli.render import LABEL
+from workers.ledger.amounts import money
 from workers.receipts import words
 
 BAR_CELLS = 8

@@ -16,17 +16,12 @@ from schemas.record import Record
 from schemas.reply import ReplySettled
 from workers.cli.console import Console
 from workers.cli.visible import Visible, visible
+from workers.ledger.amounts import money
 from workers.receipts import words
 from workers.receipts.query_result import Terminal
 
-MICROS = 1_000_000
 BRAND = "bold black on yellow"
 LABEL = "bold yellow"
-
-
-def money(micros: int, currency: str) -> str:
-    """An amount in whole units, all six digits: nothing is rounded for display."""
-    return f"{micros / MICROS:.6f} {currency}"
 
 
 def terminal(question: str, found: Terminal) -> RenderableType:

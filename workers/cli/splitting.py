@@ -13,6 +13,7 @@ from rich.text import Text
 from workers.cli import options, render
 from workers.cli.scored import scored_events
 from workers.held import is_held
+from workers.ledger.amounts import money
 from workers.truthfulness.split_bids import MIN_AUCTIONS, MIN_COSINE, SuspectPair
 from workers.truthfulness.split_bids_watch import SplittingReport
 
@@ -111,6 +112,6 @@ def _table(suspects: Sequence[tuple[str, SuspectPair]]) -> Table:
     for column in ("auctions", "cosine", "sizes", "lost"):
         table.add_column(column, justify="right")
     for currency, pair in suspects:
-        lost = render.money(round(pair.lost_micros), currency)
+        lost = money(round(pair.lost_micros), currency)
         table.add_row(*pair.ids, str(pair.auctions), f"{pair.cosine:.4f}", f"{pair.size_ratio:.3g} : 1", lost)
     return table

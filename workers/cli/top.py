@@ -18,6 +18,7 @@ from rich.text import Text
 
 from workers.cli import options, render
 from workers.errors import SettingsError
+from workers.ledger.amounts import money
 from workers.operations.overview import Overview, Scrape
 
 ANSWER_WITHIN_S = 5.0
@@ -126,10 +127,10 @@ def _view(overview: Overview, silent: Sequence[str]) -> RenderableType:
 def _rates(overview: Overview) -> str:
     queries = ", ".join(f"{rate:,.1f} {outcome}" for outcome, rate in overview.queries_hz.items() if rate) or "none"
     latency = "  ".join(f"{name} {_latency(value)}" for name, value in overview.latency_s.items())
-    money = ", ".join(
-        render.money(round(micros), currency) for currency, micros in overview.revenue_micros_per_minute.items()
+    revenue = ", ".join(
+        money(round(micros), currency) for currency, micros in overview.revenue_micros_per_minute.items()
     )
-    return f"queries/s  {queries}\nreplies    {latency}\nrevenue    {money} per minute"
+    return f"queries/s  {queries}\nreplies    {latency}\nrevenue    {revenue} per minute"
 
 
 def _latency(value: float | None) -> str:

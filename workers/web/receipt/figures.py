@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from schemas.receipt import PartyReceipt
 
-MICROS = 1_000_000
 COLOURS = 6  # classes p0 to p5 of the style sheet
 LEAST_LABELLED = 0.035  # of the line: a number fits in
 
@@ -59,11 +58,6 @@ def percent(chance: float) -> str:
 def grouped(number: float, digits: int = 0) -> str:
     """Thousands set apart."""
     return f"{number:,.{digits}f}".replace("-", "−")
-
-
-def money(micros: int, currency: str) -> str:
-    """Whole units with all six digits: nothing is rounded for display."""
-    return f"{micros / MICROS:.6f} {currency}"
 
 
 def shown_time(moment: datetime) -> str:

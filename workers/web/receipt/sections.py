@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt, Bill, ChargeTerms, PartyReceipt, Receipt
+from workers.ledger.amounts import money
 from workers.receipts import words
 from workers.web.receipt.evidence import verification
-from workers.web.receipt.figures import bar, colour, grouped, money, party_name, percent, section, shown_time
+from workers.web.receipt.figures import bar, colour, grouped, party_name, percent, section, shown_time
 
 EVERYBODY = "with everybody"
 

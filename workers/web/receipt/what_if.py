@@ -3,7 +3,8 @@
 from html import escape
 
 from schemas.receipt import AuditorReceipt, PartyReceipt
-from workers.web.receipt.figures import colour, money, party_name, percent
+from workers.ledger.amounts import money
+from workers.web.receipt.figures import colour, party_name, percent
 
 
 def what_if(receipt: AuditorReceipt) -> str:

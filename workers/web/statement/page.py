@@ -4,7 +4,8 @@ from html import escape
 from importlib.resources import files
 
 from schemas.statement import Statement, StatementCredit, StatementLine
-from workers.web.receipt.figures import money, percent, section, shown_time
+from workers.ledger.amounts import money
+from workers.web.receipt.figures import percent, section, shown_time
 
 MOST_ON_A_PAGE = 20_000
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
