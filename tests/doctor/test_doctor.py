@@ -51,7 +51,9 @@ def verdicts(output: bytes) -> dict[str, dict[str, Any]]:
 def test_missing_topics_are_a_finding_until_they_are_made(bare_broker: str) -> None:
     # Given a Kafka without topics
     bare = tessera("doctor", "--kafka", kafka=bare_broker)
-    assert bare.returncode == 1 and b"15 of 15 are missing" in bare.stdout and b"tessera topics create" in bare.stdout
+    all_of_them = len(planned_topics(Settings()))
+    assert bare.returncode == 1 and b"tessera topics create" in bare.stdout
+    assert f"{all_of_them} of {all_of_them} are missing".encode() in bare.stdout
     # When they are made
     assert tessera("topics", "create", kafka=bare_broker).returncode == 0
     # Then one broker is only warned of, for its single copies
