@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from schemas.dead_letter import DOCUMENT, DeadLetterHeaders
+from schemas.descriptions import described
 from schemas.position import StagePosition
 from schemas.receipt import AdvertiserReceipt, AuditorReceipt
 from schemas.statement import Statement
@@ -31,7 +32,8 @@ DOCUMENTS = {topic.name: topic.payload for topic in TOPICS} | OF_EACH_STAGE | RE
 
 def document(name: str) -> dict[str, Any]:
     """The schema of the values of a topic or kind of topic, of a kind of receipt, or of the headers of dead letters."""
-    return {"$schema": DIALECT, "$id": f"urn:tessera:schema:{name}", **DOCUMENTS[name].model_json_schema()}
+    schema = described(DOCUMENTS[name].model_json_schema())
+    return {"$schema": DIALECT, "$id": f"urn:tessera:schema:{name}", **schema}
 
 
 def files() -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from schemas.descriptions import MEANINGS, OWN
 from schemas.envelope import Event
 from schemas.payload import BadRecord
 from schemas.publish import HEADERS, OF_EACH_STAGE, PUBLISHED, RECEIPTS, export, files
@@ -25,6 +26,31 @@ def test_the_committed_schemas_are_those_the_code_generates() -> None:
     committed = {path.name: path.read_text(encoding="utf-8") for path in PUBLISHED.glob("*.schema.json")}
 
     assert committed == files(), "run `tessera schemas export` and commit, after thinking about readers of old events"
+
+
+def fields_of(document: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Model, field and what is said of it, of every field of a published schema."""
+    schema = json.loads(document)
+    models = {schema["title"]: schema, **schema.get("$defs", {})}
+    return [
+        (model, field, about) for model, inner in models.items() for field, about in inner.get("properties", {}).items()
+    ]
+
+
+@pytest.mark.parametrize("document", files().values(), ids=files())
+def test_every_field_of_a_published_schema_has_a_description(document: str) -> None:
+    """Its own `Field(description=...)`, or its name's meaning in schemas/descriptions.py."""
+    fields = fields_of(document)
+
+    assert len(fields) > 0
+    assert [(model, field) for model, field, about in fields if not about.get("description")] == []
+
+
+def test_no_description_is_of_a_field_that_no_schema_has() -> None:
+    fields = [(model, field) for document in files().values() for model, field, _ in fields_of(document)]
+
+    assert MEANINGS.keys() - {field for _, field in fields} == set()
+    assert OWN.keys() - set(fields) == set()
 
 
 def test_export_writes_every_schema(tmp_path: Path) -> None:
