@@ -34,6 +34,11 @@ BEYOND = """() => [...document.querySelectorAll('section')].flatMap((section) =>
 })"""
 
 
+#: Names beside the bars that are cut.
+CUT = """() => [...document.querySelectorAll('.bars span:nth-child(3n + 1)')]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
+
+
 @dataclass
 class Opened:
     """A page, what it asked for and what it complained of."""
@@ -274,3 +279,12 @@ async def test_foreign_script_in_a_receipt_does_not_run(chromium: Browser, tmp_p
     async with opened(chromium, tmp_path, receipt) as shown:
         assert await shown.page.title() == "Auditor’s receipt, query-1"
         assert await shown.page.text_content(".reply") == hostile
+
+
+async def test_on_a_phone_no_name_beside_a_bar_is_cut(chromium: Browser, tmp_path: Path) -> None:
+    names = ("CrumbWorks and Daughters, makers of kitchen tools", "Donaudampfschifffahrtsgesellschaftskapitän", "A")
+    bidders = [make_bidder(index, name=name) for index, name in enumerate(names)]
+
+    async with opened(chromium, tmp_path, auditor_receipt(make_sale(1, advertisers=bidders)), width=420) as shown:
+        assert await shown.page.locator(".bars").count() > 0
+        assert await shown.page.evaluate(CUT) == []
