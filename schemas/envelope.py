@@ -60,6 +60,11 @@ class Event(Generic[P]):
         """SHA-256 of the value, hexadecimal."""
         return sha256(self.value).hexdigest()
 
+    @property
+    def taken_at(self) -> datetime:
+        """By the broker's clock where it stamped the record: nothing can enter a period later that is over."""
+        return self.recorded_at or self.time
+
     def follow(self, data: Q, *, source: str, auction_id: str, time: datetime) -> "Event[Q]":
         """The event that follows from this one; its id derives from the auction, so a replay gives the same."""
         subject = str(getattr(data, topic_of(data).key))

@@ -36,7 +36,7 @@ ARROW = (
         "workers.receipts",
         "workers.operations.redrive",
     ),
-    ("workers.web",),
+    ("workers.web", "workers.reports"),
     ("workers.audit.log", "workers.operations.dead_letter_search"),
     ("workers.settings",),
     # The stream, row by row. It knows of the business only what a stage is; the table of stages is above it.
@@ -44,6 +44,7 @@ ARROW = (
     ("workers.stream.connection",),
     (
         "workers.stream.reader",
+        "workers.stream.period",
         "workers.stream.table",
         "workers.stream.outage",
         "workers.stream.liveness",
@@ -108,6 +109,15 @@ ONLY = {
         "schemas",
     },
     "workers.ledger": {"workers.ledger", "workers.errors", "schemas"},  # no clock, no Kafka
+    "workers.reports": {  # no model, no clock, no Kafka
+        "workers.reports",
+        "workers.receipts",
+        "workers.mechanism",
+        "workers.bids",
+        "workers.held",
+        "workers.id_set",
+        "schemas",
+    },
     "workers.receipts": {  # no model, no clock, no Kafka
         "workers.receipts",
         "workers.ledger",
@@ -139,6 +149,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.bids",
         "workers.incentives",
         "workers.receipts",
+        "workers.reports",
         "workers.experiments",
         "workers.truthfulness",
         "workers.stream.wire.partitioner",

@@ -1,6 +1,6 @@
 """What the mechanism is given, read from a scored event: who bids, for which party, and the numbers of the auction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -9,9 +9,10 @@ from workers.mechanism.allocation import Numbers
 from workers.mechanism.link_groups import Grouped, group
 
 
-def bids(scored: CandidatesScored) -> tuple[Sequence[Bidder], Grouped]:
-    """Who bids, in the event's order, and the bids of their parties."""
-    bidders = [advertiser for advertiser in scored.advertisers if advertiser.advertiser_id in scored.rewards_micros]
+def bids(scored: CandidatesScored, without: Collection[str] = ()) -> tuple[Sequence[Bidder], Grouped]:
+    """Who bids, in the event's order, and the bids of their parties; at least one is not among those `without`."""
+    bidding = scored.rewards_micros.keys() - set(without) if without else scored.rewards_micros.keys()
+    bidders = [advertiser for advertiser in scored.advertisers if advertiser.advertiser_id in bidding]
     rewards = np.array([scored.rewards_micros[bidder.advertiser_id] for bidder in bidders])
     return bidders, group(rewards, [_party(bidder) for bidder in bidders])
 

@@ -3,21 +3,21 @@
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
 
 from schemas.envelope import Event, from_record
 from schemas.lines import read_event
-from schemas.moments import read_moment
 from schemas.payload import BadRecord, Payload
 from schemas.record import Record
 from schemas.topics import BY_NAME, Topic
 from workers.cli.visible import visible
 from workers.errors import TesseraError
+from workers.receipts.statement import Period
 from workers.stream.kafka import KafkaBus
 
+ALWAYS = Period()
 Placed = tuple[Event[Payload], int]  # with its offset, or the number of its line
 
 log_file = click.option(
@@ -27,18 +27,6 @@ log_file = click.option(
     metavar="FILE|-",
     help="CloudEvents lines, as `tessera demo --json` prints them, instead of Kafka.",
 )
-
-
-class MomentOption(click.ParamType[datetime, Any]):
-    """A time with its offset from UTC, or a day, which begins at its midnight in UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return datetime.combine(date.fromisoformat(value), time(), UTC) if len(value) == 10 else read_moment(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a day as in 2026-11-24 nor a time as in 2026-11-24T08:00:00Z", param, ctx)
 
 
 @dataclass
@@ -63,28 +51,40 @@ class Unreadable:
 
 
 async def stored_events(
-    bus: KafkaBus, topics: Sequence[Topic], unreadable: Unreadable, keys: Collection[str] | None = None
+    bus: KafkaBus,
+    topics: Sequence[Topic],
+    unreadable: Unreadable,
+    keys: Collection[str] | None = None,
+    period: Period = ALWAYS,
 ) -> AsyncIterator[Placed]:
-    """The topics' events, or those with one of the keys; a single key is looked for only where it belongs."""
+    """The events of a period, or those of it with one of the keys; a single key is sought only where it belongs."""
     wanted = None if keys is None else {key.encode() for key in keys}
     only = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None
-    async with aclosing(bus.stored([topic.name for topic in topics], only)) as records:
+    names = [topic.name for topic in topics]
+    async with aclosing(bus.stored_in(names, period.begin, period.end, only)) as records:
         async for record in records:
             if wanted is not None and record.key not in wanted:
                 continue
             try:
-                yield from_record(record, BY_NAME[record.topic]), record.offset
+                event = from_record(record, BY_NAME[record.topic])
             except BadRecord as error:
                 unreadable.add(record, error)
+                continue
+            if period.holds(event.taken_at):
+                yield event, record.offset
 
 
-def file_events(file: BinaryIO, topics: Sequence[Topic], named: str | None = None) -> Iterator[Placed]:
-    """The file's events of these topics, or those that name an id. TesseraError: the line that cannot be read."""
+def file_events(
+    file: BinaryIO, topics: Sequence[Topic], named: str | None = None, period: Period = ALWAYS
+) -> Iterator[Placed]:
+    """The file's events of these topics in a period, or those that name an id. TesseraError: the line that cannot be
+    read.
+    """
     needle = f'"{named}"'.encode() if named else b""
     for number, line in enumerate(file, 1):
         if needle in line:
             event = _event(file.name, number, line, topics)
-            if event is not None:
+            if event is not None and period.holds(event.taken_at):
                 yield event, number
 
 

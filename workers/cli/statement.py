@@ -10,9 +10,9 @@ import click
 from schemas.statement import Statement
 from schemas.topics import CHARGED, CREDITED, SCORED, SETTLED
 from workers.app.bus import bus_of
-from workers.cli import options, render, statement_view
+from workers.cli import options, period, render, statement_view
 from workers.cli.documents import require_writable, write_whole
-from workers.cli.ledger_source import MomentOption, Unreadable, file_events, log_file, stored_events
+from workers.cli.ledger_source import Unreadable, file_events, log_file, stored_events
 from workers.cli.streams import write_utf8
 from workers.cli.visible import visible
 from workers.errors import TesseraError
@@ -25,8 +25,8 @@ TOPICS = (SCORED, SETTLED, CHARGED, CREDITED)
 
 @click.command()
 @click.argument("advertiser_id", metavar="ADVERTISER")
-@click.option("--from", "begin", type=MomentOption(), metavar="TIME|DAY", help="The first moment of the period.")
-@click.option("--to", "end", type=MomentOption(), metavar="TIME|DAY", help="The first moment behind the period.")
+@period.begin
+@period.end
 @click.option("--currency", metavar="CODE", help="Which account, of an advertiser that has more than one.")
 @log_file
 @click.option("--csv", "as_csv", is_flag=True, help="One row for each charge and credit, for a spreadsheet.")

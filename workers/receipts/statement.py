@@ -33,6 +33,9 @@ class Period:
     def is_before(self, at: datetime) -> bool:
         return self.begin is not None and at < self.begin
 
+    def holds(self, at: datetime) -> bool:
+        return not self.is_before(at) and not self.is_after(at)
+
 
 @dataclass
 class StatementLog:
@@ -76,7 +79,7 @@ class StatementLog:
         return sorted({currency for _, currency in self.book.accounts})
 
     def _add_bill(self, event: Event[AdvertiserCharged], bill: AdvertiserCharged, offset: int) -> None:
-        at = _taken_at(event)
+        at = event.taken_at
         if self.period.is_after(at) or not self.book.add(charge_entry(bill, offset)):
             return
         self._names[bill.currency] = bill.name
@@ -91,7 +94,7 @@ class StatementLog:
             )
 
     def _add_credit(self, event: Event[AdvertiserCredited], credit: AdvertiserCredited, offset: int) -> None:
-        at = _taken_at(event)
+        at = event.taken_at
         if self.period.is_after(at) or not self.book.add(credit_entry(credit, offset)):
             return
         self._charged[credit.charge_id] = self._charged.get(credit.charge_id, credit.charge_micros)
@@ -105,9 +108,9 @@ class StatementLog:
     def statement(self, currency: str) -> Statement:
         """The statement in one of its currencies."""
         bills = [bill for bill in self._bills.values() if bill.data.currency == currency]
-        lines = tuple(self._line(bill) for bill in sorted(bills, key=_taken_at))
+        lines = tuple(self._line(bill) for bill in sorted(bills, key=_moment))
         events = [credit for credit in self._credits.values() if credit.data.currency == currency]
-        credits = tuple(_credit(credit) for credit in sorted(events, key=_taken_at))
+        credits = tuple(_credit(credit) for credit in sorted(events, key=_moment))
         totals = self._totals(currency, lines, credits)
         return Statement(
             advertiser_id=self.advertiser_id,
@@ -127,7 +130,7 @@ class StatementLog:
         return StatementLine(
             charge_id=bill.charge_id,
             query_id=bill.query_id,
-            charged_at=_taken_at(event),
+            charged_at=event.taken_at,
             submitted_at=bill.submitted_at,
             reply=reply.reply if reply else None,
             probability_with=bill.probability_with,
@@ -181,9 +184,8 @@ class StatementLog:
             yield f"{self.book.repeated:,} bills or credits came twice and are counted once"
 
 
-def _taken_at(event: Event[Payload]) -> datetime:
-    """By the broker's clock where it stamped the record: nothing can enter a period later that is over."""
-    return event.recorded_at or event.time
+def _moment(event: Event[Payload]) -> datetime:
+    return event.taken_at
 
 
 def _credit(event: Event[AdvertiserCredited]) -> StatementCredit:
@@ -192,7 +194,7 @@ def _credit(event: Event[AdvertiserCredited]) -> StatementCredit:
         credit_id=credit.credit_id,
         charge_id=credit.charge_id,
         query_id=credit.query_id,
-        credited_at=_taken_at(event),
+        credited_at=event.taken_at,
         credit_micros=credit.credit_micros,
         reason=credit.reason,
     )

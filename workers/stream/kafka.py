@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -22,6 +23,7 @@ from workers.stream.deduplication.folder import StateFolder, Stores
 from workers.stream.outage import patient
 from workers.stream.partition.producer import place
 from workers.stream.partition.quarantine import Solo
+from workers.stream.period import begins_at, ends_at
 from workers.stream.reader import live, stored
 from workers.stream.wire.raw_names import RawNamesBatch, has_raw_names
 
@@ -52,12 +54,26 @@ class KafkaBus:
             yield (record async for batch in batches for record in batch)
 
     async def stored(
-        self, topics: Sequence[str], key: bytes | None = None, since: Offsets | None = None
+        self,
+        topics: Sequence[str],
+        key: bytes | None = None,
+        since: Offsets | None = None,
+        until: Offsets | None = None,
     ) -> AsyncGenerator[Record, None]:
         def is_wanted(at: TopicPartition, count: int) -> bool:
             return key is None or place(key, count) == at.partition
 
-        async with aclosing(stored(self._clients, topics, is_wanted, since)) as records:
+        async with aclosing(stored(self._clients, topics, is_wanted, since, until)) as records:
+            async for record in records:
+                yield record
+
+    async def stored_in(
+        self, topics: Sequence[str], begin: datetime | None, end: datetime | None, key: bytes | None = None
+    ) -> AsyncGenerator[Record, None]:
+        """As `stored`, of a period: all that was stamped in it, and some of what comes after; None is no limit."""
+        since = await begins_at(self._clients, topics, begin) if begin else None
+        until = await ends_at(self._clients, topics, end) if end else None
+        async with aclosing(self.stored(topics, key, since, until)) as records:
             async for record in records:
                 yield record
 

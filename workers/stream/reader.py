@@ -78,14 +78,21 @@ async def consumer_at(clients: Clients, positions: Offsets, *, uncommitted: bool
 
 
 async def stored(
-    clients: Clients, topics: Sequence[str], wanted: Wanted = lambda at, count: True, since: Offsets | None = None
+    clients: Clients,
+    topics: Sequence[str],
+    wanted: Wanted = lambda at, count: True,
+    since: Offsets | None = None,
+    until: Offsets | None = None,
 ) -> AsyncGenerator[Record, None]:
-    """What the topics hold when it is asked, or of that what lies at `since` or behind; older timestamps first."""
+    """What the topics hold when it is asked, or of that what lies from `since` on and before `until`; older timestamps
+    first.
+    """
     begins = {
         at: max(begin, (since or {}).get(at, 0)) for at, begin in (await edges(clients, topics, EARLIEST)).items()
     }
     counts = Counter(at.topic for at in begins)
-    ends = {at: end for at, end in (await edges(clients, topics, LATEST)).items() if wanted(at, counts[at.topic])}
+    latest = (await edges(clients, topics, LATEST)).items()
+    ends = {at: min(end, (until or {}).get(at, end)) for at, end in latest if wanted(at, counts[at.topic])}
     async with aclosing(between(clients, begins, ends)) as records:
         async for record in records:
             yield as_record(record)
