@@ -133,6 +133,7 @@ ONLY = {
 HOMES: dict[str, tuple[str, ...]] = {
     "aiokafka": ("workers.stream", "workers.doctor", "workers.devkafka"),
     "ctranslate2": ("workers.engines.embedded",),
+    "gguf": ("workers.engines.embedded.gguf_file",),
     "tokenizers": ("workers.engines.embedded", "workers.engines.tokenizer"),
     "prometheus_client": (
         "workers.operations.metrics",

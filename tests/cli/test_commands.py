@@ -14,6 +14,7 @@ from schemas.topics import CHARGED, COMMITMENTS, INCENTIVES, SCORED, SETTLED
 from tests.support.builders import make_events
 from tests.support.worker_process import environment, tessera, worker
 from workers.cli import COMMANDS, SHORT_HELP
+from workers.cli.demo import longest_silence_s
 from workers.cli.render import lies
 from workers.errors import SettingsError
 from workers.pipeline import sampling_secret
@@ -123,6 +124,11 @@ def test_demo_says_what_is_wrong_with_a_file(tmp_path: Path, content: str, says:
     mine = tmp_path / "mine.jsonl"
     mine.write_text(content)
     assert says in refused(tessera("demo", "--queries", str(mine)))
+
+
+@pytest.mark.parametrize(("deadline_s", "silence_s"), [(5.0, 120.0), (60.0, 120.0), (900.0, 1_800.0)])
+def test_the_demo_waits_as_long_as_an_auction_may_take_in_two_stages(deadline_s: float, silence_s: float) -> None:
+    assert longest_silence_s(Settings.read(deadline_s=deadline_s)) == silence_s
 
 
 def test_demo_settled_again_gives_the_same_events() -> None:

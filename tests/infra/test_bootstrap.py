@@ -88,3 +88,27 @@ def test_an_interruption_is_no_missing_package_and_nothing_is_done_after_it(
         step()
 
     assert (ended.value.code, len(ran)) == (bootstrap.INTERRUPTED, 1)
+
+
+def test_smollm2_gets_more_time_than_a_small_model_and_what_the_user_sets_goes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """At a minute for each auction the five never end on two cores that have other work."""
+    given: dict[str, str] = {}
+
+    def run(*_: object, environment: dict[str, str]) -> int:
+        given.update(environment)
+        return 0
+
+    for folder in ("smollm2", "smollm2-at-0.8"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setattr(bootstrap, "MODELS", tmp_path)
+    monkeypatch.setattr(bootstrap, "install", lambda _: None)
+    monkeypatch.setattr(bootstrap, "run", run)
+    monkeypatch.setenv("TESSERA_MAX_TOKENS", "20")
+    monkeypatch.delenv("TESSERA_DEADLINE_S", raising=False)
+
+    assert bootstrap.smollm2([]) == 0
+
+    assert given["TESSERA_MAX_TOKENS"] == "20"
+    assert float(given["TESSERA_DEADLINE_S"]) >= 600

@@ -33,7 +33,7 @@ MOST_CHARGE_ROWS = 10
 LONGEST_SEARCH_S = 10.0
 SEARCH_POLL_S = 0.05
 IN_MEMORY = "demo-memory-"  # ids that every run gives again
-SILENCE_S = 120.0  # the longest wait for the next record
+SILENCE_S = 120.0  # the longest wait for the next record, where no auction may take longer
 BUNDLED = files("workers.cli") / "demo_queries.jsonl"
 
 
@@ -109,7 +109,16 @@ async def _demo(settings: Settings, queries: Sequence[QuerySubmitted], *, kafka:
     async with stages_running(names, settings, monitor, kafka=kafka, onlooker=TERMINAL) as session:
         if kafka:
             await session.until_ready()
-        await (_print_lines(session, asked) if as_json else _show(session, asked, searched="incentives" in names))
+        silence_s = longest_silence_s(settings)
+        if as_json:
+            await _print_lines(session, asked, silence_s)
+        else:
+            await _show(session, asked, silence_s, searched="incentives" in names)
+
+
+def longest_silence_s(settings: Settings) -> float:
+    """An auction may have its whole deadline in each of the two stages that ask the model."""
+    return max(SILENCE_S, 2 * settings.deadline_s)
 
 
 def _named(queries: Sequence[QuerySubmitted], run: str) -> dict[str, QuerySubmitted]:
@@ -120,7 +129,7 @@ def _named(queries: Sequence[QuerySubmitted], run: str) -> dict[str, QuerySubmit
     return named
 
 
-async def _print_lines(session: Session, asked: Mapping[str, QuerySubmitted]) -> None:
+async def _print_lines(session: Session, asked: Mapping[str, QuerySubmitted], silence_s: float) -> None:
     """The commitments to the draws, then every scored, settled and charged event and dead letter as it is published."""
     collector, missing = Collector(asked.keys()), set(asked)
     async with aclosing(session.bus.stored([COMMITMENTS.name])) as records:
@@ -128,7 +137,7 @@ async def _print_lines(session: Session, asked: Mapping[str, QuerySubmitted]) ->
             click.echo(to_line(from_record(record, COMMITMENTS)))
     async with session.bus.read([SCORED.name, *TERMINAL_TOPICS]) as records:
         await session.bus.publish(_records(asked))
-        async for record in session.watch(aiter(records), SILENCE_S):
+        async for record in session.watch(aiter(records), silence_s):
             if found := _line(record, asked.keys()):
                 click.echo(found)
             if record.topic != SCORED.name and (terminal := collector.add(record)):
@@ -145,7 +154,7 @@ def _line(record: Record, expected: Collection[str]) -> bytes | None:
     return to_line(event) if event.correlation_id in expected else None
 
 
-async def _show(session: Session, asked: Mapping[str, QuerySubmitted], *, searched: bool) -> None:
+async def _show(session: Session, asked: Mapping[str, QuerySubmitted], silence_s: float, *, searched: bool) -> None:
     """Replies as they come, a progress bar below them, totals in the end, and whether any lie would have paid."""
     console, began = render.console(), time.perf_counter()
     found: list[Terminal] = []
@@ -154,7 +163,7 @@ async def _show(session: Session, asked: Mapping[str, QuerySubmitted], *, search
         await session.bus.publish(_records(asked))
         with Progress(*columns, console=console, transient=True) as progress:
             bar = progress.add_task("", total=len(asked))
-            async for terminal in session.watch(terminals(aiter(records), asked), SILENCE_S):
+            async for terminal in session.watch(terminals(aiter(records), asked), silence_s):
                 found.append(terminal)
                 console.print(render.terminal(asked[terminal.query_id].text, terminal))
                 progress.advance(bar)

@@ -19,21 +19,22 @@ def model() -> None:
 
 
 @model.command("import")
-@SOURCE
+@click.argument("source", type=click.Path(path_type=Path, exists=True), metavar="FOLDER|FILE.gguf")
 @OUT
 def import_(source: Path, out: Path) -> None:
-    """Copy a Llama as Transformers saves it, with what TESSERA_ENGINE=embedded:FOLDER reads beside it.
+    """Make of a Llama, a folder as Transformers saves it or a GGUF file, the folder of TESSERA_ENGINE=embedded:FOLDER.
 
     vLLM and a server read the same folder. No number changes: a model of 16 bits is stored in 32, and computed in them.
+    GGUF files need pip install 'tessera-auction[gguf]'.
 
     \b
     Example:
       tessera model import smollm2 --out smollm2-here
       tessera demo --engine embedded:smollm2-here --limit 5
     """
-    from workers.engines.embedded.conversion import import_folder
+    from workers.engines.embedded.conversion import import_folder, import_gguf
 
-    import_folder(source, out)
+    (import_folder if source.is_dir() else import_gguf)(source, out)
     click.echo(f"{out} is ready: tessera demo --engine embedded:{out} --limit 5")
 
 

@@ -4,6 +4,8 @@ Only what is asked for is read, so a folder of many gigabytes costs no memory.
 """
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
@@ -87,6 +89,27 @@ def replace_tensor(source: Path, out: Path, name: str, values: NDArray[np.float3
         copyfileobj(file, copy, CHUNK)
 
 
+@dataclass(frozen=True, slots=True)
+class LazyTensor:
+    """A tensor that is made when it is written, so that one is in memory at a time."""
+
+    shape: tuple[int, ...]
+    made: Callable[[], NDArray[np.float32]]
+
+
+def write_tensors(path: Path, tensors: Mapping[str, LazyTensor]) -> None:
+    """A file of float32 tensors by their names."""
+    header, start = {}, 0
+    for name, tensor in tensors.items():
+        stop = start + 4 * math.prod(tensor.shape)
+        header[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": (start, stop)}
+        start = stop
+    with path.open("wb") as file:
+        _write_header(file, header)
+        for tensor in tensors.values():
+            file.write(tensor.made().astype("<f4").tobytes())
+
+
 def _header(file: BinaryIO) -> tuple[int, bytes]:
     """Where the tensors begin, and the header."""
     length = int.from_bytes(file.read(8), "little")
@@ -105,7 +128,7 @@ def _tensors(content: bytes) -> dict[str, Tensor]:
         raise ValueError("its header does not describe tensors") from None
 
 
-def _write_header(file: BinaryIO, header: dict[str, object]) -> None:
+def _write_header(file: BinaryIO, header: Mapping[str, object]) -> None:
     """Padded with blanks, as the format asks, so that the tensors begin at a multiple of eight."""
     content = json.dumps(header, separators=(",", ":")).encode()
     content += b" " * (-len(content) % 8)

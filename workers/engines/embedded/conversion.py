@@ -9,6 +9,7 @@ from ctranslate2.specs import common_spec, transformer_spec
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from workers.engines.embedded.gguf_file import unpack
 from workers.engines.model_folder import CONFIG, CT2, ModelFolder
 from workers.engines.tempering import NORM
 from workers.engines.tokenizer import FILE, ChatTokenizer
@@ -33,6 +34,21 @@ def import_folder(source: Path, out: Path) -> None:
     shutil.copytree(source, fresh, ignore=shutil.ignore_patterns(CT2))
     add_ct2(fresh)
     fresh.rename(out)
+
+
+def import_gguf(source: Path, out: Path) -> None:
+    """As `import_folder`, of a GGUF file. SettingsError: as there, and of `unpack`."""
+    if out.exists():
+        raise SettingsError(f"{out} is there already; give the name of a folder to make")
+    fresh = out.with_name(f"{out.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        unpack(source, fresh)
+        add_ct2(fresh)
+        fresh.rename(out)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def add_ct2(folder: Path) -> None:
