@@ -76,6 +76,29 @@ def test_a_setting_that_is_wrong_is_not_tried_again() -> None:
     assert isinstance(run(refuses).exception, SettingsError)  # 2, by the entry point
 
 
+@pytest.mark.parametrize(
+    ("stage", "settings", "names"),
+    [
+        ("settlement", {"TESSERA_DRAW_KEY": ""}, "TESSERA_DRAW_KEY"),
+        ("generation", {"TESSERA_DRAW_KEY": "", "TESSERA_SAMPLING_KEY": ""}, "TESSERA_SAMPLING_KEY"),
+        ("scoring", {"TESSERA_ENGINE": "embeded"}, "no engine is called 'embeded'"),
+        ("scoring", {"TESSERA_ENGINE": "embedded:/nowhere"}, "/nowhere holds no model"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_metrics_are_announced(
+    stage: str, settings: dict[str, str], names: str
+) -> None:
+    """Who reads "metrics at" takes the stage for started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESSERA_ALLOW_PLAINTEXT", "true")
+        for variable, value in settings.items():
+            patch.setenv(variable, value) if value else patch.delenv(variable, raising=False)
+        done = CliRunner().invoke(cli, ["run", stage, "--metrics-port", "0"])
+
+    assert isinstance(done.exception, SettingsError) and names in str(done.exception)
+    assert "metrics at" not in done.output
+
+
 def test_a_server_that_is_down_ends_the_process_with_70() -> None:
     name = f"http://127.0.0.1:{free_port()}#base"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from workers.app.models import Models, open_models
+from workers.engines.catalogue import require_known
 from workers.errors import TesseraError
 from workers.operations.monitor import Monitor
 from workers.pipeline import STAGES, Means, build_stages, now, sampling_secret
@@ -78,6 +79,17 @@ class Session:
         raise TesseraError(f"no record for {silence_s:g} s: the stages stopped, or hang")
 
 
+def require_startable(names: Sequence[str], settings: Settings) -> None:
+    """SettingsError: what is wrong with the settings of these stages before a port is opened or a model loaded."""
+    specs = [STAGES[name] for name in names]
+    if any(spec.needs_draw_keys for spec in specs):
+        _ = settings.draw_secrets
+    if any(spec.draws_candidates for spec in specs):
+        sampling_secret(settings)
+    if any(spec.needs_engine for spec in specs):
+        require_known(settings.engine)
+
+
 @asynccontextmanager
 async def stages_running(
     names: Sequence[str], settings: Settings, monitor: Monitor, *, kafka: bool, onlooker: Onlooker = NOBODY
@@ -86,12 +98,9 @@ async def stages_running(
 
     Those that everybody needs answer once before any stage starts: what is broken fails here, not with the first query.
     """
+    require_startable(names, settings)
     specs = [STAGES[name] for name in names]
     draws = any(spec.needs_draw_keys for spec in specs)
-    if draws:
-        _ = settings.draw_secrets  # SettingsError if there is none: asked before a model is loaded
-    if any(spec.draws_candidates for spec in specs):
-        sampling_secret(settings)
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
     async with _models(specs, settings, monitor, onlooker) as models:
         calm_collector()

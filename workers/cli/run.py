@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from workers.app.session import Session, monitor_of, stages_running
+from workers.app.session import Session, monitor_of, require_startable, stages_running
 from workers.app.signals import Stopping
 from workers.cli import options
 from workers.cli.settings_table import settings_table
@@ -70,6 +70,7 @@ def run(stages: tuple[str, ...], **given: object) -> None:
     """
     settings = Settings.read(**given)
     connection(settings)  # a Kafka that is not protected is refused before anything is announced
+    require_startable(stages, settings)
     if failure := asyncio.run(_serve(tuple(dict.fromkeys(stages)), settings)):
         _explain(failure, asyncio.run(_failed_coordinators(stages, settings)))
         raise click.exceptions.Exit(EXIT_FAILED)

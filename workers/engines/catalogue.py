@@ -64,14 +64,27 @@ KINDS: dict[str, Open] = {
 FORMS = (*ENGINES, *(f"{kind}:..." for kind in KINDS))
 
 
+def require_known(name: str) -> None:
+    """SettingsError: no engine has this name, or its folder holds no model. Nothing is loaded."""
+    _opener(name)
+    kind, _, rest = name.partition(":")
+    if kind == "embedded" and rest:
+        from workers.engines.embedded.files import model_files
+
+        model_files(rest)
+
+
 async def open_engine(name: str, options: EngineOptions) -> Engine:
     """A loaded engine that retries its time-outs, its library imported only now.
 
     SettingsError: no engine has this name, or it cannot be what it is asked to be. MissingProgram: its library is not
     installed. EngineUnavailable: its server does not answer.
     """
-    kind, _, rest = name.partition(":")
-    opener = ENGINES.get(name) or KINDS.get(kind)
+    return Retrying(await _opener(name)(name.partition(":")[2], options))
+
+
+def _opener(name: str) -> Open:
+    opener = ENGINES.get(name) or KINDS.get(name.partition(":")[0])
     if opener is None:
         raise SettingsError(f"TESSERA_ENGINE: no engine is called {name!r}; there are: {', '.join(FORMS)}")
-    return Retrying(await opener(rest, options))
+    return opener
