@@ -107,8 +107,10 @@ def test_topics_and_the_port_survive_a_crash_of_the_broker(tessera: Command, sta
     assert short.returncode == 2 and "3 copies are asked for" in short.stderr
     described = rows(tessera("topics", "describe", "--json", **place))
     assert [len(row["groups"]) for row in described] == [1, 1, 2] + [0] * (TOPICS - 3)
+    assert {group["members"] for row in described for group in row["groups"]} == {0}
     table = tessera("topics", "describe", **place).stdout
     assert "400 days" in table and "15 days" in table  # bills, and the memory of settled ids
+    assert table.count("none") == len(GROUPS), "a lag where no stage runs looks like one that is behind"
 
 
 @pytest.mark.kafka

@@ -255,6 +255,16 @@ async def test_describe_counts_records_and_consumer_lag(settings: Settings, grou
     assert after.groups[0].lag_records == after.records and after.groups[1].lag_records is None
 
 
+@pytest.mark.kafka
+@pytest.mark.usefixtures("member")
+async def test_describe_tells_the_groups_that_somebody_runs(settings: Settings, group: str) -> None:
+    groups = {group: QUERIES.name, f"{group}.new": QUERIES.name}
+
+    states = {state.topic: state for state in await describe_topics(settings, groups)}
+
+    assert [lag.members for lag in states[QUERIES.name].groups] == [1, 0]
+
+
 async def test_an_unreachable_broker_is_one_error_with_advice(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,7 +90,8 @@ def create(
 def describe(bootstrap_servers: str | None, as_json: bool) -> None:
     """Show the topics as the brokers have them, and how far each stage is behind.
 
-    Records count what is stored, transaction markers included. The lag is what the stage has not worked on yet.
+    Records count what is stored, transaction markers included. The lag is what the stage has not worked on yet; where
+    "workers" says none nobody runs that stage, so its lag grows. Stages that are optional need none: incentives.
 
     \b
     Example:
@@ -145,7 +146,7 @@ def _print_offsets(offsets: Iterable[FirstOffsets]) -> None:
 
 def _print_states(states: Iterable[TopicState]) -> None:
     table = Table("topic", box=box.SIMPLE_HEAD)
-    for column in ("partitions", "copies", "retention", "max message", "records", "lag"):
+    for column in ("partitions", "copies", "retention", "max message", "records", "lag", "workers"):
         table.add_column(column, justify="right")
     table.add_column("consumer group")
     for state in states:
@@ -157,9 +158,10 @@ def _cells(state: TopicState) -> list[str]:
     days = "for ever" if state.retention_ms < 0 else f"{timedelta(milliseconds=state.retention_ms).days} days"
     size = f"{state.max_message_bytes / MEBIBYTE:g} MiB"
     lags = ["no offsets" if group.lag_records is None else str(group.lag_records) for group in state.groups]
+    workers = [str(group.members or "none") for group in state.groups]
     groups = [group.group for group in state.groups]
     counts = [str(state.partitions), str(state.replication), days, size, str(state.records)]
-    return [state.topic, *counts, "\n".join(lags), "\n".join(groups)]
+    return [state.topic, *counts, "\n".join(lags), "\n".join(workers), "\n".join(groups)]
 
 
 def console() -> Console:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from workers.settings import Settings
 from workers.stream.admin.first_offsets import without_offset
 from workers.stream.admin.plans import planned_topics
-from workers.stream.admin.standing import offsets_of
+from workers.stream.admin.standing import members_of, offsets_of
 from workers.stream.connection.admin_client import EARLIEST, LATEST, Cluster, Partition
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.edges import offsets
@@ -18,6 +18,7 @@ class GroupLag:
 
     group: str
     lag_records: int | None
+    members: int  # workers that run; with none, the lag grows
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,6 @@ async def _describe(
 
 async def _lag(cluster: Cluster, group: str, topic: str, ends: Mapping[int, int]) -> GroupLag:
     stand = await offsets_of(cluster, group, topic, ends)
-    if without_offset(stand):
-        return GroupLag(group, None)
-    return GroupLag(group, sum(max(0, ends[number] - stand[number]) for number in ends))
+    members = await cluster.retry(lambda: members_of(cluster, group))
+    lag = None if without_offset(stand) else sum(max(0, ends[number] - stand[number]) for number in ends)
+    return GroupLag(group, lag, members)

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from aiokafka import TopicPartition
-from aiokafka.errors import for_code
-from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from schemas.dead_letter import Header, dead_letter
 from schemas.letter import Place
@@ -20,7 +18,8 @@ from workers.errors import BrokerError, TesseraError
 from workers.pipeline import PATH, STAGES
 from workers.settings import Settings
 from workers.stage import StageSpec
-from workers.stream.connection.admin_client import GROUP, LATEST, Cluster
+from workers.stream.admin.standing import members_of
+from workers.stream.connection.admin_client import LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.edges import edges
 from workers.stream.offsets import WINDOW, Completion
@@ -79,21 +78,12 @@ async def set_aside(settings: Settings, place: Place) -> SetAside:
 async def refuse_running(clients: Clients, spec: StageSpec) -> None:
     """TesseraError: the stage has running workers."""
     async with clients.cluster() as cluster:
-        members = await cluster.retry(lambda: _members(cluster, spec.group))
+        members = await cluster.retry(lambda: members_of(cluster, spec.group))
     if members:
         raise TesseraError(
             f"group {spec.group} has {members} running {'worker' if members == 1 else 'workers'}: stop stage "
             f"{spec.name} everywhere first. Nothing was done"
         )
-
-
-async def _members(cluster: Cluster, group: str) -> int:
-    """How many consumers the group has."""
-    answer = await cluster.ask(DescribeGroupsRequest([group]), await cluster.coordinator(GROUP, group))
-    code, *_, members = answer.groups[0][:6]
-    if code:
-        raise for_code(code)(f"group {group}")
-    return len(members)
 
 
 async def _find(

@@ -7,11 +7,12 @@ from functools import partial
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from schemas.topics import POSITION_SUFFIX
 from workers.errors import OffsetLost
-from workers.stream.connection.admin_client import LATEST, Cluster
+from workers.stream.connection.admin_client import GROUP, LATEST, Cluster
 from workers.stream.connection.topic_ids import topic_id
 from workers.stream.offsets import NOTHING_KNOWN, Completion, read_completion
 from workers.stream.partition.position_log import Position, PositionLog
@@ -46,6 +47,15 @@ async def stands(cluster: Cluster, group: str, topic: str, numbers: Iterable[int
 async def offsets_of(cluster: Cluster, group: str, topic: str, numbers: Iterable[int]) -> dict[int, int]:
     """Where the group goes on in each of these partitions; -1: nobody knows."""
     return {number: stand.offset for number, stand in (await stands(cluster, group, topic, numbers)).items()}
+
+
+async def members_of(cluster: Cluster, group: str) -> int:
+    """How many consumers the group has: workers of its stage that run."""
+    answer = await cluster.ask(DescribeGroupsRequest([group]), await cluster.coordinator(GROUP, group))
+    code, *_, members = answer.groups[0][:6]
+    if code:
+        raise for_code(code)(f"group {group}")
+    return len(members)
 
 
 def _together(logged: Position | None, offset: int, metadata: str) -> Completion | None:
