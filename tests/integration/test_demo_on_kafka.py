@@ -1,6 +1,7 @@
 """`tessera demo --kafka`: what it leaves on the topics, seen by a client that is not ours."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,25 @@ def test_what_is_exported_is_audited_as_the_topics_are(
     settled = [json.loads(message.value()) for message in of(run[0].messages, SETTLED.name)]
     told = tessera("explain", settled[0]["query_id"], "--from", str(tmp_path / "log.jsonl"), "--json")
     assert json.loads(told.stdout)["auction_id"] == settled[0]["auction_id"]
+
+
+def test_of_a_period_is_exported_what_the_broker_took_in_it_and_every_commitment(
+    run: tuple[Reader, list[object]], topics: str
+) -> None:
+    whole = [json.loads(line) for line in tessera("export", kafka=topics).stdout.splitlines()]
+    times = sorted(taken_at(line) for line in whole if line["type"] == SETTLED.name)
+    begin, end = times[len(times) // 4], times[3 * len(times) // 4]
+    done = tessera("export", "--from", begin.isoformat(), "--to", end.isoformat(), kafka=topics)
+
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    wanted = [line for line in whole if line["type"] == COMMITMENTS.name or begin <= taken_at(line) < end]
+    assert sorted(line["id"] for line in lines) == sorted(line["id"] for line in wanted)
+    assert 0 < len(lines) < len(whole)
+
+
+def taken_at(line: dict[str, str]) -> datetime:
+    return datetime.fromisoformat(line.get("brokertime") or line["time"])
 
 
 def counts_of_types(lines: list[dict[str, object]]) -> dict[str, int]:

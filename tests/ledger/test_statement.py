@@ -186,9 +186,20 @@ def test_balances_of_a_log_are_its_bills_less_its_credits(tmp_path: Path) -> Non
     assert "trial balance 0.000000 USD" in tessera("balance", "--log", log).stdout.decode()
 
 
+def test_a_balance_is_what_was_owed_then_or_what_came_since(tmp_path: Path) -> None:
+    log = written(tmp_path / "log.jsonl", *EVENTS, replace(make_credit(own_bill(DAYS[0]), 2), recorded_at=NOON + HOUR))
+    middle = "2026-11-23T15:00:00Z"
+
+    then, since = [tessera("balance", OWN, "--log", log, "--json", *limit, middle) for limit in (["--to"], ["--from"])]
+
+    assert json.loads(then.stdout.splitlines()[0])["balance_micros"] == sum(CHARGES[:2]) - 2
+    assert json.loads(since.stdout.splitlines()[0])["balance_micros"] == sum(CHARGES[2:])
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["balance", "--from", "2027-01-01"], "there is no bill in that time"),
         (["statement", "nobody"], "there is no bill of nobody"),
         (["statement", OWN, "--currency", "EUR"], "has no account in EUR; it has one in USD"),
         (["statement", OWN, "--from", "yesterday"], "is neither a day as in 2026-11-24 nor a time"),

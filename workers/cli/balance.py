@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import BinaryIO
 
 import click
@@ -13,26 +14,37 @@ from rich.text import Text
 from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.topics import CHARGED, CREDITED
 from workers.app.bus import bus_of
-from workers.cli import options, render
+from workers.cli import options, period, render
 from workers.cli.ledger_source import Placed, Unreadable, file_events, log_file, stored_events
 from workers.errors import TesseraError
 from workers.ledger.account import Account
 from workers.ledger.amounts import money
 from workers.ledger.book import Book
 from workers.ledger.entries import charge_entry, credit_entry
+from workers.receipts.statement import Period
 from workers.settings import Settings
 
 
 @click.command()
 @click.argument("advertiser_id", metavar="[ADVERTISER]", required=False)
+@period.begin
+@period.end
 @log_file
 @options.bootstrap_servers
 @options.as_json
-def balance(advertiser_id: str | None, file: BinaryIO | None, bootstrap_servers: str | None, as_json: bool) -> None:
+def balance(
+    advertiser_id: str | None,
+    begin: datetime | None,
+    end: datetime | None,
+    file: BinaryIO | None,
+    bootstrap_servers: str | None,
+    as_json: bool,
+) -> None:
     """Show what advertisers owe: all that they were charged, less what was credited, to the micro.
 
     Every bill and every credit of the topics, or of a file, is counted once. In double entry: what advertisers owe is
-    the platform's revenue, and the trial balance, all debits less all credits, is 0.
+    the platform's revenue, and the trial balance, all debits less all credits, is 0. With --to it is what was owed
+    then; with --from only what came since: a charge or credit belongs to the moment in which the broker took it.
 
     Exit code 1: the balances were made, but a record that nobody can read was passed over, or a bill came twice and is
     counted once; standard error says which.
@@ -41,17 +53,20 @@ def balance(advertiser_id: str | None, file: BinaryIO | None, bootstrap_servers:
     Examples:
       tessera balance
       tessera balance ovennest --json
+      tessera balance --to 2026-12-01
       tessera balance --log auctions.jsonl
     """
-    book, unreadable = Book(), Unreadable()
+    book, unreadable, limits = Book(), Unreadable(), Period(begin, end)
     if file:
-        for placed in file_events(file, (CHARGED, CREDITED), advertiser_id):
+        for placed in file_events(file, (CHARGED, CREDITED), advertiser_id, limits):
             _count(book, placed, advertiser_id)
     else:
-        asyncio.run(_read(book, Settings.read(bootstrap_servers=bootstrap_servers), advertiser_id, unreadable))
+        settings = Settings.read(bootstrap_servers=bootstrap_servers)
+        asyncio.run(_read(book, settings, advertiser_id, limits, unreadable))
     accounts = sorted(book.accounts.values(), key=lambda one: (one.currency, -one.balance_micros, one.advertiser_id))
     if not accounts:
-        raise TesseraError(f"there is no bill{f' of {advertiser_id}' if advertiser_id else ''}: nobody owes anything")
+        of, then = f" of {advertiser_id}" if advertiser_id else "", " in that time" if begin or end else ""
+        raise TesseraError(f"there is no bill{of}{then}: nobody owes anything")
     _print_json(book, accounts) if as_json else render.console().print(_table(book, accounts))
     unreadable.tell()
     if book.repeated:
@@ -59,9 +74,11 @@ def balance(advertiser_id: str | None, file: BinaryIO | None, bootstrap_servers:
         raise SystemExit(1)
 
 
-async def _read(book: Book, settings: Settings, advertiser_id: str | None, unreadable: Unreadable) -> None:
+async def _read(
+    book: Book, settings: Settings, advertiser_id: str | None, limits: Period, unreadable: Unreadable
+) -> None:
     keys = [advertiser_id] if advertiser_id else None
-    async for placed in stored_events(bus_of(settings), (CHARGED, CREDITED), unreadable, keys):
+    async for placed in stored_events(bus_of(settings), (CHARGED, CREDITED), unreadable, keys, limits):
         _count(book, placed, advertiser_id)
 
 

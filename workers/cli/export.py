@@ -1,8 +1,9 @@
 """`tessera export`: the topics as a file that `settle`, `audit`, `explain` and `splitting` read."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from datetime import datetime
 
 import click
 
@@ -10,22 +11,25 @@ from schemas.envelope import from_record
 from schemas.lines import dead_letter_line, to_line
 from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
-from schemas.topics import BY_NAME, DEAD_LETTERS
+from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTERS
 from workers.app.bus import bus_of
 from workers.audit.entries import READ_FIRST, TOPICS
-from workers.cli import options
+from workers.cli import options, period
 from workers.cli.streams import write_utf8
 from workers.cli.visible import visible
 from workers.cli.witness import reading_bar
 from workers.errors import TesseraError
+from workers.receipts.statement import Period
 from workers.settings import Settings
 
 NAMES = (*(topic.name for topic in TOPICS), *DEAD_LETTERS)
 
 
 @click.command()
+@period.begin
+@period.end
 @options.bootstrap_servers
-def export(bootstrap_servers: str | None) -> None:
+def export(begin: datetime | None, end: datetime | None, bootstrap_servers: str | None) -> None:
     """Write what the topics hold of auctions to standard output, as CloudEvents lines, one event each.
 
     These are credits, then scored and settled events, bills, commitments and dead letters, from the first committed
@@ -33,22 +37,27 @@ def export(bootstrap_servers: str | None) -> None:
     place for `tessera audit`, `explain`, `statement`, `settle` and `splitting`, on a machine that does not reach Kafka
     or years later.
 
+    --from and --to choose what the broker took in a period. Commitments to draw keys are written all the same: they
+    are few, and a draw is checked with a commitment from before it and a key from after it. Of auctions that lie across
+    an end of the period only a part is in the file.
+
     A record that is no event of its topic has no line: how many there were is said on standard error.
 
     \b
     Examples:
       tessera export > auctions.jsonl
       tessera export | tessera audit -
+      tessera export --from 2026-11-01 --to 2026-12-01 > november.jsonl
     """
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
     write_utf8()
-    asyncio.run(_export(settings))
+    asyncio.run(_export(settings, Period(begin, end)))
 
 
-async def _export(settings: Settings) -> None:
+async def _export(settings: Settings, limits: Period) -> None:
     written, unreadable, first = 0, 0, ""
     with reading_bar("records") as advance:
-        async with aclosing(_stored(settings)) as records:
+        async with aclosing(_stored(settings, limits)) as records:
             async for record in records:
                 try:
                     click.echo(_line(record))
@@ -61,15 +70,25 @@ async def _export(settings: Settings) -> None:
             f"tessera: {unreadable:,} records are no events and have no line; the first: {visible(first)}", err=True
         )
     if not written:
-        raise TesseraError(f"the topics at {settings.bootstrap_servers} hold no auction yet: nothing is written")
+        when = "of that time" if limits != Period() else "yet"
+        raise TesseraError(f"the topics at {settings.bootstrap_servers} hold no auction {when}: nothing is written")
 
 
-async def _stored(settings: Settings) -> AsyncGenerator[Record, None]:
+async def _stored(settings: Settings, limits: Period) -> AsyncGenerator[Record, None]:
     """Credits first: an audit that reads the lines once compares them with bills as they come."""
-    for names in (READ_FIRST, NAMES):
-        async with aclosing(bus_of(settings).stored(names)) as records:
+    for names, wanted in _parts(limits):
+        async with aclosing(bus_of(settings).stored_in(names, wanted.begin, wanted.end)) as records:
             async for record in records:
-                yield record
+                if wanted.holds(record.time):
+                    yield record
+
+
+def _parts(limits: Period) -> list[tuple[Sequence[str], Period]]:
+    """Topics to be read together, and what of them; in a period commitments come apart, whole."""
+    if limits == Period():
+        return [(READ_FIRST, limits), (NAMES, limits)]
+    others = [name for name in NAMES if name != COMMITMENTS.name]
+    return [(READ_FIRST, limits), ([COMMITMENTS.name], Period()), (others, limits)]
 
 
 def _line(record: Record) -> bytes:
