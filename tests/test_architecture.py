@@ -241,6 +241,14 @@ def test_the_stream_knows_of_the_business_only_what_a_stage_is() -> None:
         assert others <= known | beside.get(module, set()), module
 
 
+def test_what_a_process_knows_of_a_partition_is_decided_without_an_event_loop_a_clock_or_chance() -> None:
+    state = "workers.stream.partition.state"
+    tree = ast.walk(ast.parse(FILES[state].read_text(encoding="utf-8")))
+
+    assert not [node for node in tree if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+    assert not {name.split(".")[0] for name in imports(state)} & {"asyncio", "time", "datetime", "random", "aiokafka"}
+
+
 @pytest.mark.parametrize("module", FILES)
 def test_each_library_has_one_home(module: str) -> None:
     for name in imports(module):

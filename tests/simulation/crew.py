@@ -117,7 +117,7 @@ class Crew:
         """Names of the actors' tasks that still run."""
         coroutines = {task.get_name(): task.get_coro() for task in asyncio.all_tasks(self._world.loop)}
         actors = {name: actor_of(coroutine) for name, coroutine in coroutines.items()}
-        return sorted(name for name, actor in actors.items() if actor and actor._tenure._clients is life.clients)
+        return sorted(name for name, actor in actors.items() if actor and actor._transactions._clients is life.clients)
 
     def _replace(self, life: Life) -> None:
         if self._current.get(life.slot) is life:

@@ -24,11 +24,11 @@ from workers.stream.deduplication.store import packed
 from workers.stream.offsets import Completion
 from workers.stream.partition import position, producer, transaction
 from workers.stream.partition.crash_count import Attempts
-from workers.stream.partition.in_flight import Backlog
 from workers.stream.partition.position import Found
 from workers.stream.partition.position_log import PositionLog
 from workers.stream.partition.processor import PartitionActor
 from workers.stream.partition.producer import TransactionalWriter
+from workers.stream.partition.state import PartitionState
 
 Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -203,15 +203,15 @@ def memory_not_read() -> Any:
 
 def bitmap_begins_one_too_late() -> Any:
     """Off by one: of what is finished beyond the committed offset the very next is forgotten."""
-    after = Backlog.after
+    after = PartitionState.after
 
-    def beyond(self: Backlog, results: Any) -> Completion:
+    def beyond(self: PartitionState, results: Any) -> Completion:
         completion = after(self, results)
         return Completion(
             completion.base, frozenset(offset for offset in completion.done if offset > completion.base + 1)
         )
 
-    return mock.patch.object(Backlog, "after", beyond)
+    return mock.patch.object(PartitionState, "after", beyond)
 
 
 def bitmap_not_read() -> Any:

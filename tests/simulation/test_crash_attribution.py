@@ -18,7 +18,7 @@ from tests.simulation.scenario import ASKED, OUTPUTS, PARTITIONS, Answerer, Give
 from tests.simulation.simulation import Simulation
 from workers.stream.offsets import Completion
 from workers.stream.partition.producer import TransactionalWriter, place
-from workers.stream.partition.quarantine import Solo
+from workers.stream.partition.quarantine import Quarantine
 
 pytestmark = [pytest.mark.simulation, pytest.mark.usefixtures("quiet")]
 
@@ -98,7 +98,7 @@ def test_only_the_record_that_crashes_workers_is_dead_lettered(in_order: bool, w
 def test_without_quarantine_a_slow_record_would_be_dead_lettered_too() -> None:
     """What the test above can see."""
     nobody_waits = {"take": lambda *_: True, "closed_to": lambda *_: False}
-    with mock.patch.multiple(Solo, **nobody_waits):
+    with mock.patch.multiple(Quarantine, **nobody_waits):
         assert ends()[SLOW] == DeadLetterReason.CRASHED_WORKER.name
 
 

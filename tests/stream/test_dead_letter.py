@@ -17,9 +17,8 @@ from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.query import content_digest
 from workers.errors import BrokerError
 from workers.operations.redrive import why_not
-from workers.stream.partition.oversized import OversizedRecords
-from workers.stream.partition.producer import Oversized, _oversized, _Sent
-from workers.stream.processing import Result, _check_sound
+from workers.stream.partition.producer import _oversized, _Sent
+from workers.stream.processing import _check_sound
 
 LARGE = b"x" * DEAD_LETTER_MAX_BYTES
 
@@ -99,29 +98,6 @@ def test_a_damaged_batch_is_not_a_refusal_and_its_error_says_what_to_do() -> Non
     flaw = Flaw(Reason.UNREADABLE, "the batch cannot be read", is_damage=True)
     with pytest.raises(BrokerError, match=r"tessera dlq send t/3/4"):
         _check_sound(Record("t", None, b"", (), 3, 4, flaw=flaw))
-
-
-class Refusing:
-    """A backlog that notes what it is to forget."""
-
-    def __init__(self) -> None:
-        self.forgotten: list[int] = []
-
-    def forget(self, offset: int) -> None:
-        self.forgotten.append(offset)
-
-
-def test_the_record_whose_result_is_too_large_is_found_by_its_index_in_the_batch() -> None:
-    events: Any = [object(), object()]
-    results = [Result(10, events[:1]), Result(12), Result(15, events)]  # sent: 0; none; 1 and 2
-    records, backlog = OversizedRecords(), Refusing()
-
-    for numbers, news in (((), False), ((2,), True), ((2,), False), ((0, 1), True)):
-        with pytest.raises(Oversized), records.blaming(results, backlog):  # type: ignore[arg-type]
-            raise Oversized(ValueError(), numbers)
-        assert records.learnt() is news
-    assert [offset in records for offset in (10, 12, 15)] == [True, False, True]
-    assert sorted({*backlog.forgotten}) == [10, 15]
 
 
 def test_a_too_large_batch_of_several_records_refuses_none_of_them() -> None:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from workers.stream.partition.quarantine import Solo
+from workers.stream.partition.quarantine import Quarantine
 
 
 @dataclass(eq=False)
 class Work:
-    """A partition's work in flight, as far as Solo looks at it."""
+    """A partition's work in flight, as far as Quarantine looks at it."""
 
     working: int = 0
     woken: int = 0
@@ -29,87 +29,89 @@ def other() -> Work:
 
 
 @pytest.fixture
-def solo(one: Work, other: Work) -> Solo:
-    solo = Solo()
-    solo.join(one)
-    solo.join(other)
-    return solo
+def quarantine(one: Work, other: Work) -> Quarantine:
+    quarantine = Quarantine()
+    quarantine.join(one)
+    quarantine.join(other)
+    return quarantine
 
 
-def test_without_a_quarantine_every_partition_may_begin_work(solo: Solo, one: Work, other: Work) -> None:
-    solo.ease()
+def test_without_a_quarantine_every_partition_may_begin_work(quarantine: Quarantine, one: Work, other: Work) -> None:
+    quarantine.ease()
 
-    assert not solo.closed_to(one) and not solo.closed_to(other)
+    assert not quarantine.closed_to(one) and not quarantine.closed_to(other)
     assert not one.woken and not other.woken
 
 
 def test_a_quarantine_waits_for_work_in_flight_elsewhere_and_blocks_new_work(
-    solo: Solo, one: Work, other: Work
+    quarantine: Quarantine, one: Work, other: Work
 ) -> None:
     other.working = 2
 
-    assert not solo.take(one)
-    assert solo.closed_to(other) and not solo.closed_to(one)
+    assert not quarantine.take(one)
+    assert quarantine.closed_to(other) and not quarantine.closed_to(one)
 
     # When the other has committed its last
     other.working = 0
-    solo.ease()
+    quarantine.ease()
 
     assert one.woken == 1
-    assert solo.take(one)
-    assert solo.closed_to(other)
+    assert quarantine.take(one)
+    assert quarantine.closed_to(other)
 
 
-def test_work_in_flight_of_the_same_partition_does_not_delay_its_quarantine(solo: Solo, one: Work) -> None:
+def test_work_in_flight_of_the_same_partition_does_not_delay_its_quarantine(quarantine: Quarantine, one: Work) -> None:
     one.working = 1
 
-    assert solo.take(one)
+    assert quarantine.take(one)
 
 
-def test_a_second_quarantine_waits_for_the_first(solo: Solo, one: Work, other: Work) -> None:
-    assert solo.take(one)
-    assert not solo.take(other)
+def test_a_second_quarantine_waits_for_the_first(quarantine: Quarantine, one: Work, other: Work) -> None:
+    assert quarantine.take(one)
+    assert not quarantine.take(other)
 
-    solo.give(one)
+    quarantine.give(one)
 
     assert other.woken == 1
-    assert solo.take(other)
-    assert solo.closed_to(one)
+    assert quarantine.take(other)
+    assert quarantine.closed_to(one)
 
 
-def test_quarantines_take_turns(solo: Solo, one: Work, other: Work) -> None:
-    solo.take(one)
-    solo.take(other)
+def test_quarantines_take_turns(quarantine: Quarantine, one: Work, other: Work) -> None:
+    quarantine.take(one)
+    quarantine.take(other)
 
-    solo.give(one)
+    quarantine.give(one)
 
-    assert not solo.take(one)
-    assert solo.take(other)
-
-
-def test_less_work_elsewhere_does_not_end_a_quarantine(solo: Solo, one: Work, other: Work) -> None:
-    solo.take(one)
-
-    solo.ease()
-
-    assert solo.closed_to(other)
+    assert not quarantine.take(one)
+    assert quarantine.take(other)
 
 
-def test_a_partition_that_leaves_ends_its_quarantine(solo: Solo, one: Work, other: Work) -> None:
-    solo.take(one)
+def test_less_work_elsewhere_does_not_end_a_quarantine(quarantine: Quarantine, one: Work, other: Work) -> None:
+    quarantine.take(one)
 
-    solo.leave(one)
+    quarantine.ease()
+
+    assert quarantine.closed_to(other)
+
+
+def test_a_partition_that_leaves_ends_its_quarantine(quarantine: Quarantine, one: Work, other: Work) -> None:
+    quarantine.take(one)
+
+    quarantine.leave(one)
 
     assert other.woken
-    assert not solo.closed_to(other)
-    assert solo.take(other)
+    assert not quarantine.closed_to(other)
+    assert quarantine.take(other)
 
 
-def test_work_in_flight_at_the_end_of_a_quarantine_delays_the_next(solo: Solo, one: Work, other: Work) -> None:
-    solo.take(one)
+def test_work_in_flight_at_the_end_of_a_quarantine_delays_the_next(
+    quarantine: Quarantine, one: Work, other: Work
+) -> None:
+    quarantine.take(one)
     one.working = 1
 
-    solo.give(one)
+    quarantine.give(one)
 
-    assert not solo.take(other)
-    assert solo.closed_to(one)
+    assert not quarantine.take(other)
+    assert quarantine.closed_to(one)

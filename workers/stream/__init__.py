@@ -11,20 +11,21 @@ At-least-once is what remains outside a transaction: a model may be asked twice 
 How one input partition is worked on
 ====================================
 A stage is a consumer group (`consumer.py`). Each input partition has a processor (`partition/processor.py`) and a
-transactional id of its own, `GROUP.TOPIC.PARTITION`. Its life has five steps, in this order:
+transactional id of its own, `GROUP.TOPIC.PARTITION`. The processor waits, for Kafka and for work; what it knows, and
+what follows from it, is in `partition/state.py`, without any I/O. A partition's life has five steps, in this order:
 
 1. **Open.** Fetching is paused. Starting a producer with the partition's transactional id fences every earlier owner
    and settles the transaction that it left open (`partition/producer.py`). Only then is the position read back from
    the stage's own log (`partition/position.py`) and the deduplication state restored (`deduplication/`). Then fetching
    goes on from there.
 2. **Process.** Before anything else, the count of attempts is committed (`partition/crash_count.py`). Then up to
-   `in_flight` records are worked on concurrently (`partition/in_flight.py`, `processing.py`), outside any transaction.
+   `in_flight` records are worked on concurrently (`processing.py`), outside any transaction.
 3. **Commit.** Finished results are published in one transaction (`partition/transaction.py`) together with the offset
    of the first unfinished record and, in the offset's metadata, which records beyond it are finished (`offsets.py`).
    The same transaction writes both into the stage's log of positions (`partition/position_log.py`).
    Metrics move after the commit, never before.
 4. **Doubt.** An error or a lost answer leaves open whether a transaction was committed. The producer is discarded, and
-   after a pause (`partition/backoff.py`) the partition is opened again: Kafka then says what is committed. Of stages
+   after a pause that grows the partition is opened again: Kafka then says what is committed. Of stages
    that need no order, work in flight goes on meanwhile.
 5. **Leave.** On a rebalance or a stop, what is finished is committed, the attempt is taken back, and nothing is begun.
 
@@ -51,10 +52,10 @@ What fails, what happens, where
 * A record that kills its process (memory, a native library): after two deaths in one place the partition is
   quarantined (`partition/quarantine.py`), after the third the record is a dead letter, CRASHED_WORKER
   (`partition/crash_count.py`).
-* A record whose results are larger than their topic takes: a dead letter, TOO_LARGE (`partition/oversized.py`).
+* A record whose results are larger than their topic takes: a dead letter, TOO_LARGE (`partition/state.py`).
 * The engine is down: the stage takes no more records and waits, for as long as it takes (`outage.py`).
-* The worker raises anything else: nothing of the record is published, and the process ends (`partition/in_flight.py`).
-* A broker dies, an answer is lost: doubt, step 4; after eight in a row the process ends (`partition/backoff.py`).
+* The worker raises anything else: nothing of the record is published, and the process ends (`partition/state.py`).
+* A broker dies, an answer is lost: doubt, step 4; after eight in a row the process ends (`partition/state.py`).
 * A process hangs, freezes or loses its connection: it is fenced by its successor, and its transaction is aborted
   (`partition/producer.py`).
 * The group coordinator answers with an old position, or has forgotten it: the stage's log of positions counts, and the

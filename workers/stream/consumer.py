@@ -20,12 +20,12 @@ from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.recollection import check_partitions
 from workers.stream.displacement import Displacement
 from workers.stream.liveness import Liveness, Progress
-from workers.stream.partition.in_flight import WorkerFailed
 from workers.stream.partition.position import lost
 from workers.stream.partition.position_log import Position
 from workers.stream.partition.processor import PartitionActor
-from workers.stream.partition.quarantine import Solo
-from workers.stream.partition.transaction import Tenure
+from workers.stream.partition.quarantine import Quarantine
+from workers.stream.partition.state import WorkerFailed
+from workers.stream.partition.transaction import Transactions
 from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record
 
 log = logging.getLogger(__name__)
@@ -39,14 +39,20 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
 
     def __init__(
-        self, settings: Settings, clients: Clients, stage: Stage, observer: Observer, solo: Solo, stores: Stores
+        self,
+        settings: Settings,
+        clients: Clients,
+        stage: Stage,
+        observer: Observer,
+        quarantine: Quarantine,
+        stores: Stores,
     ) -> None:
-        self._solo = solo
+        self._quarantine = quarantine
         self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
         known: dict[TopicPartition, Position] = {}  # to be committed, of every partition owned so far
-        self._tenure = partial(Tenure, settings, clients, stage, stores, known)
+        self._transactions = partial(Transactions, settings, clients, stage, stores, known)
         self._failure: BaseException | None = None
         self._partitions = 0  # of the topic, when its memory was last checked
         self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
@@ -94,13 +100,13 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
                 actor.seek()  # these records may have been fetched after the actor's own seek: fetch them again
             else:
                 actor.deliver([as_record(record) for record in records])
-        self._observer.in_flight(self.stage.spec.name, sum(len(actor.backlog) for actor in self._actors.values()))
+        self._observer.in_flight(self.stage.spec.name, sum(len(actor.state) for actor in self._actors.values()))
         self._observer.assigned(self.stage.spec.name, self._is_ready())
         self._liveness.check({actor.partition: self._progress(actor) for actor in self._actors.values() if actor.ready})
 
     def _progress(self, actor: PartitionActor) -> Progress:
         """How far the actor has come, and how far it could."""
-        return Progress(actor.backlog.next_offset, len(actor.backlog), actor.fetching.stable_end())
+        return Progress(actor.state.next_offset, len(actor.state), actor.fetching.stable_end())
 
     def _is_ready(self) -> bool:
         return bool(self._actors) and all(actor.ready for actor in self._actors.values())
@@ -112,8 +118,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             self._consumer.pause(partition)
             if self._was_added(partition):
                 continue
-            means = self._settings, self._tenure, self.stage
-            actor = PartitionActor(*means, partition, self._consumer, self._observer, self._is_owner, self._solo)
+            means = self._settings, self._transactions, self.stage
+            actor = PartitionActor(*means, partition, self._consumer, self._observer, self._is_owner, self._quarantine)
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
             task.add_done_callback(partial(self._actor_ended, actor))

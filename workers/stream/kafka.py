@@ -22,7 +22,7 @@ from workers.stream.consumer import StageLoop
 from workers.stream.deduplication.folder import StateFolder, Stores
 from workers.stream.outage import patient
 from workers.stream.partition.producer import place
-from workers.stream.partition.quarantine import Solo
+from workers.stream.partition.quarantine import Quarantine
 from workers.stream.period import begins_at, ends_at
 from workers.stream.reader import live, stored
 from workers.stream.wire.raw_names import RawNamesBatch, has_raw_names
@@ -81,10 +81,10 @@ class KafkaBus:
         return await edges(self._clients, topics, LATEST)
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
-        solo = Solo()
+        quarantine = Quarantine()
         waiting = [patient(stage, self._observer) for stage in stages]
         means = self._settings, self._clients
-        loops = [StageLoop(*means, stage, self._observer, solo, self._stores) for stage in waiting]
+        loops = [StageLoop(*means, stage, self._observer, quarantine, self._stores) for stage in waiting]
         tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]
         is_told = False
         try:

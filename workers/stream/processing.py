@@ -43,12 +43,34 @@ class Result:
             yield event.to_record()
 
 
-async def process(stage: Stage, record: Record, observer: Observer, once: Once) -> Result:
-    """The result of `record`; whatever is not the record's own fault propagates.
+@dataclass(frozen=True, slots=True)
+class Unworkable:
+    """Why a record is not worked on any more, whatever is in it. Its letter is of at most about `most_bytes`."""
+
+    reason: DeadLetterReason
+    message: str
+    most_bytes: int = DEAD_LETTER_MAX_BYTES
+
+
+#: Of a record whose results a topic did not take for their size: any topic takes the letter.
+OVERSIZED = Unworkable(
+    DeadLetterReason.TOO_LARGE,
+    "what this record leads to is larger than its topic takes (max.message.bytes); "
+    "`tessera doctor` compares the limits",
+    512 * 1024,  # less than Kafka's own limit for a topic that has none set
+)
+
+
+async def process(
+    stage: Stage, record: Record, observer: Observer, once: Once, refusal: Unworkable | None = None
+) -> Result:
+    """The result of `record`; whatever is not the record's own fault propagates. With a `refusal` it is only refused.
 
     Tasks of this must be created in the order of the input: the event loop begins them in that order, and `once` is
     asked before anything is awaited.
     """
+    if refusal is not None:
+        return _refused(stage, record, refusal)
     began = time.perf_counter()
     try:
         _check_sound(record)
@@ -59,12 +81,12 @@ async def process(stage: Stage, record: Record, observer: Observer, once: Once) 
         return Result(record.offset, repeat=RepeatReason.SAME_EVENT)
     except UnknownValue as newer:
         raise _upgrade_first(stage.spec.name, record, newer) from None
-    except (BadRecord, Refused) as refusal:
+    except (BadRecord, Refused) as refused:
         if stage.spec.watches:
             return Result(record.offset)
-        letter = dead_letter(record, stage.spec.name, refusal.reason, str(refusal))
-        repeat = RepeatReason.SCORED_AGAIN if isinstance(refusal, ScoredAgain) else None
-        return Result(record.offset, (), letter, refusal.reason, repeat)
+        letter = dead_letter(record, stage.spec.name, refused.reason, str(refused))
+        repeat = RepeatReason.SCORED_AGAIN if isinstance(refused, ScoredAgain) else None
+        return Result(record.offset, (), letter, refused.reason, repeat)
     finally:
         observer.handled(stage.spec.name, time.perf_counter() - began)
 
@@ -88,13 +110,11 @@ def _check_sound(record: Record) -> None:
         )
 
 
-def refuse(
-    stage: Stage, record: Record, reason: DeadLetterReason, message: str, most: int = DEAD_LETTER_MAX_BYTES
-) -> Result:
-    """The result of a record that is not worked on any more: a letter of at most about `most` bytes."""
+def _refused(stage: Stage, record: Record, why: Unworkable) -> Result:
     if stage.spec.watches:
         return Result(record.offset)
-    return Result(record.offset, (), dead_letter(record, stage.spec.name, reason, message, most), reason)
+    letter = dead_letter(record, stage.spec.name, why.reason, why.message, why.most_bytes)
+    return Result(record.offset, (), letter, why.reason)
 
 
 def report(result: Result, stage: str, observer: Observer) -> None:

@@ -11,12 +11,16 @@ up after five at most.
 from dataclasses import dataclass, replace
 
 from schemas.reasons import DeadLetterReason
-from schemas.record import Record
-from workers.stage import Stage
-from workers.stream.processing import Result, refuse
+from workers.stream.processing import Unworkable
 
 MOST_DEATHS = 3
 DEATHS_BEFORE_ALONE = 2
+
+CRASHED = Unworkable(
+    DeadLetterReason.CRASHED_WORKER,
+    f"{MOST_DEATHS} processes in a row ended while they worked on it. One that gave up in an outage counts, if it "
+    "could tell neither Kafka nor, through TESSERA_STATE_FOLDER, its successor",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,3 @@ def found_again(number: int, known: Attempts, room: int, *, moved: bool) -> Atte
     deaths = number - begun
     suspects = max(known.suspects, room if deaths > known.deaths and deaths >= DEATHS_BEFORE_ALONE else 0)
     return Attempts(deaths, begun, suspects)
-
-
-async def refuse_crashed(stage: Stage, record: Record) -> Result:
-    """The result of a record that ended the processes that worked on it: it is not worked on again."""
-    message = (
-        f"{MOST_DEATHS} processes in a row ended while they worked on it. One that gave up in an outage counts, if it "
-        "could tell neither Kafka nor, through TESSERA_STATE_FOLDER, its successor"
-    )
-    return refuse(stage, record, DeadLetterReason.CRASHED_WORKER, message)

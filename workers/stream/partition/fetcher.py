@@ -6,35 +6,36 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from workers.stream.partition.state import PartitionState
+
 UNKNOWN = -1
-MOST_LARGE_BYTES = 64 * 1024 * 1024  # of one partition, read and not yet committed
 
 
 class Fetching:
     """The consumer's fetcher as one partition sees it; it shares its methods' errors where nothing else is said."""
 
-    def __init__(self, consumer: Any, partition: TopicPartition) -> None:
-        self._consumer, self._partition, self._is_paused = consumer, partition, False
+    def __init__(self, consumer: Any, partition: TopicPartition, state: PartitionState) -> None:
+        self._consumer, self._partition, self._state = consumer, partition, state
 
     def pause(self) -> None:
         self._consumer.pause(self._partition)
-        self._is_paused = True
+        self._state.is_paused = True
 
-    def resume_at(self, offset: int) -> None:
-        """Fetch from there on."""
-        self.seek(offset)
-        self._resume()
+    def resume(self) -> None:
+        self._consumer.resume(self._partition)
+        self._state.is_paused = False
 
-    def seek(self, offset: int) -> None:
-        self._consumer.seek(self._partition, offset)
+    def seek(self) -> None:
+        """Fetch from the first record that was not delivered yet."""
+        self._consumer.seek(self._partition, self._state.next_offset)
 
-    def hold_back(self, waiting: int, most: int, large_bytes: int) -> None:
-        """Rest while more records wait than `most`, until none waits, or while large ones fill MOST_LARGE_BYTES."""
-        is_full = large_bytes > MOST_LARGE_BYTES
-        if self._is_paused and not waiting and not is_full:
-            self._resume()
-        elif not self._is_paused and (waiting > most or is_full):
+    def apply_backpressure(self) -> None:
+        """Pause while too much waits, resume when it does not."""
+        must_pause = self._state.must_pause
+        if must_pause and not self._state.is_paused:
             self.pause()
+        elif self._state.is_paused and not must_pause:
+            self.resume()
 
     async def position(self, within_s: float) -> int:
         """The next offset to be fetched, markers of transactions passed over; UNKNOWN: not told in time."""
@@ -50,7 +51,3 @@ class Fetching:
         except (IllegalStateError, AssertionError):  # no longer assigned; aiokafka asserts it
             return UNKNOWN
         return UNKNOWN if end is None else int(end)
-
-    def _resume(self) -> None:
-        self._consumer.resume(self._partition)
-        self._is_paused = False

@@ -1,23 +1,16 @@
-"""The actor of one input partition: it owns the partition's transactional id, its position and its work in flight.
+"""The actor of one input partition. It alone waits, for Kafka and for work: what follows is decided in state.py.
 
-1. open: pause the partition, start a producer with the partition's id (this fences every earlier owner and settles its
-   transaction), and only then read the committed offset, the only truth, and what the stage remembers. Seek, resume.
-2. begin: say in Kafka that work begins, if nobody has (crash_count.py); then work on up to `in_flight` records
-   at once, outside any transaction.
-3. commit: take results that are finished; publish them, the offset of the first unfinished record and what is finished
-   beyond it in one transaction; only then tell the observer.
-4. Any doubt: discard the producer, wait, open again; out-of-order work goes on meanwhile. An error of the worker's own
-   ends the process: nothing of the record is published, and a successor begins with it.
-5. leave, when told: commit what is finished, take back the attempt, and be gone.
-
-Before each side effect the actor asks whether it still owns the partition: aiokafka may swallow a cancellation.
+Its five steps are those of `workers/stream/__init__.py`. Before each side effect it asks whether it still owns the
+partition: aiokafka may swallow a cancellation.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
+import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -28,24 +21,17 @@ from workers.errors import BrokerError, NotRetriable, StalePosition
 from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream.bus import Observer
-from workers.stream.partition.backoff import FAILURES_ALLOWED, Doubts
-from workers.stream.partition.crash_count import Attempts, refuse_crashed
 from workers.stream.partition.fetcher import Fetching
-from workers.stream.partition.in_flight import Backlog
-from workers.stream.partition.oversized import OversizedRecords, refuse_oversized
 from workers.stream.partition.producer import WriterLost
-from workers.stream.partition.quarantine import Solo
-from workers.stream.partition.transaction import Tenure, measured
+from workers.stream.partition.quarantine import Quarantine
+from workers.stream.partition.state import FAILURES_ALLOWED, Commit, PartitionState
+from workers.stream.partition.transaction import NotOwner, Transactions, measured
 from workers.stream.processing import Result, process, report
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 1.0
+IDLE_S, ABANDON_S = 1.0, 2.0  # an abandoned worker may close what it holds
 _epochs = itertools.count(1)
-
-
-class NotOwner(Exception):
-    """The partition belongs to somebody else by now."""
 
 
 class PartitionActor:
@@ -54,32 +40,32 @@ class PartitionActor:
     def __init__(
         self,
         settings: Settings,
-        tenure: Callable[[TopicPartition, Callable[[], None]], Tenure],
+        transactions: Callable[[TopicPartition, PartitionState, Callable[[], None]], Transactions],
         stage: Stage,
         partition: TopicPartition,
         consumer: Any,
         observer: Observer,
         is_owner: Callable[["PartitionActor"], bool],
-        solo: Solo,
+        quarantine: Quarantine,
     ) -> None:
         self.partition = partition
         self.epoch = 0  # changes whenever the position is set anew; 0: not ready
-        self.backlog = Backlog(self._start, room=stage.in_flight, in_order=stage.spec.in_order)
-        self._most_results = settings.transaction_auctions
-        self.fetching = Fetching(consumer, partition)
-        self._stage, self._observer, self._is_owner, self._solo = stage, observer, is_owner, solo
-        self._tenure = tenure(partition, self._check_owner)
-        self._doubts, self._oversized = Doubts(), OversizedRecords()
-        self._told_to_leave = asyncio.Event()
+        self.state = PartitionState(stage.in_flight, in_order=stage.spec.in_order, most=settings.transaction_auctions)
+        self.fetching = Fetching(consumer, partition, self.state)
+        self._stage, self._observer, self._is_owner, self._quarantine = stage, observer, is_owner, quarantine
+        self._transactions = transactions(partition, self.state, self._check_owner)
+        self._tasks: dict[int, asyncio.Task[Result]] = {}  # of records in work, by offset
+        self._woken, self._told_to_leave = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
         """Open and process, again after every doubt. Raises WorkerFailed, or BrokerError after many doubts in a row."""
-        self._solo.join(self.backlog)
+        self._quarantine.join(self)
+        now = asyncio.get_running_loop().time
         try:
+            began = now()
             while (doubt := await self._live()) is not None and not self._told_to_leave.is_set():
-                self._doubts.add(is_first=self._oversized.learnt())
-                await self._wait(doubt)
-                self._doubts.go_on()
+                await self._pause(doubt, now() - began)
+                began = now()
             if doubt is not None:
                 await self._disclaim()
         except NotRetriable:
@@ -89,10 +75,10 @@ class PartitionActor:
             return
         finally:
             try:
-                await self.backlog.abandon()
+                await self._abandon()
             finally:
-                self._solo.leave(self.backlog)
-                self._tenure.end()
+                self._quarantine.leave(self)
+                self._transactions.end()
 
     async def _live(self) -> Exception | None:
         """Work until told to leave, or until a doubt, which is returned."""
@@ -107,141 +93,155 @@ class PartitionActor:
             await self._close()
         return None
 
-    async def _wait(self, doubt: Exception) -> None:
-        """Pause before the next attempt, or give up with BrokerError."""
-        count = self._doubts.failures
-        log.warning("%s: failure %d of %d: %r: opening again", self.partition, count, FAILURES_ALLOWED, doubt)
-        self._observer.producer_reopened(self._stage.spec.name)
-        if isinstance(doubt, StalePosition):
-            self._observer.stale_position(self._stage.spec.name)
-        if self._doubts.are_too_many:
-            await self._disclaim()
-            raise BrokerError(f"{self.partition}: {count} failures in a row, the last: {doubt}") from doubt
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told_to_leave.wait(), self._doubts.pause_s())
-
-    async def _disclaim(self) -> None:
-        """End what is in work, and take back its attempt if Kafka can be told: our own end is no record's fault."""
-        await self.backlog.abandon()
-        await self._tenure.disclaim()
-
     def deliver(self, records: Sequence[Record]) -> None:
         """Records from the poll loop, in order; those delivered before are ignored."""
-        self.backlog.deliver(records)
-        if self._tenure.attempts.begun and not self._tenure.attempts.alone and not self._solo.closed_to(self.backlog):
-            self.backlog.begin()
-        self._hold_back()
+        if self.state.deliver(records):
+            self.wake()
+        attempts = self.state.attempts
+        if attempts.begun and not attempts.alone and not self._quarantine.closed_to(self):
+            self._start()
+        self.fetching.apply_backpressure()
 
     def seek(self) -> None:
-        """Fetch from the first record that was not delivered yet."""
-        self.fetching.seek(self.backlog.next_offset)
+        """Fetch again what was not delivered yet."""
+        self.fetching.seek()
 
     def leave(self) -> None:
         """Commit what is finished, begin nothing more, and end."""
         self._told_to_leave.set()
-        self.backlog.wake()
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has changed: look again what is to be done."""
+        self._woken.set()
 
     @property
     def ready(self) -> bool:
         return self.epoch > 0
 
+    @property
+    def working(self) -> int:
+        return self.state.working
+
+    # Step 1: open
     async def _open(self) -> None:
         self._check_owner()
         self.fetching.pause()
-        self.backlog.open_at(await self._tenure.open())
-        if self._tenure.is_stale:
+        if await self._transactions.open():
             self._observer.stale_position(self._stage.spec.name)
-        self.fetching.resume_at(self.backlog.next_offset)
+        self._cancel()
+        self.fetching.seek()
+        self.fetching.resume()
         self.epoch = next(_epochs)
 
+    # Step 2: process
     async def _process(self) -> None:
         while not self._told_to_leave.is_set():
-            self._tenure.check()
+            self._transactions.check()
             await self._begin()
-            if results := self.backlog.finished(self._most_results):
-                await self._publish(results, self._attempts_after(results))
-            elif not await self.backlog.woken(IDLE_S):
-                await self._commit_idle()
-        await self._release(self.backlog.finished(self._most_results))
+            if commit := self.state.next_commit():
+                await self._publish(commit)
+            elif not await self._is_woken():
+                position = await self.fetching.position(IDLE_S)
+                if idle := self.state.idle_commit(position, self.fetching.stable_end()):
+                    await self._transactions.write(idle)
+        if last := self.state.last_commit():  # step 5
+            await self._publish(last)
 
     async def _begin(self) -> None:
         """Begin work on what waits, after Kafka knows of it."""
-        attempts = self._tenure.attempts
+        attempts = self.state.attempts
         if not attempts.alone:
-            self._solo.give(self.backlog)
-        if not self.backlog.waiting or (attempts.alone and self.backlog.working):
+            self._quarantine.give(self)
+        if not self.state.may_begin:  # nothing waits, or it waits for another record's end
             return
         if attempts.hopeless:
-            self.backlog.begin(1, self._refuse)
+            self._start()
             return
-        if self._solo.closed_to(self.backlog) or (attempts.alone and not self._solo.take(self.backlog)):
+        if self._quarantine.closed_to(self) or (attempts.alone and not self._quarantine.take(self)):
             return
         if not attempts.begun:
-            await self._tenure.write((), self._tenure.completion, attempts.begin())
-            if self._solo.closed_to(self.backlog):
+            await self._transactions.write(Commit(self.state.committed, attempts.begin()))
+            if self._quarantine.closed_to(self):
                 return  # by now
-        self.backlog.begin(1 if attempts.alone else None)
-        self._hold_back()
+        self._start()
+        self.fetching.apply_backpressure()
 
-    def _start(self, record: Record) -> "asyncio.Task[Result]":
-        if record.offset in self._oversized:
-            return asyncio.create_task(refuse_oversized(self._stage, record))
-        return asyncio.create_task(process(self._stage, record, self._observer, self._tenure.once))
+    def _start(self) -> None:
+        for record, refusal in self.state.begin():
+            work = process(self._stage, record, self._observer, self._transactions.once, refusal)
+            task = self._tasks[record.offset] = asyncio.create_task(work)
+            task.add_done_callback(partial(self._ended, record.offset))
 
-    def _refuse(self, record: Record) -> "asyncio.Task[Result]":
-        return asyncio.create_task(refuse_crashed(self._stage, record))
+    def _ended(self, offset: int, task: "asyncio.Task[Result]") -> None:
+        why = asyncio.CancelledError("the worker was cancelled from within") if task.cancelled() else task.exception()
+        if self._tasks.get(offset) is task:  # it was not cancelled
+            del self._tasks[offset]
+            self.state.ended(offset, why or task.result())
+        self.wake()
 
-    async def _release(self, results: Sequence[Result]) -> None:
-        """The last commit of this tenure: it takes the attempt back."""
-        attempts = self._attempts_after(results).release()
-        if results or attempts.number != self._tenure.attempts.number:
-            await self._publish(results, attempts)
+    async def _is_woken(self) -> bool:
+        """Wait for a delivery or a finished record; False when nothing comes."""
+        try:
+            async with asyncio.timeout(IDLE_S):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        self._woken.clear()
+        return True
 
-    def _attempts_after(self, results: Sequence[Result]) -> Attempts:
-        attempts = self._tenure.attempts
-        only = results and (attempts.alone or attempts.hopeless)  # then nothing but the first unfinished is in work
-        moved = only or self.backlog.after(results).base > self.backlog.base()
-        return attempts.passed(len(results)) if moved else attempts
-
-    async def _publish(self, results: Sequence[Result], attempts: Attempts) -> None:
-        """One transaction: everything the results publish, and where the partition stands then."""
-        completion = self.backlog.after(results)
-        with measured(self._observer, self._stage.spec.name, len(results)):
-            outgoing = (record for result in results for record in result.outgoing)
-            with self._oversized.blaming(results, self.backlog):
-                await self._tenure.write(outgoing, completion, attempts)
-        self.backlog.commit(results, completion)
-        self._hold_back()
-        self._solo.give(self.backlog)
-        self._solo.ease()
-        for result in results:
+    # Step 3: commit
+    async def _publish(self, commit: Commit) -> None:
+        """One transaction; what it has led to is told only then."""
+        with measured(self._observer, self._stage.spec.name, len(commit.results)):
+            await self._transactions.write(commit)
+        self.fetching.apply_backpressure()
+        self._quarantine.give(self)
+        self._quarantine.ease()
+        for result in commit.results:
             report(result, self._stage.spec.name, self._observer)
-
-    async def _commit_idle(self) -> None:
-        """Commit past what holds no record (markers of transactions), so that an idle group's lag becomes 0.
-
-        Deaths are forgotten with it: what others died of is finished, or it would be here.
-        """
-        position = await self.fetching.position(IDLE_S)
-        if len(self.backlog) or position < self.backlog.next_offset:
-            return  # asked again when the partition is idle for another second
-        is_blamed = self._tenure.attempts.deaths > 0 and position == self.fetching.stable_end()
-        if position > self._tenure.completion.base or is_blamed:
-            attempts = Attempts(begun=self._tenure.attempts.begun)
-            await self._tenure.write((), self.backlog.skip_to(position), attempts)
-
-    def _hold_back(self) -> None:
-        """Let the fetcher rest while more records wait than are worked on at once."""
-        self.fetching.hold_back(self.backlog.waiting, self._stage.in_flight, self.backlog.large_bytes)
 
     def _check_owner(self) -> None:
         if not self._is_owner(self):
             raise NotOwner
 
+    # Step 4: doubt
     async def _close(self) -> None:
         """Let go of the producer; what is in work goes on where nothing that it knows can be wrong by now."""
         self.epoch = 0
         if self._stage.spec.in_order:
-            await self.backlog.abandon()
-            self._solo.ease()
-        await self._tenure.close()
+            await self._abandon()
+            self._quarantine.ease()
+        await self._transactions.close()
+
+    async def _pause(self, doubt: Exception, ran_s: float) -> None:
+        """Before the next run, or give up with BrokerError."""
+        pause_s, count = self.state.doubted(ran_s), self.state.failures
+        log.warning("%s: failure %d of %d: %r: opening again", self.partition, count, FAILURES_ALLOWED, doubt)
+        self._observer.producer_reopened(self._stage.spec.name)
+        if isinstance(doubt, StalePosition):
+            self._observer.stale_position(self._stage.spec.name)
+        if count >= FAILURES_ALLOWED:
+            await self._disclaim()
+            raise BrokerError(f"{self.partition}: {count} failures in a row, the last: {doubt}") from doubt
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told_to_leave.wait(), pause_s * random.uniform(0.5, 1.0))  # noqa: S311
+
+    # Step 5: leave
+    async def _disclaim(self) -> None:
+        """End what is in work, and take back its attempt if Kafka can be told: our own end is no record's fault."""
+        await self._abandon()
+        await self._transactions.disclaim()
+
+    async def _abandon(self) -> None:
+        """End what is in work, and forget everything; what does not end at once is nobody's any more."""
+        self.state.abandon()
+        if tasks := self._cancel():
+            await asyncio.wait(tasks, timeout=ABANDON_S)
+
+    def _cancel(self) -> list["asyncio.Task[Result]"]:
+        """Cancel the work that the state does not know any more."""
+        tasks = [self._tasks.pop(offset) for offset in [*self._tasks] if offset not in self.state]
+        for task in tasks:
+            task.cancel()
+        return tasks

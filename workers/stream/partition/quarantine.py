@@ -12,7 +12,7 @@ class PartitionWork(Protocol):
     def wake(self) -> None: ...
 
 
-class Solo:
+class Quarantine:
     """Shared by all partitions of a process; nobody waits in it: who may not begin asks again when woken.
 
     A turn is kept until it is given back, over doubts too: the attempt that is noted in Kafka must not become the death
