@@ -15,8 +15,7 @@ from tests.chaos.queries import Asked, Batch, Queries
 STEP_S = 10.0
 PATIENCE_S = 120.0  # for one step, over restarts of the broker
 PAUSE_S = 0.02
-TAIL = 0.05  # share of the queries that come slowly, in TAIL_S, as long as `lingers` says so
-TAIL_S = 60.0
+TAIL_S = 60.0  # in which the last queries come as long as `lingers` says so
 MAX_BYTES = 24 * MEBIBYTE
 
 
@@ -40,8 +39,8 @@ class Feeder:
         lingers: Callable[[], bool] = lambda: False,
     ) -> None:
         self.committed, self.aborted_batches = committed, 0
-        self._lingers, self._tail_from = lingers, committed + int(queries.count * (1 - TAIL))
-        self._tail_hz, self._tail_s = max(1.0, queries.count * TAIL / TAIL_S), math.inf
+        self._lingers, self._tail_from = lingers, committed + queries.tail_from
+        self._tail_hz, self._tail_s = max(1.0, (queries.count - queries.tail_from) / TAIL_S), math.inf
         self.error: BaseException | None = None
         self._servers, self._queries, self._plan = servers, queries, plan
         self._backlog, self._finished, self._rate_hz = backlog, ended, rate_hz

@@ -13,6 +13,7 @@ from tests.chaos.poison import KINDS, Headers
 
 POISON_SHARE, DUPLICATE_SHARE, ABORTED_SHARE = 0.05, 0.01, 0.2
 BATCH_RECORDS = (40, 120)
+TAIL, TAIL_BATCH_RECORDS = 0.05, (1, 4)  # share of the last queries: a batch of 40 would leave nothing to wait with
 REMEMBERED = 400  # ids that a later batch may use again
 CANDIDATES = 4  # few, so that volume is cheap: what is tested is the log, not the model
 ADVERTISERS = 40
@@ -51,6 +52,7 @@ class Queries:
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.name = count, f"{seed:x}"
+        self.tail_from = int(count * (1 - TAIL))
         self._random = random.Random(seed)
         self._recent: deque[tuple[str, int]] = deque(maxlen=REMEMBERED)
         self.made: Counter[str] = Counter()
@@ -59,7 +61,7 @@ class Queries:
         """One batch at a time; no more than the last few ids are held."""
         number = 0
         while number < self.count:
-            size = min(self._random.randint(*BATCH_RECORDS), self.count - number)
+            size = self._size(number)
             fresh: list[tuple[str, int]] = []
             records = tuple(self._record(number + index, fresh) for index in range(size))
             number += size
@@ -68,6 +70,11 @@ class Queries:
                 yield Batch(records, aborted=True)
             yield Batch(records, aborted=False)
             self._recent.extend(fresh)
+
+    def _size(self, number: int) -> int:
+        if number < self.tail_from:
+            return min(self._random.randint(*BATCH_RECORDS), self.tail_from - number)
+        return min(self._random.randint(*TAIL_BATCH_RECORDS), self.count - number)
 
     def _record(self, number: int, fresh: list[tuple[str, int]]) -> Asked:
         roll = self._random.random()

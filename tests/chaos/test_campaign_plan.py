@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from hashlib import sha256
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pytest
 
@@ -48,6 +48,17 @@ def test_an_aborted_batch_is_tried_again_whole() -> None:
 
     for tried, again in pairwise(batches):
         assert not tried.aborted or (again.records == tried.records and not again.aborted)
+
+
+def test_the_last_queries_come_in_small_batches_so_that_there_is_traffic_until_each_fault_has_happened() -> None:
+    queries = Queries(1_500, 20_262)
+    sizes = [len(batch.records) for batch in queries.batches() if not batch.aborted]
+
+    tail = [size for size, end in zip(sizes, accumulate(sizes), strict=True) if end > queries.tail_from]
+
+    assert sum(sizes) == 1_500
+    assert sum(tail) == 1_500 - queries.tail_from == 75
+    assert max(tail) <= 4
 
 
 def test_a_second_use_of_an_id_comes_in_a_later_batch_than_the_first() -> None:
