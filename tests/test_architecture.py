@@ -42,9 +42,10 @@ ARROW = (
     # The stream, row by row. It knows of the business only what a stage is; the table of stages is above it.
     ("workers.stream.wire", "workers.stream.offsets", "workers.stream.bus"),
     ("workers.stream.connection",),
+    ("workers.stream.period",),
     (
         "workers.stream.reader",
-        "workers.stream.period",
+        "workers.stream.resume",
         "workers.stream.table",
         "workers.stream.outage",
         "workers.stream.liveness",
@@ -60,7 +61,7 @@ ARROW = (
     ("workers.stream.admin", "workers.operations.principals"),
     ("workers.doctor",),
     ("workers.operations",),
-    ("workers.experiments",),
+    ("workers.experiments", "workers.sinks"),
     ("workers.app",),
     ("workers.cli",),
     ("workers.start",),
@@ -156,6 +157,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.stream.wire.partitioner",
     ),
     "rocksdict": ("workers.stream.deduplication",),
+    "pyarrow": ("workers.sinks.parquet_files",),
     "click": ("workers.cli",),
     "rich": ("workers.cli",),
     "pydantic": ("schemas", "workers.settings", "workers.cli.settings_table", "workers.rewards.choices"),

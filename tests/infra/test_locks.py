@@ -83,3 +83,18 @@ def test_an_image_installs_nothing_without_a_hash(lock: str, image: str) -> None
     assert "--only-binary :all:" in from_lock
     assert itself == "--no-cache-dir --no-deps --no-build-isolation ."
     assert IMAGE_OF.keys() == LOCKS.keys()
+
+
+@pytest.mark.parametrize("path", sorted((REQUIREMENTS / "extras").glob("*.txt")), ids=lambda path: path.stem)
+def test_an_extras_lock_is_the_workers_with_what_the_extra_needs(path: Path) -> None:
+    lock = path.read_text(encoding="utf-8")
+    needed = list(map(Requirement, PROJECT["project"]["optional-dependencies"][path.stem]))
+    locked, tested = pins(lock), pins((REQUIREMENTS / "lock.txt").read_text(encoding="utf-8"))
+
+    again = f"make {path.name} again, by the command in its head"
+    assert f" --extra {path.stem} " in lock.splitlines()[1] and "--generate-hashes" in lock.splitlines()[1]
+    assert all(lines and all(HASH.fullmatch(line) for line in lines) for lines in entries(lock).values())
+    assert pins(LOCKS["worker"]).items() <= locked.items(), again
+    assert all(need.specifier.contains(locked[canonicalize_name(need.name)]) for need in needed), again
+    assert all(version == tested.get(name, version) for name, version in locked.items()), again
+    assert "://" not in lock and "index-url" not in lock

@@ -1,0 +1,1 @@
+"""Copies of topics that others join and query: each record once, whatever dies in between."""
