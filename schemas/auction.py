@@ -22,7 +22,7 @@ from schemas.payload import (
     Part,
     Payload,
 )
-from schemas.query import Advertiser, Question, TokenCount
+from schemas.query import Advertiser, ConsentString, Question, TokenCount
 from schemas.reasons import AbstentionReason, VoidReason
 
 Proposal = Literal["context_aware", "reference"]
@@ -78,6 +78,14 @@ class Sampling(Part):
     reference_prompt_sha256: Digest
 
 
+class Consent(Part):
+    """What the query said of its user's consent, and what generation took that for."""
+
+    advertising: bool = Field(description="Whether the query consents to advertising; one that does not say does not.")
+    gpp: ConsentString | None = Field(default=None, description="The query's, as it was.")
+    tcf: ConsentString | None = Field(default=None, description="The query's, as it was.")
+
+
 class CandidatesGenerated(Payload):
     """The model's candidate replies and the advert-free reply that is returned if no auction is held."""
 
@@ -100,6 +108,10 @@ class CandidatesGenerated(Payload):
     query_record: QueryRecord | None = Field(
         default=None,
         description="The record of the query: what the draw depends on besides the key. Absent in the first events.",
+    )
+    consent: Consent | None = Field(
+        default=None,
+        description="Absent in the first events, when a query that did not say consented to advertising.",
     )
     question: Question
     advertisers: Annotated[tuple[Bidder, ...], Field(max_length=MAX_ADVERTISERS)]
@@ -140,6 +152,10 @@ class CandidatesScored(CandidatesGenerated):
 
     event_type: ClassVar[str] = "auction.candidates.scored.v1"
 
+    generated_sha256: Digest | None = Field(
+        default=None,
+        description="SHA-256 of the generated event's value: the event that was scored. Absent in the first events.",
+    )
     log_ref: Annotated[tuple[LogProb, ...], Field(max_length=MAX_CANDIDATES)] = Field(
         description="Log-probability of each candidate under the reference model, nats; empty when void."
     )

@@ -22,6 +22,7 @@ from schemas.text import Description, DisplayName
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 CandidateCount = Annotated[int, Field(ge=1, le=MAX_CANDIDATES)]
+ConsentString = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 
 
@@ -82,7 +83,17 @@ class QuerySubmitted(Question, Payload):
         default=None, description="Names the query in every event. Left out: the record's key, or else its position."
     )
     advertisers: Annotated[tuple[Advertiser, ...], Field(max_length=MAX_ADVERTISERS)] = ()
-    advertising_consent: bool = Field(default=True, description="False: an advert-free reply, nobody is charged.")
+    advertising_consent: bool = Field(
+        default=False,
+        description="True: whoever asks consents to adverts in the reply. False, or left out: none, and nobody pays.",
+    )
+    gpp: ConsentString | None = Field(
+        default=None, description="IAB's Global Privacy Platform string, carried through as it is; it decides nothing."
+    )
+    tcf: ConsentString | None = Field(
+        default=None,
+        description="IAB's Transparency and Consent string, carried through as it is; it decides nothing.",
+    )
     blocked_categories: Annotated[tuple[Category, ...], Field(max_length=64)] = ()
     deadline: Moment | None = Field(
         default=None, description="RFC 3339 with offset; after it the query is refused as EXPIRED."
@@ -93,6 +104,10 @@ class QuerySubmitted(Question, Payload):
         description="Hexadecimal digits of the producer's own chance: as part of the query's bytes they go into the "
         "draw of its reply.",
     )
+
+    def encode(self) -> bytes:
+        """Compact JSON without what is left out: an older generation refuses fields that it does not know."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
 
     @property
     def stated_deadline(self) -> datetime | None:

@@ -80,6 +80,7 @@ class Generation:
             deadline=stated or self.now() + self.policy.deadline,
             deadline_stated=stated is not None,
             query_record=QueryRecord(origin=event.origin, sha256=event.digest) if event.origin else None,
+            consent=_consent(event.data),
             question=_question(event.data),
             advertisers=bidders,
             abstentions=abstentions,
@@ -198,6 +199,10 @@ def _bidder(advertiser: Advertiser, reward_limit_nats: float) -> Bidder:
 
 def _question(query: QuerySubmitted) -> Question:
     return Question(text=query.text, language=query.language, category=query.category)
+
+
+def _consent(query: QuerySubmitted) -> auction.Consent:
+    return auction.Consent(advertising=query.advertising_consent, gpp=query.gpp, tcf=query.tcf)
 
 
 def _sampling(plan: Plan) -> auction.Sampling:

@@ -76,6 +76,7 @@ class Scoring:
         known = {name: getattr(generated, name) for name in CandidatesGenerated.model_fields}
         scored = CandidatesScored(
             **{**known, "abstentions": generated.abstentions + scores.abstentions},
+            generated_sha256=event.digest,
             log_ref=scores.log_ref,
             scoring_engine=self._other_engine(generated) if scores.log_ref else None,
             rewards_micros={id_: tuple(bid.rewards.tolist()) for id_, bid in scores.bids.items()},

@@ -41,7 +41,7 @@ Asked = tuple[bytes | None, bytes, str]
 
 def query(query_id: str | None, **fields: object) -> bytes:
     named = {} if query_id is None else {"query_id": query_id}
-    body = {**named, "text": f"How do I do {query_id}?", "advertisers": ADVERTISERS}
+    body = {**named, "text": f"How do I do {query_id}?", "advertising_consent": True, "advertisers": ADVERTISERS}
     return json.dumps({**body, "parameters": {"candidates": 4, "max_tokens": 20}, **fields}).encode()
 
 

@@ -106,6 +106,7 @@ class Queries:
         return {
             "query_id": id_,
             "text": f"Question {number}: {words}?",
+            "advertising_consent": True,
             "advertisers": [self._advertiser(index) for index in chosen],
             "parameters": {"candidates": CANDIDATES, "max_tokens": 200},
         }

@@ -27,7 +27,8 @@ OVEN = {"advertiser_id": "oven", "name": "OvenNest", "description": "selling ove
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of one auction, and one whose bill is a micro too high."""
     here = tmp_path_factory.mktemp("edges")
-    (here / "queries.jsonl").write_text(json.dumps({"query_id": "cafe", "text": CAFE, "advertisers": [OVEN]}) + "\n")
+    asked = {"query_id": "cafe", "text": CAFE, "advertising_consent": True, "advertisers": [OVEN]}
+    (here / "queries.jsonl").write_text(json.dumps(asked) + "\n")
     lines = tessera("demo", "--json", "--queries", str(here / "queries.jsonl")).stdout
     (here / "log.jsonl").write_bytes(lines)
     events = [json.loads(line) for line in lines.splitlines()]

@@ -40,6 +40,7 @@ QUESTION = "How do I bake?" + "".join(hostile for hostile, _ in HOSTILE.values()
 QUERY = {
     "query_id": "hostile-1",
     "text": QUESTION,
+    "advertising_consent": True,
     "advertisers": [
         {"advertiser_id": "oven", "name": "OvenNest", "description": "selling ovens", "value_micros_per_nat": 1_500}
     ],

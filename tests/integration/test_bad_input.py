@@ -18,7 +18,7 @@ from tests.support.worker_process import WorkerProcess, worker
 pytestmark = pytest.mark.kafka
 
 ADVERTISER = {"advertiser_id": "a", "name": "A", "description": "selling things", "value_micros_per_nat": 1_000}
-GOOD = {"text": "How do I bake cookies?", "advertisers": [ADVERTISER]}
+GOOD = {"text": "How do I bake cookies?", "advertising_consent": True, "advertisers": [ADVERTISER]}
 
 
 @dataclass(frozen=True)

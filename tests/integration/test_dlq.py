@@ -30,7 +30,8 @@ PASSED = "2020-01-01T00:00:00Z"
 
 
 def query(query_id: str, **fields: object) -> bytes:
-    return json.dumps({"query_id": query_id, "text": "How?", "advertisers": [ADVERTISER], **fields}).encode()
+    asked = {"query_id": query_id, "text": "How?", "advertising_consent": True, "advertisers": [ADVERTISER]}
+    return json.dumps({**asked, **fields}).encode()
 
 
 def new_id() -> str:

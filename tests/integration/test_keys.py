@@ -32,7 +32,8 @@ def rows(*arguments: str, kafka: str, **settings: object) -> list[dict[str, Any]
 def test_settlement_commits_before_it_draws(topics: str, tmp_path: Path) -> None:
     query_id = f"keys-{uuid.uuid4()}"
     bidder = {"advertiser_id": "a", "name": "A", "description": "selling things", "value_micros_per_nat": 1_000}
-    query = json.dumps({"query_id": query_id, "text": "How?", "advertisers": [bidder]}).encode()
+    asked = {"query_id": query_id, "text": "How?", "advertising_consent": True, "advertisers": [bidder]}
+    query = json.dumps(asked).encode()
     stages = ["generation", "scoring", "settlement"]
     with Reader(topics) as reader, worker(stages, topics, tmp_path / "log", candidates=4):
         # When a query is settled

@@ -50,7 +50,8 @@ def query(query_id: str) -> tuple[bytes, bytes, tuple[()]]:
         {"advertiser_id": name, "name": name, "description": "selling things", "value_micros_per_nat": 1_000}
         for name in ("alpha", "beta")
     ]
-    body = {"query_id": query_id, "text": f"How do I do {query_id}?", "advertisers": advertisers}
+    body = {"query_id": query_id, "text": f"How do I do {query_id}?", "advertising_consent": True}
+    body |= {"advertisers": advertisers}
     value = json.dumps({**body, "parameters": {"candidates": 4, "max_tokens": 20}}).encode()
     return query_id.encode(), value, ()
 

@@ -27,7 +27,8 @@ BIDDER = {"advertiser_id": "a", "name": "A", "description": "selling things", "v
 
 
 def query(query_id: str, **fields: Any) -> bytes:
-    return json.dumps({"query_id": query_id, "text": "How?", "advertisers": [BIDDER], **fields}).encode()
+    asked = {"query_id": query_id, "text": "How?", "advertising_consent": True, "advertisers": [BIDDER]}
+    return json.dumps({**asked, **fields}).encode()
 
 
 def latency_s(settlement: WorkerProcess) -> float:

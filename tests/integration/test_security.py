@@ -116,7 +116,8 @@ def query(query_id: str) -> Message:
         {"advertiser_id": name, "name": name, "description": "selling things", "value_micros_per_nat": 1_000}
         for name in ("ovennest", "crumbworks")
     ]
-    return query_id.encode(), json.dumps({"query_id": query_id, "text": "How?", "advertisers": bidders}).encode(), ()
+    asked = {"query_id": query_id, "text": "How?", "advertising_consent": True, "advertisers": bidders}
+    return query_id.encode(), json.dumps(asked).encode(), ()
 
 
 def says(refused: "subprocess.CompletedProcess[bytes]") -> str:

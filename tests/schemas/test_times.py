@@ -131,7 +131,7 @@ def test_structured_mode_is_refused_and_named() -> None:
 
 
 def test_a_decoded_moment_is_in_utc() -> None:
-    value = make_query().value.replace(b'"deadline":null', b'"deadline":"2030-01-01T02:00:00+02:00"')
+    value = make_query().value[:-1] + b',"deadline":"2030-01-01T02:00:00+02:00"}'
     assert b'"deadline":"2030-01-01T00:00:00Z"' in QUERIES.payload.decode(value).encode()
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from schemas.auction import CandidatesGenerated
+from schemas.auction import CandidatesGenerated, Consent
 from schemas.envelope import Event, from_record
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
 from schemas.query import Parameters, QuerySubmitted
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from schemas.topics import QUERIES
-from tests.support.builders import DEADLINE, SUBMITTED_AT, make_advertiser, make_query, make_record
+from tests.support.builders import DEADLINE, SUBMITTED_AT, envelop, make_advertiser, make_query, make_record
 from tests.support.fakes import Clock, FaultyEngine, Hang
 from workers.engines import calls
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
@@ -186,9 +186,17 @@ async def test_prompts_are_identified_by_the_digest_of_their_tokens() -> None:
 # Who takes part
 
 
-async def test_without_consent_nobody_takes_part() -> None:
-    data = (await generate(make_query(advertising_consent=False))).data
+@pytest.mark.parametrize("said", [{"advertising_consent": False}, {}], ids=["refused", "not said"])
+async def test_without_consent_nobody_takes_part(said: dict[str, bool]) -> None:
+    fields: dict[str, Any] = {
+        "query_id": "query-0",
+        "text": "How?",
+        "advertisers": (make_advertiser(0), make_advertiser(1)),
+    }
 
+    data = (await generate(envelop(QuerySubmitted(**fields, **said), origin=("queries", "0", "0")))).data
+
+    assert data.consent == Consent(advertising=False)
     assert [(one.advertiser_id, one.reason) for one in data.abstentions] == [
         ("advertiser-00", AbstentionReason.NO_CONSENT),
         ("advertiser-01", AbstentionReason.NO_CONSENT),
@@ -196,6 +204,15 @@ async def test_without_consent_nobody_takes_part() -> None:
     assert (data.advertisers, data.candidates) == ((), ())
     assert data.sampling.proposal == "reference"
     assert data.fallback.token_ids
+
+
+async def test_consent_strings_are_carried_through_as_they_are() -> None:
+    strings = {"gpp": "DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA", "tcf": "CPXxRfAPXxRfAAfKABENB"}
+
+    data = (await generate(make_query(**strings))).data
+
+    assert data.consent == Consent(advertising=True, **strings)
+    assert len(data.advertisers) == 2
 
 
 async def test_a_blocked_category_keeps_out_whoever_is_in_it() -> None:

@@ -76,6 +76,7 @@ async def test_scoring_keeps_every_field_of_the_generated_event() -> None:
 
     before, after = json.loads(event.value), json.loads(scored.value)
     assert {name: after[name] for name in before} == before
+    assert scored.data.generated_sha256 == event.digest
     assert (scored.causation_id, scored.subject, scored.expiry_time) == (event.id, "query-5", event.expiry_time)
 
 

@@ -78,6 +78,7 @@ def make_query(seed: int = 0, *, advertisers: int | Sequence[Advertiser] = 2, **
         "text": f"How do I plant beans in week {seed}?",
         "language": "en",
         "category": "gardening",
+        "advertising_consent": True,
         "advertisers": _each(make_advertiser, advertisers),
     }
     return envelop(QuerySubmitted(**(fields | changes)), origin=(QUERIES.name, "0", str(seed)))

@@ -42,5 +42,6 @@ def processes_of(worker: WorkerProcess) -> list[psutil.Process]:
 
 
 def _query(query_id: str, parameters: dict[str, int]) -> bytes:
-    body = {"query_id": query_id, "text": "How do I bake cookies?", "advertisers": ADVERTISERS}
+    body = {"query_id": query_id, "text": "How do I bake cookies?", "advertising_consent": True}
+    body |= {"advertisers": ADVERTISERS}
     return json.dumps({**body, "parameters": parameters}).encode()

@@ -76,6 +76,7 @@ def _query(text: str, advertisers: Sequence[str], values: Sequence[int], timeout
         query_id=f"ask-{uuid.uuid4().hex}",
         text=text,
         advertisers=tuple(bidders),
+        advertising_consent=True,  # who names advertisers asks for adverts
         deadline=now() + timedelta(seconds=timeout_s),
     )
     return QuerySubmitted.decode(draft.encode())  # the same checks as for anybody's query, before it is sent

@@ -128,7 +128,7 @@ def _named(ids: Iterable[str]) -> Iterator[Advertiser]:
 
 def _query(bidders: tuple[Advertiser, ...]) -> Event[Any]:
     """As it would be read from its topic."""
-    value = QuerySubmitted(query_id="doctor", text=QUESTION, advertisers=bidders).encode()
+    value = QuerySubmitted(query_id="doctor", text=QUESTION, advertisers=bidders, advertising_consent=True).encode()
     stamp_ms = int(now().timestamp() * 1_000)
     return from_record(Record(QUERIES.name, b"doctor", value, (), 0, 0, stamp_ms), QUERIES)
 

@@ -3,10 +3,10 @@
 Memory holds the queries whose records are not complete, those that a later stage than generation refused (they may be
 redriven), and of every auction in the log digests in hash tables, 24 to 48 bytes each: three times its id, its
 query's id, and those of its charges; of every dead letter one. Of each record that a stage has read and that is over,
-one bit is left. With two charges that is about 500 bytes an auction (tests/benchmarks/test_verification_speed.py).
+one bit is left. That is about 500 bytes an auction with two charges (tests/benchmarks/test_verification_speed.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -19,6 +19,7 @@ from workers.audit.log.auction_ids import auction_in, auction_of_query, place_of
 from workers.audit.log.dead_letters import Refusal
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
+from workers.audit.log.lineage import Difference, LateQueries
 from workers.audit.log.offset_set import OffsetSet
 from workers.audit.log.ordering import Ordering
 from workers.audit.log.plan import CampaignPlan
@@ -43,6 +44,7 @@ class QueryOutcomes:
     _charges: KnownIds = field(default_factory=KnownIds)
     _generated: KnownIds = field(default_factory=KnownIds)  # auctions
     _scored: KnownIds = field(default_factory=KnownIds)  # auctions
+    _late: LateQueries = field(default_factory=LateQueries)
     _finished: OffsetSet = field(default_factory=OffsetSet)  # what stages have read, of auctions that are over
     _repeats: Repeats = field(init=False)
     _ordering: Ordering = field(init=False)
@@ -65,6 +67,7 @@ class QueryOutcomes:
         value_sha256 = sha256(record.value or b"").digest() if self.plan else b""
         if auction_id in self._auctions:  # its clock was ahead: the reply was read first
             self._verdicts.query_read_late(auction_id, value_sha256)
+            self._differ(f"query {place}", self._late.compare(auction_id, record.value))
             self._read_late(place)
             return
         tracked = self._track(auction_id, record)
@@ -81,10 +84,11 @@ class QueryOutcomes:
         self._stage_record(record, data.auction_id if data else auction_in(record.value), "generated", "scored")
 
     def _stage_record(self, record: Record, auction_id: str | None, before: str, kind: str) -> None:
-        place = place_of(record)
-        again = is_redriven(record)
+        place, again = place_of(record), is_redriven(record)
         if auction_id is not None and self._is_second(auction_id, kind, again):
             self._repeated(kind, record)
+            if kind == "generated" and auction_id in self._open:  # the scored event may be of this one
+                self._open[auction_id].lineage.add(kind, record.value)
             return
         if auction_id is not None and auction_id in self._auctions:
             self._read_late(place)
@@ -115,8 +119,8 @@ class QueryOutcomes:
         """Whether the auction has had an event of this kind; one that is redriven may come again."""
         self.report.checked[Invariant.NO_DUPLICATES] += 1
         known = self._generated if kind == "generated" else self._scored
-        tracked = self._open.get(auction_id)
         if auction_id in known:
+            tracked = self._open.get(auction_id)
             return not (is_redriven and tracked is not None and tracked.letter is not None)
         known.add(auction_id)
         return False
@@ -125,9 +129,8 @@ class QueryOutcomes:
         """A reply."""
         place, id_ = place_of(record), data.query_id
         self.report.checked[Invariant.NO_DUPLICATES] += 1
-        is_second = id_ in self._replies
-        if is_second:
-            self._duplicate(f"query {id_} has a second reply {place}")
+        if is_second := id_ in self._replies:
+            self.report.find(Invariant.NO_DUPLICATES, f"query {id_} has a second reply {place}")
         self._replies.add(id_)
         if data.auction_id in self._auctions:
             if not is_second:
@@ -148,7 +151,9 @@ class QueryOutcomes:
         place, id_ = place_of(record), data.charge_id
         self.report.checked[Invariant.NO_DUPLICATES] += 1
         if id_ in self._charges:
-            self._duplicate(f"charge {id_} of query {data.query_id} is there a second time at {place}")
+            self.report.find(
+                Invariant.NO_DUPLICATES, f"charge {id_} of query {data.query_id} is there a second time at {place}"
+            )
             return
         self._charges.add(id_)
         if data.auction_id in self._auctions:
@@ -212,9 +217,14 @@ class QueryOutcomes:
             self._at.pop(source.place, None)
             self._finished.add(source.place)
         self._auctions.add(tracked.auction_id)
-        for difference in () if tracked.foreign else tracked.lineage.differences():
-            self.report.find(Invariant.SOURCE_COMPLETE, f"{tracked}: {difference}")
+        if not tracked.foreign:
+            self._differ(str(tracked), tracked.lineage.differences())
+            self._late.keep(tracked.auction_id, tracked.lineage)
         judge(tracked)
+
+    def _differ(self, whose: str, differences: Iterable[Difference]) -> None:
+        for difference in differences:
+            self.report.find(Invariant.SOURCE_COMPLETE, f"{whose}: {difference}")
 
     def _read_late(self, place: Place) -> None:
         """A record of an auction that was over before it was read."""
@@ -230,12 +240,10 @@ class QueryOutcomes:
             said = f"the dead letter {refusal.letter} refuses {place}, and no such record is stored"
             self.report.find(Invariant.POISON_REFUSED, said)
         self._verdicts.finish()
+        self._late.close()
 
     def _second_outcome(self, whose: str, refusal: Refusal) -> None:
         self._wrong_outcome(f"{whose} has the dead letter {refusal.letter} ({refusal.reason}) beside another outcome")
 
     def _wrong_outcome(self, sentence: str) -> None:
         self.report.find(Invariant.ONE_END, sentence)
-
-    def _duplicate(self, sentence: str) -> None:
-        self.report.find(Invariant.NO_DUPLICATES, sentence)
