@@ -65,6 +65,20 @@ def test_json_has_an_object_for_each_discrepancy_and_the_totals_last(tmp_path: P
         ("wrong_charge", "charges", f"query-{seed}") for seed in range(1, 4)
     ]
     assert (totals["auctions"], totals["discrepancies"], totals["kinds"]) == (4, 3, {"wrong_charge": 3})
+    (terms,) = totals["terms"]
+    assert (terms["day"], terms["tau_micros_per_nat"], terms["auctions"]) == ("2026-11-23", 1_000, 4)
+
+
+def test_the_terms_of_each_day_are_shown_however_few_auctions_are_on_them(tmp_path: Path) -> None:
+    cheap = make_log(1, tau_micros_per_nat=7)
+    path = written(tmp_path / "log.jsonl", make_log(0), cheap, *(make_log(seed) for seed in range(2, 5)))
+
+    done = tessera("audit", str(path), draw_key=SECRET)
+
+    assert done.returncode == 0
+    shown = done.stdout.decode()
+    assert "2026-11-23, auctions 4: τ 1,000 micros per nat, USD, rule offset, model test@aaaaaaaaaaaa" in shown
+    assert "2026-11-23, auctions 1: τ 7 micros per nat, USD" in shown
 
 
 def test_findings_can_be_limited_and_are_still_counted(tmp_path: Path) -> None:

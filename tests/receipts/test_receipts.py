@@ -26,6 +26,7 @@ GROUPS = st.lists(st.sampled_from([None, "group-a", "group-b"]), min_size=1, max
 
 
 @given(seed=st.integers(0, 10_000), candidates=st.integers(1, 12), groups=GROUPS)
+@settings(deadline=None)
 def test_every_receipt_recomputes_from_its_own_json(seed: int, candidates: int, groups: list[str | None]) -> None:
     sale = make_sale(seed, candidates=candidates, advertisers=linked(groups))
 

@@ -171,6 +171,7 @@ class Assembly:
             self._twice(Kind.SECOND_SCORED, opened.reply.settled, "a reply from a later scored event", auction.digest)
         self.tally.notes["auctions"] += 1
         self.tally.checked[Check.TERMINALS] += 1
+        self.tally.terms.add(auction.day, auction.terms)
         examine(self.tally, self.keys, auction, opened.reply, list(opened.bills.values()))
 
     def _ended_refused(self, opened: OpenAuction) -> None:

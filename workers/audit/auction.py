@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 from schemas.auction import Abstention, CandidatesScored
 from schemas.draw import query_parts
 from schemas.reasons import VoidReason
+from workers.audit.terms import AuctionTerms, terms_of
 
 Row: TypeAlias = Sequence[float]
 
@@ -50,6 +51,7 @@ class LoggedAuction:
     tau: int
     epoch: str | None
     void_reason: int | None
+    terms: AuctionTerms
     perhaps_late: bool  # it has a stated deadline, and the log does not say when the broker took the scored event
     abstentions: tuple[Abstention, ...]
     bidders: tuple[LoggedBidder, ...]
@@ -64,6 +66,11 @@ class LoggedAuction:
     def has_groups(self) -> bool:
         """Whether a party has more than one member."""
         return len(self.parties) < len(self.bidders)
+
+    @property
+    def day(self) -> str:
+        """Of UTC, on which it was scored; the first events say only when their query was sent."""
+        return self.epoch or self.submitted_at.date().isoformat()
 
     def if_late(self) -> "LoggedAuction":
         """The same auction, scored after its deadline: void, if anybody was to be billed."""
@@ -93,6 +100,7 @@ def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> Logge
         tau=scored.tau_micros_per_nat,
         epoch=scored.draw_epoch,
         void_reason=scored.void_reason,
+        terms=terms_of(scored),
         perhaps_late=perhaps_late,
         abstentions=scored.abstentions,
         bidders=bidders,

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
+from workers.audit.terms import TermsByDay
+
 
 @unique
 class Check(StrEnum):
@@ -151,6 +153,7 @@ class Tally:
     unverifiable: Counter[Check] = field(default_factory=Counter)
     kinds: Counter[Kind] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    terms: TermsByDay = field(default_factory=TermsByDay)
 
     def find(self, finding: Finding) -> None:
         """A discrepancy; whoever reports it counts the check itself."""

@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.audit.findings import CHECK_OF, Check, Finding, Tally
+from workers.audit.terms import AuctionTerms, TermsByDay
 from workers.cli import render
 from workers.cli.visible import visible
 
+MOST_TERMS = 40
 SPOOL_BYTES = 4 * 1024 * 1024
 NOTES = {
     "in_flight": "auctions in flight, incomplete and younger than the grace period",
@@ -61,6 +63,8 @@ def print_json(tally: Tally, findings: Findings, duration_s: float) -> None:
         "kinds": dict(tally.kinds),
         "invariants": {one.name.lower(): _counts(tally, one) for one in Check},
         **{note: tally.notes[note] for note in NOTES},
+        "terms": [{"day": day, **terms._asdict(), "auctions": count} for day, terms, count in tally.terms.rows()],
+        "on_other_terms": tally.terms.others,
         "duration_s": round(duration_s, 3),
     }
     click.echo(json.dumps(totals))
@@ -92,8 +96,26 @@ def print_verdict(tally: Tally, findings: Findings, duration_s: float) -> None:
     if tally.unverifiable[Check.REPLIES]:
         said = "whether they were scored before the deadlines they state cannot be told: no brokertime in the input"
         console.print(Text(said, style="dim"))
+    _print_terms(tally.terms)
     _print_findings(tally, findings)
     console.print(_summary(tally, duration_s))
+
+
+def _print_terms(found: TermsByDay) -> None:
+    """One sentence where all are the same; else each day's, as a change is the operator's to explain."""
+    console, rows = render.console(), found.rows()
+    if len({terms for _, terms, _ in rows}) == 1:
+        console.print(Text(f"all on the same terms: {_shown(rows[0][1])}", style="dim"), soft_wrap=True)
+        return
+    for day, terms, count in rows[:MOST_TERMS]:
+        console.print(Text(f"{day}, auctions {count:,}: {_shown(terms)}"), soft_wrap=True)
+    if len(rows) > MOST_TERMS:
+        console.print(Text(f"and {len(rows) - MOST_TERMS:,} more; --json has them", style="dim"))
+
+
+def _shown(terms: AuctionTerms) -> str:
+    models = ", ".join(map(visible, terms.models))
+    return f"τ {terms.tau_micros_per_nat:,} micros per nat, {terms.currency}, rule {terms.payment_rule}, model {models}"
 
 
 def _print_findings(tally: Tally, findings: Findings) -> None:
