@@ -89,6 +89,21 @@ def test_an_auction_that_is_not_its_querys_is_found_by_name(log: list[Record], f
     assert kind in found and found - {kind} <= CAUSED.get(fraud, set())
 
 
+@pytest.mark.parametrize("fraud", FRAUDS)
+def test_verify_names_what_is_not_its_querys(log: list[Record], fraud: str) -> None:
+    """Planted by somebody who corrects no digest, into the whole log."""
+    changes, kind = FRAUDS[fraud]
+    lie = log
+    for topic, name in ((QUERIES, "query"), (GENERATED, "generated"), (SCORED, "scored")):
+        record = one(lie, topic.name)
+        lie = edited(lie, record, value=encoded(data(record, **changes[name]))) if name in changes else lie
+
+    report = verified(lie)
+
+    assert 12 in broken(report)
+    assert any(f": {kind}: " in said for said in row(report, 12).examples)
+
+
 def test_an_auction_of_another_query_than_is_named_is_found(log: list[Record]) -> None:
     assert told(log, names_query=False, query={"deadline": "2100-01-01T00:00:00Z"}) == [Break.OTHER_QUERY]
 
