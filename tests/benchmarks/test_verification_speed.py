@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from time import process_time
 
-from schemas.auction import CandidatesScored
+from schemas.auction import CandidatesGenerated, CandidatesScored
 from schemas.billing import AdvertiserCharged
+from schemas.draw import QueryRecord
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.record import Record
@@ -41,22 +43,31 @@ def placed(number: int, topic: str, key: str, value: bytes) -> Record:
     return Record(topic, key.encode(), value, (), number % PARTITIONS, number // PARTITIONS, 1_795_435_200_250 + number)
 
 
+def origin_of(number: int) -> tuple[str, str, str]:
+    """Where query `number` lies."""
+    return QUERIES.name, str(number % PARTITIONS), str(number // PARTITIONS)
+
+
 def named(number: int) -> tuple[str, str]:
     """Query id and auction id of query `number`."""
     query_id = f"query-{number}"
-    origin = QUERIES.name, str(number % PARTITIONS), str(number // PARTITIONS)
-    return query_id, derive("auction", *origin, query_id)
+    return query_id, derive("auction", *origin_of(number), query_id)
 
 
 def records_of(number: int, event: Event[CandidatesScored]) -> Iterator[Record]:
     """What the stages leave behind of one auction with these candidates."""
     query_id, auction_id = named(number)
-    data = event.data.model_copy(update={"query_id": query_id, "auction_id": auction_id})
+    bidders = [one.model_dump(mode="json") for one in event.data.advertisers]
+    asked = {**event.data.question.model_dump(), "advertising_consent": True, "advertisers": bidders}
+    query = json.dumps({"query_id": query_id, **asked}).encode()
+    record = QueryRecord(origin=origin_of(number), sha256=sha256(query).hexdigest())
+    own = {"query_id": query_id, "auction_id": auction_id, "query_record": record}
+    fields = {name: getattr(event.data, name) for name in CandidatesGenerated.model_fields}
+    generated = CandidatesGenerated(**(fields | own)).encode()
+    data = event.data.model_copy(update={**own, "generated_sha256": sha256(generated).hexdigest()})
     scored = replace(event, data=data, value=data.encode(), subject=query_id, correlation_id=query_id)
-    bidders = [one.model_dump(mode="json") for one in data.advertisers]
-    asked = {**data.question.model_dump(), "advertising_consent": True, "advertisers": bidders}
-    yield placed(number, QUERIES.name, query_id, json.dumps({"query_id": query_id, **asked}).encode())
-    yield placed(number, GENERATED.name, query_id, scored.value)
+    yield placed(number, QUERIES.name, query_id, query)
+    yield placed(number, GENERATED.name, query_id, generated)
     yield placed(number, SCORED.name, query_id, scored.value)
     reply, *bills = settle(scored)
     yield placed(number, SETTLED.name, query_id, reply.value)
