@@ -25,6 +25,7 @@ from tests.simulation.broker import MILLISECONDS, Broker, place_of_offsets
 from tests.simulation.log import Stored
 from tests.simulation.transactions import Place
 from workers.stream.connection.offset_fetch import OffsetFetchRequest
+from workers.stream.connection.static_members import STABLE, StaticMembersRequest
 from workers.stream.connection.topic_ids import TopicIdRequest
 
 MOST_FETCHED = 5
@@ -44,6 +45,7 @@ class Api:
             TxnOffsetCommitRequest: self._offset_commit,
             EndTxnRequest: self._end_transaction,
             OffsetFetchRequest: self._offset_fetch,
+            StaticMembersRequest: self._members,
             OffsetRequest: self._edges,
             TopicIdRequest: lambda request: Answer(topics=[(0, request.topic, A_UUID)]),
             MetadataRequest: self._metadata,
@@ -105,6 +107,15 @@ class Api:
             (number, *at, 0) if isinstance(at, tuple) else (number, -1, "", _code(at)) for number, at in found.items()
         ]
         return Answer(error_code=0, topics=[(request.topic, rows)])
+
+    def _members(self, request: Any) -> Any:
+        """A group that is rebalancing does not tell what its members have said."""
+        code, group = self._loading_code("group"), self._broker.groups[request.group]
+        rows = [
+            (one.id, one.instance, "", "/simulated", b"" if group.balancing else one.subscription, b"")
+            for one in group.members.values()
+        ]
+        return Answer(groups=[(code, group.name, "PreparingRebalance" if group.balancing else STABLE, "", "", rows, 0)])
 
     # Writing
 

@@ -90,15 +90,19 @@ class Crew:
     async def _work(self, life: Life) -> None:
         settings = self._world.scenario.settings
         if self._world.scenario.static:
-            settings = settings.model_copy(update={"instance": str(life.slot)})
+            settings = settings.model_copy(update={"instance": self._instance(life.slot)})
         clients = life.clients = SimulatedClients(self._network)
         disk = self._disks.setdefault(life.slot, Disk(self._world))
         bus = KafkaBus(settings, life.journal, clients, disk)  # type: ignore[arg-type]
         try:
             await bus.run(self._stages(life.process), life.stop)
         except BrokerError as error:
+            life.failure = error
             self._tell(f"{life.process.name} exits: {error}")
             self._world.faults.note("worker gave up")
+
+    def _instance(self, slot: int) -> str:
+        return str(slot)
 
     def _ended(self, life: Life) -> None:
         """The process is at its end: what raises here is no crash of ours. Another takes its place."""

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 
 from tests.simulation.log import Fate
 from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
+from workers.stream.connection.static_members import FencedInstanceIdError
 
 Error = type[KafkaError] | None
 CATCHING_UP_S = 3.0
@@ -29,6 +30,7 @@ class Member:
     id: str
     instance: str | None
     session_s: float
+    subscription: bytes = b""  # as the member gave it
     answer: Callable[[Any], None] | None = None  # to its join, while it waits for one
     places: Places = field(default_factory=list)
     deadline_s: float = 0.0
@@ -66,27 +68,40 @@ class Group:
 
     # Membership
 
-    def join(self, id_: str | None, instance: str | None, session_s: float, answer: Callable[[Any], None]) -> None:
+    def join(
+        self,
+        id_: str | None,
+        instance: str | None,
+        session_s: float,
+        subscription: bytes,
+        answer: Callable[[Any], None],
+    ) -> None:
         member = self.members.get(id_ or "")
         if member is None and id_ is not None:
-            answer(UnknownMemberIdError)
+            answer(FencedInstanceIdError if self.holder(instance) else UnknownMemberIdError)
             return
         if member is None:
-            member = self._new_member(instance, session_s)
-            if member is None or not self._place_of_old(member, answer):
+            member = self._new_member(instance, session_s, subscription)
+            if not self._place_of_old(member, answer):
                 return
         member.answer = answer
         self._balance(session_s)
 
-    def _new_member(self, instance: str | None, session_s: float) -> Member:
+    def holder(self, instance: str | None) -> Member | None:
+        """Who has the place of a static member."""
+        return next((one for one in self.members.values() if instance and one.instance == instance), None)
+
+    def _new_member(self, instance: str | None, session_s: float, subscription: bytes) -> Member:
         self._joined += 1
-        return Member(f"member-{self._joined}", instance, session_s)
+        return Member(f"member-{self._joined}", instance, session_s, subscription)
 
     def _place_of_old(self, member: Member, answer: Callable[[Any], None]) -> bool:
         """Add the member; whether a rebalance is needed, which a known static instance does not."""
-        old = next((one for one in self.members.values() if member.instance and one.instance == member.instance), None)
+        old = self.holder(member.instance)
         if old is not None:
             self.members.pop(old.id)
+            if old.answer is not None:
+                old.answer(FencedInstanceIdError)
             member.places = old.places
         self.members[member.id] = member
         self._touch(member)

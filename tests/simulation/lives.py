@@ -17,6 +17,7 @@ from tests.simulation.clock import Process
 from tests.simulation.faults import Faults
 from tests.simulation.groups import Group
 from tests.simulation.scenario import Scenario
+from workers.errors import BrokerError
 from workers.stream.deduplication import recollection, restore
 from workers.stream.partition.processor import PartitionActor
 
@@ -61,6 +62,7 @@ class Life:
     journal: Journal
     task: "asyncio.Task[None] | None" = None
     clients: SimulatedClients | None = None
+    failure: BrokerError | None = None  # it ended with
 
 
 @dataclass

@@ -18,6 +18,7 @@ from tests.simulation.fetching import Fetching, Place
 from tests.simulation.groups import Group
 from tests.simulation.network import Network
 from workers.stream.connection.offset_fetch import OffsetFetchRequest
+from workers.stream.connection.static_members import FencedInstanceIdError
 
 MILLISECONDS = 1_000
 JOIN_GRACE_S = 5.0
@@ -33,6 +34,8 @@ class Membership:
         self._loop = asyncio.get_running_loop()
         self._member: str | None = None
         self._reassigned: asyncio.Event | None = None  # set when a rebalance is over
+        self._error: KafkaError | None = None  # for the next poll
+        self._told = asyncio.Event()  # a poll has raised it
         self._refreshing: asyncio.Task[None] | None = None
         self._coordination = asyncio.create_task(self._coordinate(), name="coordination")
 
@@ -41,10 +44,27 @@ class Membership:
         """As Kafka gave it; empty before it did."""
         return self._member or ""
 
+    def reset_generation(self) -> None:
+        """No member any more: it joins as a new one."""
+        self._member = None
+
     async def settled(self) -> None:
-        """Return when no rebalance goes on."""
-        while self._reassigned is not None:
+        """Return when no rebalance goes on. KafkaError: joining failed, and goes on when this was raised."""
+        while self._error is None and self._reassigned is not None:
             await self._reassigned.wait()
+        if (error := self._error) is not None:
+            self._error = None
+            self._told.set()
+            raise error
+
+    async def _tell(self, error: KafkaError) -> None:
+        """As aiokafka, which wraps what it does not know, and waits until a poll has raised it."""
+        self._error = KafkaError(repr(error))
+        self._told.clear()
+        if self._reassigned is not None:
+            self._reassigned.set()
+            self._reassigned = asyncio.Event()
+        await self._told.wait()
 
     async def leave(self) -> None:
         """End it; a static member stays one for the broker."""
@@ -72,6 +92,9 @@ class Membership:
             await self._call_listener("on_partitions_revoked", list(self._fetching.places))
             try:
                 self._member, generation, places = await self._join()
+            except FencedInstanceIdError as error:
+                await self._tell(error)
+                continue
             except (KafkaError, TimeoutError) as error:
                 if isinstance(error, UnknownMemberIdError):
                     self._member = None
@@ -108,12 +131,14 @@ class Membership:
     async def _join(self) -> tuple[str, int, Sequence[tuple[str, int]]]:
         answered: asyncio.Future[Any] = self._loop.create_future()
         member, instance = self._member, self._options.get("group_instance_id")
+        (assignor,) = self._options["partition_assignment_strategy"]
+        subscription = assignor.metadata([]).encode()
 
         def answer(result: Any) -> None:
             if not answered.done():
                 answered.set_result(result)
 
-        await self._ask("Join", lambda: self._group.join(member, instance, self._session_s, answer))
+        await self._ask("Join", lambda: self._group.join(member, instance, self._session_s, subscription, answer))
         result = await asyncio.wait_for(answered, self._session_s + JOIN_GRACE_S)
         if isinstance(result, type):
             raise result

@@ -15,10 +15,11 @@ from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.connection.clients import REQUEST_TIMEOUT_MS, Clients
 from workers.stream.connection.started import started
+from workers.stream.connection.static_members import is_fenced, saying
 from workers.stream.connection.unsuitable_settings import unsuitable
 from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.recollection import check_partitions
-from workers.stream.displacement import Displacement
+from workers.stream.displacement import Claim, Place
 from workers.stream.liveness import Liveness, Progress
 from workers.stream.partition.position import lost
 from workers.stream.partition.position_log import Position
@@ -31,17 +32,22 @@ from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record
 log = logging.getLogger(__name__)
 
 LONGEST_LEAVE_S = 4.0
+LONGEST_POLL_S = 1.0
 HEARTBEATS_PER_SESSION = 4
 MILLISECONDS = 1_000
 
 
 class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
-    """One stage's consumer. It only hands records to the actors; the rebalance callbacks do no I/O."""
+    """One stage's consumer. It only hands records to the actors.
+
+    The rebalance callbacks do no I/O, but for one question after the place in the group was lost (`displacement.py`).
+    """
 
     def __init__(
         self,
         settings: Settings,
         clients: Clients,
+        claim: Claim,
         stage: Stage,
         observer: Observer,
         quarantine: Quarantine,
@@ -57,9 +63,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._partitions = 0  # of the topic, when its memory was last checked
         self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
         self._liveness = Liveness(stage.spec.name)
-        self._displacement = Displacement(
-            settings.instance, settings.session_timeout_s, asyncio.get_running_loop().time
-        )
+        self._place = Place(clients, claim, stage.spec.name, stage.spec.group, settings.session_timeout_s)
         self._consumer = self._new_consumer()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -88,9 +92,17 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     async def _poll(self) -> None:
         epochs = {partition: actor.epoch for partition, actor in self._actors.items()}
         try:
-            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
+            async with asyncio.timeout(LONGEST_POLL_S):  # aiokafka itself waits for the end of a rebalance, or for ever
+                batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)
+        except TimeoutError:
+            return
         except NoOffsetForPartitionError:  # aiokafka's own look-up, which mistakes "not yet" for "none"
             await asyncio.sleep(POLL_MS / MILLISECONDS)  # the actor's opening asks for itself, and seeks or refuses
+            return
+        except KafkaError as error:
+            if not is_fenced(error):
+                raise
+            self._lose_place()
             return
         for partition, records in batches.items():
             actor = self._actors.get(partition)
@@ -113,7 +125,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._observer.rebalanced(self.stage.spec.name)
-        self._displacement.joined()
+        self._place.claimed()
         for partition in () if self._is_over else assigned:
             self._consumer.pause(partition)
             if self._was_added(partition):
@@ -136,19 +148,23 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         await self._let_go(list(revoked))
-        if self._settings.instance and not self._is_over:
-            self._check_displacement()
+        if not self._is_over:
+            await self._check_place()
 
-    def _check_displacement(self) -> None:
-        """aiokafka logs what a callback raises and joins again, unless it is a cancellation: `run` raises the failure.
-
-        To join once more would displace the other process once more, and could end it as well.
-        """
+    async def _check_place(self) -> None:
+        """aiokafka logs what a callback raises and joins, unless it is a cancellation: `run` raises the failure."""
         try:
-            self._displacement.joins_again(self._consumer._coordinator.member_id)
+            await self._place.check(self._consumer._coordinator.member_id)
         except Unsuitable as error:
             self._failure = self._failure or error
             raise asyncio.CancelledError from error
+
+    def _lose_place(self) -> None:
+        """Another process joined while this one did. `on_partitions_revoked` is asked before it joins again."""
+        self._place.claimed()
+        coordinator = self._consumer._coordinator
+        coordinator.reset_generation()
+        coordinator._performed_join_prepare = False
 
     async def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
         """Let the actors leave in order, for a moment; then forget them, so that they do nothing more, and end them.
@@ -187,12 +203,12 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             self._failure = error.__cause__ if isinstance(error, WorkerFailed) else error
 
     def _new_consumer(self) -> Any:
-        settings, session_ms = self._settings, int(self._settings.session_timeout_s * MILLISECONDS)
-        name = self.stage.spec.name
+        session_ms = int(self._settings.session_timeout_s * MILLISECONDS)
         return self._clients.consumer(
             client_id=self.stage.spec.group,
             group_id=self.stage.spec.group,
-            group_instance_id=f"{name}-{settings.instance}" if settings.instance else None,
+            group_instance_id=self._place.instance_id,
+            partition_assignment_strategy=(saying(self._place.mark),),
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
             rebalance_timeout_ms=session_ms,

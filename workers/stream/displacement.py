@@ -1,65 +1,92 @@
-"""Two processes with one instance name: Kafka takes the partitions from each for the other, without an error.
+"""Two processes with one instance name: exactly one of them goes on, the one that began first.
 
-One of them is to end. The one that has held its place for long bears more than any newcomer; between two that began
-together a draw decides. Whoever ends does so before it joins again, so that the other one keeps its place.
+Kafka gives the place in a group to whoever joined last, and the one before it learns that it is no member any more.
+Each process says with its subscription when it began. Whoever has lost its place asks the group who has it now: behind
+an earlier process it ends, and never joins again; a later one, or nobody, it displaces. The order is the same for all
+stages of a process and has no ties, so that the earliest of all is never ended, and each other one is as soon as it
+asks. That takes two heartbeats, and a rebalance where one is under way.
 """
 
-import random
-from collections import deque
-from collections.abc import Callable
-from functools import cache
+import logging
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from workers.errors import Unsuitable
+from workers.errors import AccessDenied, BrokerError, Unsuitable
+from workers.stream.connection.clients import Clients
+from workers.stream.connection.static_members import Holder, holder
 
-LIMITS = range(4, 13, 2)
-NEWCOMER_SESSIONS = 2  # within them a newcomer loses its place to a process that was there
-#: Between two losses of the place at most: the other's heartbeats take a quarter each, a session's own end a whole one.
-SESSIONS_APART = 0.9
+log = logging.getLogger(__name__)
 
-
-@cache
-def drawn_limit() -> int:
-    """One for all stages of this process, or one stage would end it and another stage the other process."""
-    return random.choice(LIMITS)  # noqa: S311  # no secret
+MARK = re.compile(rb"began (\d{19}) [0-9a-f]{16}")  # nanoseconds since 1970, by the clock of the process
+NANOSECONDS = 1_000_000_000
+ASKING_S = 10.0  # a rebalance that is under way, which the answer waits for, takes up to a session more
 
 
-class Displacement:
-    """How often a member of a group, as whom this process has a name of its own, lost its place to another."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A process's claim to its instance name, the same in all its stages: earlier marks are smaller."""
 
-    def __init__(self, instance: str, session_s: float, clock: Callable[[], float]) -> None:
-        self._instance, self._session_s, self._clock = instance, session_s, clock
-        self._joined_s: float | None = None
-        self._has_place = False
-        self._limit = 0  # known at the first displacement
-        self._moments: deque[float] = deque()
+    instance: str
+    mark: bytes
 
-    def joined(self) -> None:
-        """The group gave this process partitions."""
-        self._has_place = True
-        if self._joined_s is None:
-            self._joined_s = self._clock()
+    @classmethod
+    def of_process(cls, instance: str) -> "Claim":
+        """The claim of a process that begins now."""
+        return cls(instance, f"began {time.time_ns():019d} {secrets.token_hex(8)}".encode())
 
-    def joins_again(self, member_id: str) -> None:
-        """About to join; without a member id the place was lost. Unsuitable: too often to have lost it by itself.
+    def check(self, holder: Holder | None) -> None:
+        """Unsuitable: the place belongs to an earlier process. `holder`: who has it now, perhaps this very process.
 
-        A place that is lost once is lost once, however often joining fails after it, as it does in an outage.
+        One that does not say when it began is of an earlier release, or no worker: it keeps the place.
         """
-        if not self._instance or self._joined_s is None or member_id or not self._has_place:
+        if holder is None:
             return
-        self._has_place = False
-        now_s = self._clock()
-        self._limit = self._limit or self._limit_at(now_s - self._joined_s)
-        within_s = (self._limit - 1) * SESSIONS_APART * self._session_s
-        self._moments.append(now_s)
-        while now_s - self._moments[0] >= within_s:
-            self._moments.popleft()
-        if len(self._moments) >= self._limit:
+        known = MARK.fullmatch(holder.said)
+        if known is None or holder.said < self.mark:
             raise Unsuitable(
-                f"another process runs the same stage as {self._instance!r} (TESSERA_INSTANCE, --instance): "
-                f"each takes the partitions from the other, {self._limit} times within {within_s:.0f} s. Give "
-                "every replica a name of its own, such as its ordinal, or none"
+                f"another process runs the same stage as {self.instance!r} (TESSERA_INSTANCE, --instance): it is at "
+                f"{holder.host.lstrip('/')}, began {_moment(known)} and keeps the place; this one ends, and nothing "
+                "is lost. Give every replica a name of its own, such as its ordinal, or none"
             )
 
-    def _limit_at(self, age_s: float) -> int:
-        is_newcomer = age_s < NEWCOMER_SESSIONS * self._session_s
-        return drawn_limit() + (0 if is_newcomer else LIMITS[-1])
+
+class Place:
+    """One stage's place in its group, as the static member that its process claims to be."""
+
+    def __init__(self, clients: Clients, claim: Claim, stage: str, group: str, session_s: float) -> None:
+        self.instance_id = f"{stage}-{claim.instance}" if claim.instance else None  # None: no static member
+        self.mark = claim.mark
+        self._clients, self._claim, self._group, self._session_s = clients, claim, group, session_s
+        self._was_claimed = False  # the group has known this process
+
+    def claimed(self) -> None:
+        """The group gave this process partitions, or gave its place to another process while it joined."""
+        self._was_claimed = True
+
+    async def check(self, member_id: str) -> None:
+        """Before joining. Unsuitable: the place was lost to an earlier process, which must not lose it in turn.
+
+        Where Kafka cannot be asked this process joins, and asks after the next loss.
+        """
+        if self.instance_id is None or not self._was_claimed or member_id:
+            return
+        try:
+            found = await self._holder(self.instance_id)
+        except (BrokerError, AccessDenied) as error:
+            log.warning("%s: who has the place of %s is not known: %s", self._group, self.instance_id, error)
+            return
+        self._claim.check(found)
+
+    async def _holder(self, instance_id: str) -> Holder | None:
+        async with self._clients.cluster(ASKING_S + self._session_s) as cluster:
+            return await cluster.retry(lambda: holder(cluster, self._group, instance_id))
+
+
+def _moment(known: re.Match[bytes] | None) -> str:
+    if known is None:
+        return "earlier"
+    began = datetime.fromtimestamp(int(known[1]) / NANOSECONDS, UTC)
+    return f"at {began:%Y-%m-%dT%H:%M:%SZ}, earlier,"

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from aiokafka import TopicPartition
 
 from schemas.record import Outgoing, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES
-from workers.errors import Stalled
+from workers.errors import NotRetriable, Stalled
 from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream.bus import Observer, Offsets
@@ -20,6 +20,7 @@ from workers.stream.connection.edges import edges
 from workers.stream.connection.started import started
 from workers.stream.consumer import StageLoop
 from workers.stream.deduplication.folder import StateFolder, Stores
+from workers.stream.displacement import Claim
 from workers.stream.outage import patient
 from workers.stream.partition.producer import place
 from workers.stream.partition.quarantine import Quarantine
@@ -83,7 +84,7 @@ class KafkaBus:
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
         quarantine = Quarantine()
         waiting = [patient(stage, self._observer) for stage in stages]
-        means = self._settings, self._clients
+        means = self._settings, self._clients, Claim.of_process(self._settings.instance)
         loops = [StageLoop(*means, stage, self._observer, quarantine, self._stores) for stage in waiting]
         tasks = [asyncio.create_task(loop.run(stop), name=loop.stage.spec.name) for loop in loops]
         is_told = False
@@ -93,12 +94,16 @@ class KafkaBus:
         finally:
             stop.set()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for outcome in outcomes:  # aiokafka cancels its own tasks when it is stopped without a broker: that is no error
-            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
-                raise outcome
+        if failures := [outcome for outcome in outcomes if _is_failure(outcome)]:
+            raise min(failures, key=lambda failure: not isinstance(failure, NotRetriable))  # somebody must act on it
         if not is_told:
             ended = ", ".join(task.get_name() for task in tasks if task.cancelled())
             raise Stalled(f"{ended or 'a stage'} was cancelled, and not by us: Kafka was away, most likely")
+
+
+def _is_failure(outcome: BaseException | None) -> TypeGuard[BaseException]:
+    """aiokafka cancels its own tasks when it is stopped without a broker: that is no error."""
+    return isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError)
 
 
 async def _send(producer: Any, record: Outgoing) -> Awaitable[Any]:
