@@ -1,107 +1,129 @@
-"""Two processes under one instance name displace each other; a process that loses its place by itself does not."""
+"""Of processes with one instance name the one that began first goes on; how two of them meet: `tests/simulation`."""
 
-import heapq
-import random
-from collections.abc import Iterator
-from itertools import count
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError, for_code
 
-from workers.errors import Unsuitable
-from workers.stream import displacement
-from workers.stream.displacement import LIMITS, Displacement
+from workers.errors import BrokerError, Unsuitable
+from workers.stream.connection.static_members import (
+    STABLE,
+    FencedInstanceIdError,
+    Holder,
+    StillRebalancing,
+    holder,
+    is_fenced,
+    saying,
+)
+from workers.stream.displacement import Claim, StaticMembership
 
-SESSION_S = 10.0
-LOST, KEPT = "", "some-id"
+EARLIER, OURS, LATER = (Claim.of_process("one") for _ in range(3))
 
 
-def every(seconds: float, instance: str = "one") -> Displacement:
-    """One whose clock moves on by so much with each look at it; it has joined."""
-    moments: Iterator[float] = iter(seconds * number for number in range(200))
-    member = Displacement(instance, SESSION_S, lambda: next(moments))
-    member.joined()
-    return member
+def held_by(claim: Claim) -> Holder:
+    return Holder("/10.0.0.7", claim.mark)
 
 
-def test_losing_membership_every_half_session_means_another_process_has_the_same_instance_name() -> None:
-    member = every(SESSION_S / 2)
+def test_behind_an_earlier_process_this_one_ends_and_says_where_the_other_is_and_what_to_set() -> None:
+    words = (
+        r"another process runs the same stage as 'one' \(TESSERA_INSTANCE, --instance\): it is at 10\.0\.0\.7, "
+        r"began at 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ, earlier, and keeps the place; .* a name of its own"
+    )
+    with pytest.raises(Unsuitable, match=words):
+        OURS.check(held_by(EARLIER))
+
+
+@pytest.mark.parametrize("found", [None, held_by(OURS), held_by(LATER)])
+def test_nobody_a_later_process_and_this_very_one_are_displaced(found: Holder | None) -> None:
+    OURS.check(found)
+
+
+@pytest.mark.parametrize("said", [b"", b"began yesterday", b"\xff", LATER.mark + b" and more"])
+def test_whoever_does_not_say_when_it_began_keeps_the_place(said: bytes) -> None:
+    with pytest.raises(Unsuitable, match=re.escape("began earlier and keeps the place")):
+        OURS.check(Holder("/10.0.0.7", said))
+
+
+class Answering:
+    """Clients that know one group, or none of them answers."""
+
+    def __init__(self, found: Claim | None = None, state: str = STABLE, trouble: Exception | None = None) -> None:
+        subscription = saying(found.mark).metadata(["a-topic"]).encode() if found else b""
+        other = ("id-2", "stage-two", "client", "/10.0.0.8", b"", b"")
+        self.rows = [other, ("id-1", "stage-one", "client", "/10.0.0.7", subscription, b"")][: 2 if found else 1]
+        self.state, self.trouble, self.asked = state, trouble, 0
+
+    async def coordinator(self, *_: Any) -> int:
+        return 0
+
+    async def ask(self, *_: Any) -> Any:
+        return SimpleNamespace(groups=[(0, "group", self.state, "consumer", "roundrobin", self.rows, 0)])
+
+    async def retry(self, attempt: Any) -> Any:
+        return await attempt()
+
+    @asynccontextmanager
+    async def cluster(self, within_s: float) -> AsyncIterator["Answering"]:
+        self.asked += 1
+        if self.trouble is not None:
+            raise self.trouble
+        yield self
+
+
+def place(clients: Answering, claim: Claim = OURS) -> StaticMembership:
+    return StaticMembership(clients, claim, "stage", "group", 3.0)  # type: ignore[arg-type]
+
+
+async def test_a_process_that_lost_its_place_to_an_earlier_one_does_not_join_again() -> None:
+    ours = place(Answering(EARLIER))
+    ours.claimed()
     with pytest.raises(Unsuitable, match="TESSERA_INSTANCE"):
-        for _ in range(LIMITS[-1]):
-            member.joins_again(LOST)
-            member.joined()
+        await ours.check(member_id="")
 
 
-def test_a_membership_lost_once_counts_once_however_often_rejoining_fails() -> None:
-    member = every(0.1)
-    for _ in range(100):
-        member.joins_again(LOST)
+@pytest.mark.parametrize("clients", [Answering(), Answering(LATER), Answering(trouble=BrokerError("no answer"))])
+async def test_a_process_that_lost_its_place_to_a_later_one_or_to_nobody_joins_again(clients: Answering) -> None:
+    ours = place(clients)
+    ours.claimed()
+    await ours.check(member_id="")
+    assert clients.asked == 1
 
 
 @pytest.mark.parametrize(
-    ("member", "id_"),
-    [
-        (every(SESSION_S), LOST),  # each session ended by itself
-        (every(0.1), KEPT),  # rebalances of the group
-        (every(0.1, instance=""), LOST),  # without a name an id is nobody's
-        (Displacement("one", SESSION_S, lambda: 0.0), LOST),  # it has not joined yet
-    ],
+    ("claim", "was_claimed", "member_id"),
+    [(OURS, False, ""), (OURS, True, "an-id"), (Claim.of_process(""), True, "")],
+    ids=["a first join", "an ordinary rebalance", "no name"],
 )
-def test_a_member_that_loses_its_membership_by_itself_goes_on(member: Displacement, id_: str) -> None:
-    for _ in range(100):
-        member.joins_again(id_)
-        if member._joined_s is not None:
-            member.joined()
+async def test_who_has_lost_no_place_asks_for_nobody(claim: Claim, was_claimed: bool, member_id: str) -> None:
+    """A restarted process takes the place of the one that died at once."""
+    clients = Answering(EARLIER)
+    ours = place(clients, claim)
+    if was_claimed:
+        ours.claimed()
+    await ours.check(member_id)
+    assert clients.asked == 0
 
 
-def who_ends(limits: tuple[int, int], stages: int, apart_s: float, monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """Which of two processes end: each stage takes its place from the other's within a heartbeat, a quarter session.
-
-    An ending process stops all its stages a second later.
-    """
-    rng, now_s, order = random.Random(f"{limits} {stages} {apart_s}"), 0.0, count()
-    members = [[Displacement("one", SESSION_S, lambda: now_s) for _ in range(stages)] for _ in limits]
-    for member in members[0]:
-        member.joined()
-    over_s: dict[int, float] = {}
-    events = [(apart_s, next(order), 1, stage) for stage in range(stages)]  # who takes which place
-    while events:
-        now_s, _, process, stage = heapq.heappop(events)
-        if now_s > over_s.get(process, float("inf")):
-            continue
-        monkeypatch.setattr(displacement, "drawn_limit", lambda limit=limits[process]: limit)
-        try:
-            members[process][stage].joins_again(LOST)
-        except Unsuitable:
-            over_s.setdefault(process, now_s + 1)
-            continue
-        members[process][stage].joined()
-        heapq.heappush(events, (now_s + rng.uniform(0.05, SESSION_S / 4), next(order), 1 - process, stage))
-    return set(over_s)
+async def test_a_group_that_rebalances_is_asked_again_because_it_does_not_tell_what_members_said() -> None:
+    with pytest.raises(StillRebalancing) as found:
+        await holder(Answering(EARLIER, state="PreparingRebalance"), "group", "stage-one")  # type: ignore[arg-type]
+    assert found.value.retriable
+    assert await holder(Answering(state="PreparingRebalance"), "group", "stage-one") is None  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("stages", [1, 4])
-@pytest.mark.parametrize("limits", [(4, 4), (4, 12), (12, 4), (12, 12), (6, 8)])
-def test_of_two_processes_with_one_instance_name_the_newcomer_ends(
-    limits: tuple[int, int], stages: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert who_ends(limits, stages, 60.0, monkeypatch) == {1}
+def test_the_assignor_is_aiokafkas_own_but_for_what_it_says() -> None:
+    ours, theirs = saying(b"words").metadata(["a"]), RoundRobinPartitionAssignor.metadata(["a"])
+    assert (ours.version, ours.subscription, ours.user_data) == (theirs.version, theirs.subscription, b"words")
+    assert saying(b"words").name == RoundRobinPartitionAssignor.name
 
 
-@pytest.mark.parametrize("limits", [(first, second) for first in LIMITS for second in LIMITS])
-def test_of_two_processes_that_start_together_one_ends_also_with_equal_limits(
-    limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert len(who_ends(limits, 1, 0.5, monkeypatch)) == 1
-
-
-def test_of_two_processes_with_several_stages_that_start_together_nearly_always_one_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ends = [
-        who_ends((first, second), 4, 0.1 * again, monkeypatch)
-        for again in range(10)
-        for first in LIMITS
-        for second in LIMITS
-    ]
-    assert all(ends)
-    assert sum(len(one) == 2 for one in ends) <= len(ends) / 100
+def test_a_fenced_instance_is_known_from_every_other_error() -> None:
+    """aiokafka knows no such code of Kafka's, and passes on the text of what it does not know."""
+    assert for_code(82) is FencedInstanceIdError
+    assert is_fenced(KafkaError(repr(FencedInstanceIdError())))
+    assert not is_fenced(KafkaError(repr(for_code(-1)())))

@@ -19,7 +19,7 @@ from workers.stream.connection.static_members import is_fenced, saying
 from workers.stream.connection.unsuitable_settings import unsuitable
 from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.recollection import check_partitions
-from workers.stream.displacement import Claim, Place
+from workers.stream.displacement import Claim, StaticMembership
 from workers.stream.liveness import Liveness, Progress
 from workers.stream.partition.position import lost
 from workers.stream.partition.position_log import Position
@@ -63,7 +63,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._partitions = 0  # of the topic, when its memory was last checked
         self._is_over = False  # a rebalance that was under way then assigns partitions to nobody
         self._liveness = Liveness(stage.spec.name)
-        self._place = Place(clients, claim, stage.spec.name, stage.spec.group, settings.session_timeout_s)
+        self._place = StaticMembership(clients, claim, stage.spec.name, stage.spec.group, settings.session_timeout_s)
         self._consumer = self._new_consumer()
 
     async def run(self, stop: asyncio.Event) -> None:

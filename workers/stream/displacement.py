@@ -53,7 +53,7 @@ class Claim:
             )
 
 
-class Place:
+class StaticMembership:
     """One stage's place in its group, as the static member that its process claims to be."""
 
     def __init__(self, clients: Clients, claim: Claim, stage: str, group: str, session_s: float) -> None:
