@@ -43,7 +43,11 @@ def test_nobody_a_later_process_and_this_very_one_are_displaced(found: Holder | 
     OURS.check(found)
 
 
-@pytest.mark.parametrize("said", [b"", b"began yesterday", b"\xff", LATER.mark + b" and more"])
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"began yesterday", b"\xff", LATER.mark + b" and more"],
+    ids=["nothing", "words", "no text", "more than that"],
+)
 def test_whoever_does_not_say_when_it_began_keeps_the_place(said: bytes) -> None:
     with pytest.raises(Unsuitable, match=re.escape("began earlier and keeps the place")):
         OURS.check(Holder("/10.0.0.7", said))
