@@ -42,10 +42,11 @@ def test_every_codec_of_a_producer_can_be_read() -> None:
     assert has_gzip() and has_lz4() and has_snappy() and has_zstd()
 
 
-def test_a_rebalance_callback_awaits_only_its_own_actors() -> None:
-    """aiokafka logs what a callback raises, and no heartbeat is sent while it runs."""
+def test_a_rebalance_callback_awaits_only_its_own_actors_and_who_has_its_place() -> None:
+    """aiokafka logs what a callback raises, and no heartbeat is sent while it runs. The place is asked for within a
+    limit, and only by a process that is no member any more."""
     assigned = ast.parse(inspect.getsource(StageLoop.on_partitions_assigned).strip())
     assert not [node for node in ast.walk(assigned) if isinstance(node, ast.Await)]
     revoked = ast.parse(inspect.getsource(StageLoop.on_partitions_revoked).strip())
     awaited = [ast.unparse(node.value) for node in ast.walk(revoked) if isinstance(node, ast.Await)]
-    assert awaited == ["self._let_go(list(revoked))"]
+    assert awaited == ["self._let_go(list(revoked))", "self._check_place()"]

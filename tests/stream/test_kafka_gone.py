@@ -63,7 +63,7 @@ class Loop:
 
     ends_with: BaseException | None = None
 
-    def __init__(self, _: object, __: object, stage: Stage, *___: object) -> None:
+    def __init__(self, _: object, __: object, ___: object, stage: Stage, *____: object) -> None:
         self.stage = stage
 
     async def run(self, stop: asyncio.Event) -> None:
