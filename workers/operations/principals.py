@@ -95,7 +95,8 @@ def _creditor() -> Principal:
 def _auditor() -> Principal:
     return _principal(
         "auditor",
-        "`tessera audit`, `balance`, `statement`, `export`, `explain`, `dlq list`, `keys list`",
+        "`tessera audit`, `balance`, `statement`, `export`, `explain`, `whatif`, `repository export`, "
+        "`sink parquet`, `dlq list`, `keys list`",
         _read([SCORED.name, SETTLED.name, CHARGED.name, CREDITED.name, COMMITMENTS.name, *DEAD_LETTERS]),
     )
 
