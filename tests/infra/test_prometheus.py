@@ -24,8 +24,15 @@ ALERTS = {
 }
 
 
+CHECKS = [
+    ("check", "config", "prometheus.yml"),
+    ("check", "config", "processes.yml"),
+    ("test", "rules", "rules_test.yml"),
+]
+
+
 @pytest.mark.prometheus
-@pytest.mark.parametrize("arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")])
+@pytest.mark.parametrize("arguments", CHECKS)
 def test_promtool_accepts_the_rules_and_the_configuration(arguments: tuple[str, ...]) -> None:
     require("promtool")
 
@@ -33,6 +40,20 @@ def test_promtool_accepts_the_rules_and_the_configuration(arguments: tuple[str, 
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
+
+
+def test_plain_processes_are_scraped_as_those_of_compose_are() -> None:
+    """One job, so that rules and dashboard fit both; the default port is the first."""
+    compose, plain = (
+        yaml.safe_load((PROMETHEUS / name).read_text(encoding="utf-8")) for name in ("prometheus.yml", "processes.yml")
+    )
+
+    assert {key: value for key, value in plain.items() if key != "scrape_configs"} == {
+        key: value for key, value in compose.items() if key != "scrape_configs"
+    }
+    (job,), (other,) = plain["scrape_configs"], compose["scrape_configs"]
+    assert job["job_name"] == other["job_name"]
+    assert job["static_configs"][0]["targets"][0] == f"127.0.0.1:{Settings.read().metrics_port}"
 
 
 def test_each_alert_is_tested_and_says_what_to_do() -> None:
