@@ -268,7 +268,7 @@ def test_records_deleted_by_retention_are_no_findings(log: list[Record]) -> None
     kept = [record for record in log if record.topic not in (QUERIES.name, GENERATED.name)]
     begins = {(QUERIES.name, 0): 1_000, (GENERATED.name, 0): 1_000}
 
-    report = verified(kept, begins=begins, queried_from_ms=later)
+    report = verified(kept, begins=begins, queried_from_ms=later, generated_from_ms=later)
 
     assert broken(report) == []
     assert row(report, 9).counts["of records that are deleted"] == 4

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from schemas.record import Record
 from schemas.topics import GENERATED, QUERIES, SCORED
 from tests.audit.campaign_log import ADVERTISERS, appended, broken, edited, of, row, verified
+from workers.audit.log.horizon import Horizon
+from workers.audit.log.late_events import LateEvents
 from workers.audit.log.lineage import Break, Lineage
 
 ID = "q1"
@@ -48,8 +51,8 @@ def told(log: Sequence[Record], *, names_query: bool = True, **changes: Event) -
     lineage.add("query", query)
     lineage.add("generated", encoded(generated))
     lineage.add("scored", encoded(scored | changes.get("scored", {})))
-    assert lineage.query and lineage.generated and lineage.scored
-    return list(dict.fromkeys(said.kind for said in lineage.differences()))
+    missing = [] if lineage.missing is None else [lineage.missing]
+    return list(dict.fromkeys(said.kind for said in (*lineage.differences(), *missing)))
 
 
 DRINKS = [{**bidder, "categories": ["drinks"], "reward_range_micros": [-9, 9]} for bidder in ADVERTISERS]
@@ -139,6 +142,54 @@ def test_an_auction_scored_from_its_second_generated_event_is_no_finding(log: li
     for kind, event in (("generated", generated.value), ("generated", again), ("scored", value)):
         of_second.add(kind, event)
 
-    assert list(of_second.differences()) == []
+    assert list(of_second.differences()) == [] and of_second.missing is None
     doubled = appended(log, generated)
     assert broken(verified([*doubled[:-1], edited([doubled[-1]], doubled[-1], value=again)[0]])) == []
+
+
+def later(log: Sequence[Record], record: Record, value: bytes | None = None) -> list[Record]:
+    """The log with the record behind everything else: the clock of its broker was ahead. Perhaps it says another."""
+    moved = replace(record, value=record.value if value is None else value, timestamp_ms=log[-1].timestamp_ms + 1)
+    return [*(one for one in log if one is not record), moved]
+
+
+def test_a_generated_event_that_is_read_after_its_auction_is_compared_too(log: list[Record]) -> None:
+    generated = one(log, GENERATED.name)
+    first, *others = json.loads(generated.value or b"")["candidates"]
+    other = encoded(data(generated, candidates=[{**first, "text": "Buy alpha!"}, *others]))
+    digest = sha256(other).hexdigest()
+
+    assert broken(verified(later(log, generated))) == []
+    report = verified(later(log, generated, other))
+    assert broken(report) == [12] and "other_generated" in row(report, 12).examples[0]
+    scored = one(log, SCORED.name)
+    named = verified(later(edited(log, scored, value=encoded(data(scored, generated_sha256=digest))), generated, other))
+    assert 12 in broken(named) and any("other_candidates" in said for said in row(named, 12).examples)
+
+
+def test_an_auction_of_a_second_generated_event_that_is_read_late_is_no_finding(log: list[Record]) -> None:
+    generated, scored = one(log, GENERATED.name), one(log, SCORED.name)
+    again = encoded(data(generated, received_at="2026-11-29T00:00:00Z"))
+    digest = sha256(again).hexdigest()
+    of_second = encoded(data(scored, generated_sha256=digest, received_at="2026-11-29T00:00:00Z"))
+    lineage = Lineage()
+    for kind, event in (("query", one(log, QUERIES.name).value), ("generated", generated.value), ("scored", of_second)):
+        lineage.add(kind, event)
+    late = LateEvents(Horizon())
+
+    late.keep("auction", lineage, 0)
+
+    assert list(late.compare("auction", "generated", again)) == [] and list(late.finish()) == []
+
+
+def test_candidates_that_nobody_drew_are_found_where_they_must_be_stored(log: list[Record]) -> None:
+    """Whoever may write scored events needs no model; what retention has deleted is held against nobody."""
+    cut = [record for record in log if record is not one(log, GENERATED.name)]
+    begins, newest = {(GENERATED.name, 0): 1}, max(record.timestamp_ms for record in log)
+
+    report = verified(cut)
+    assert broken(report) == [12] and "no_generated" in row(report, 12).examples[0]
+    unreadable = edited(log, one(log, GENERATED.name), value=b'{"auction_id": "of somebody"}')
+    assert "no_generated" in str(row(verified(unreadable), 12).examples)
+    assert broken(verified(cut, begins=begins, generated_from_ms=newest + 1)) == []
+    assert broken(verified(cut, begins=begins, generated_from_ms=0)) == [12]

@@ -4,7 +4,7 @@ from collections import Counter
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 
-from schemas.topics import QUERIES, SETTLED
+from schemas.topics import GENERATED, QUERIES, SETTLED, Topic
 from workers.app.bus import bus_of
 from workers.audit.log.auction_ids import NAMES
 from workers.audit.log.campaign_faults import check_aborts, check_unread
@@ -74,10 +74,16 @@ async def _horizon(settings: Settings, look: Look) -> Horizon:
         begins=await positions.begins(settings, NAMES),
         committed=committed,
         settled_from_ms=began_ms - _milliseconds(SETTLED.retention.total_seconds()),
-        queried_from_ms=began_ms - _milliseconds(QUERIES.retention.total_seconds() - DAY_S),
+        queried_from_ms=began_ms - _stored_ms(QUERIES),
+        generated_from_ms=began_ms - _stored_ms(GENERATED),
         in_flight_from_ms=NOTHING_IN_FLIGHT if look.complete else began_ms - _milliseconds(look.grace_s),
         complete=look.complete,
     )
+
+
+def _stored_ms(topic: Topic) -> int:
+    """So long every record is certainly kept; a day is for clocks and for auctions that took long."""
+    return _milliseconds(topic.retention.total_seconds() - DAY_S)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -21,6 +21,7 @@ class Horizon:
     committed: Mapping[tuple[str, int], int] = field(default_factory=dict)  # of the group that reads the topic
     settled_from_ms: int = 0  # what began earlier may have lost its reply to retention
     queried_from_ms: int = 0  # what began earlier may have lost its query to retention
+    generated_from_ms: int = 0  # and its generated event
     in_flight_from_ms: int = NOTHING_IN_FLIGHT  # what is newer may be under way whatever the offsets say
     complete: bool = False  # nothing may be under way
 
@@ -32,7 +33,11 @@ class Horizon:
         """Whether the stage that reads this topic had not committed past the record."""
         return place.offset >= self.committed.get((place.topic, place.partition), 0)
 
-    @property
-    def lost_queries(self) -> bool:
-        """Whether retention has deleted any query."""
-        return any(begin > 0 for (topic, _), begin in self.begins.items() if topic == QUERIES.name)
+    def must_hold(self, topic: str, newest_ms: int) -> bool:
+        """Whether the record that an auction began with on this topic must be there: neither deleted nor under way.
+
+        `topic`: that of queries or of generated events; `newest_ms`: of the auction's newest record.
+        """
+        is_cut = any(begin > 0 for (name, _), begin in self.begins.items() if name == topic)
+        stored_from_ms = self.queried_from_ms if topic == QUERIES.name else self.generated_from_ms
+        return (not is_cut or newest_ms >= stored_from_ms) and newest_ms < self.in_flight_from_ms

@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 from schemas.auction import CandidatesGenerated
 from schemas.payload import BadRecord
 from schemas.query import Advertiser, QuerySubmitted
-from workers.audit.disk_map import DiskMap
 
 ASKED = ("text", "language", "category")
-OF_QUERY = ("question", "advertisers", "query_record", "consent")
 OWN = "abstentions"  # scoring adds to them
 
 
@@ -30,6 +28,7 @@ class Break(StrEnum):
     OTHER_GENERATED = "other_generated"  # event is named by the scored one than is in the log
     BLOCKED_CATEGORY = "blocked_category"  # of an advertiser that takes part
     OTHER_CANDIDATES = "other_candidates"  # were scored than were generated, or another field is
+    NO_GENERATED = "no_generated"  # event of a scored auction is in the log: nobody drew its candidates
 
 
 class Difference(NamedTuple):
@@ -44,69 +43,86 @@ class Difference(NamedTuple):
 
 @dataclass(slots=True)
 class Lineage:
-    """What one auction's events were. Generated again, it has several generated events; it is scored from one."""
+    """What one auction's events were, as bytes. Generated again, it has several; it is scored from one."""
 
-    query: QuerySubmitted | None = None
-    query_sha256: str = ""
-    generated: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the SHA-256 of the value
-    scored: dict[str, Any] | None = None
+    query: bytes | None = None
+    generated: dict[str, bytes] = field(default_factory=dict)  # by the SHA-256 of the value
+    scored: bytes | None = None
 
     def add(self, kind: str, value: bytes | None) -> None:
-        """An event of that kind; what cannot be read is refused by its stage."""
+        """An event of that kind: "query", "generated" or "scored". A generated one that nobody can read is none."""
         value = value or b""
-        try:
-            if kind == "query":
-                self.query, self.query_sha256 = QuerySubmitted.decode(value), sha256(value).hexdigest()
-            elif kind == "generated":
-                CandidatesGenerated.decode(value)  # a stranger's record is none
-                self.generated[sha256(value).hexdigest()] = json.loads(value)
-            else:
-                self.scored = json.loads(value)
-        except (BadRecord, ValueError):
-            return
+        if kind != "generated":
+            setattr(self, kind, value)
+        elif _is_generated(value):
+            self.generated[sha256(value).hexdigest()] = value
 
     def differences(self) -> Iterator[Difference]:
-        """What does not follow; nothing where an event is not in the log."""
-        if self.query is not None:
-            for generated in self.generated.values():
-                yield from from_query(self.query, self.query_sha256, generated)
-        if self.generated and self.scored is not None:
-            yield from self._from_generated(self.scored)
+        """What does not follow; nothing where an event is not in the log, or cannot be read: its stage refuses it."""
+        generated = {digest: json.loads(value) for digest, value in self.generated.items()}
+        if self.query is not None and (query := _query(self.query)) is not None:
+            digest = sha256(self.query).hexdigest()
+            for one in generated.values():
+                yield from from_query(query, digest, one)
+        if generated and self.scored is not None and (scored := _object(self.scored)) is not None:
+            yield from _from_one_of(generated, scored)
 
-    def _from_generated(self, scored: dict[str, Any]) -> Sequence[Difference]:
-        """A scored event of an older release does not name the generated one: it is the one it fits best."""
-        named = scored.get("generated_sha256")
-        if named is None:
-            return min((from_generated(one, scored) for one in self.generated.values()), key=len)
-        if named not in self.generated:
-            said = "the generated event that the scored one names is another than is in the log"
-            return [Difference(Break.OTHER_GENERATED, said)]
-        return from_generated(self.generated[named], scored)
+    @property
+    def missing(self) -> Difference | None:
+        """What is said where the generated event that the scored one is of never comes."""
+        if self.scored is None:
+            return None
+        if not self.generated:
+            return Difference(Break.NO_GENERATED, "it is scored, and no generated event of it is stored")
+        named = (_object(self.scored) or {}).get("generated_sha256")
+        if named is None or named in self.generated:
+            return None
+        return Difference(Break.OTHER_GENERATED, "its scored event names another generated one than is stored")
+
+    def to_text(self) -> str:
+        """For a map on disk."""
+        return json.dumps([_text(one) for one in (self.query, self.scored, *self.generated.values())])
+
+    @classmethod
+    def from_text(cls, text: str) -> "Lineage":
+        """What `to_text` wrote."""
+        query, scored, *generated = (None if one is None else one.encode("latin-1") for one in json.loads(text))
+        return cls(query, {sha256(one).hexdigest(): one for one in generated}, scored)
 
 
-@dataclass
-class LateQueries:
-    """Auctions that were over before their query was read: its clock was ahead. What is compared then waits on disk."""
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")  # any bytes, each a character
 
-    _waiting: DiskMap = field(default_factory=DiskMap)  # JSON of a generated event by auction
 
-    def keep(self, auction_id: str, lineage: Lineage) -> None:
-        """An auction is over."""
-        if lineage.query is None and lineage.generated:
-            generated = next(iter(lineage.generated.values()))
-            self._waiting.put(auction_id, json.dumps({name: generated.get(name) for name in OF_QUERY}))
+def _query(value: bytes) -> QuerySubmitted | None:
+    try:
+        return QuerySubmitted.decode(value)
+    except BadRecord:
+        return None
 
-    def compare(self, auction_id: str, value: bytes | None) -> Iterator[Difference]:
-        """The auction's query is read; in what the generated event was not its."""
-        if (text := self._waiting.get(auction_id)) is None:
-            return
-        lineage = Lineage(generated={"": json.loads(text)})
-        lineage.add("query", value)
-        yield from lineage.differences()
 
-    def close(self) -> None:
-        """Let go of the temporary file."""
-        self._waiting.close()
+def _is_generated(value: bytes) -> bool:
+    try:
+        CandidatesGenerated.decode(value)
+    except BadRecord:
+        return False
+    return True
+
+
+def _object(value: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _from_one_of(generated: dict[str, dict[str, Any]], scored: dict[str, Any]) -> Sequence[Difference]:
+    """A scored event of an older release does not name the generated one: it is the one it fits best."""
+    named = scored.get("generated_sha256")
+    if named is None:
+        return min((from_generated(one, scored) for one in generated.values()), key=len)
+    return from_generated(generated[named], scored) if named in generated else ()
 
 
 def from_query(query: QuerySubmitted, query_sha256: str, generated: dict[str, Any]) -> Iterator[Difference]:

@@ -19,12 +19,14 @@ from workers.audit.log.auction_ids import auction_in, auction_of_query, place_of
 from workers.audit.log.dead_letters import Refusal
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
-from workers.audit.log.lineage import Difference, LateQueries
+from workers.audit.log.late_events import LateEvents
+from workers.audit.log.lineage import Difference
 from workers.audit.log.offset_set import OffsetSet
 from workers.audit.log.ordering import Ordering
 from workers.audit.log.plan import CampaignPlan
 from workers.audit.log.query import SettledReply, Source, TrackedQuery, content_digest
 from workers.audit.log.repeats import Repeats
+from workers.audit.log.seen_ids import SeenIds
 from workers.audit.log.verdicts import Verdicts
 from workers.id_set import KnownIds
 
@@ -40,11 +42,8 @@ class QueryOutcomes:
     _at: dict[Place, TrackedQuery] = field(default_factory=dict)  # by what a stage has read, or will
     _early: dict[Place, Refusal] = field(default_factory=dict)  # dead letters read before what they refuse
     _auctions: KnownIds = field(default_factory=KnownIds)  # that are over
-    _replies: KnownIds = field(default_factory=KnownIds)  # query ids
-    _charges: KnownIds = field(default_factory=KnownIds)
-    _generated: KnownIds = field(default_factory=KnownIds)  # auctions
-    _scored: KnownIds = field(default_factory=KnownIds)  # auctions
-    _late: LateQueries = field(default_factory=LateQueries)
+    _seen: SeenIds = field(default_factory=SeenIds)  # query ids of replies, charges, auctions of the events of stages
+    _late: LateEvents = field(init=False)
     _finished: OffsetSet = field(default_factory=OffsetSet)  # what stages have read, of auctions that are over
     _repeats: Repeats = field(init=False)
     _ordering: Ordering = field(init=False)
@@ -52,11 +51,10 @@ class QueryOutcomes:
 
     def __post_init__(self) -> None:
         self._repeats, self._ordering = Repeats(self.report), Ordering(self.report)
-        self._verdicts = Verdicts(self.report, self.horizon, self.plan)
+        self._verdicts, self._late = Verdicts(self.report, self.horizon, self.plan), LateEvents(self.horizon)
 
     @property
     def open_queries(self) -> int:
-        """How many are held in memory whole."""
         return len(self._open)
 
     def query(self, record: Record) -> None:
@@ -67,7 +65,7 @@ class QueryOutcomes:
         value_sha256 = sha256(record.value or b"").digest() if self.plan else b""
         if auction_id in self._auctions:  # its clock was ahead: the reply was read first
             self._verdicts.query_read_late(auction_id, value_sha256)
-            self._differ(f"query {place}", self._late.compare(auction_id, record.value))
+            self._differ(f"query {place}", self._late.compare(auction_id, "query", record.value))
             self._read_late(place)
             return
         tracked = self._track(auction_id, record)
@@ -87,10 +85,11 @@ class QueryOutcomes:
         place, again = place_of(record), is_redriven(record)
         if auction_id is not None and self._is_second(auction_id, kind, again):
             self._repeated(kind, record)
-            if kind == "generated" and auction_id in self._open:  # the scored event may be of this one
-                self._open[auction_id].lineage.add(kind, record.value)
+            if kind == "generated":  # the scored event may be of this one
+                self._join(auction_id, kind, record)
             return
         if auction_id is not None and auction_id in self._auctions:
+            self._join(auction_id, kind, record)
             self._read_late(place)
             return
         tracked = self._track(auction_id or str(place), record)
@@ -118,20 +117,17 @@ class QueryOutcomes:
     def _is_second(self, auction_id: str, kind: str, is_redriven: bool) -> bool:
         """Whether the auction has had an event of this kind; one that is redriven may come again."""
         self.report.checked[Invariant.NO_DUPLICATES] += 1
-        known = self._generated if kind == "generated" else self._scored
-        if auction_id in known:
-            tracked = self._open.get(auction_id)
-            return not (is_redriven and tracked is not None and tracked.letter is not None)
-        known.add(auction_id)
-        return False
+        if not self._seen.again(kind, auction_id):
+            return False
+        tracked = self._open.get(auction_id)
+        return not (is_redriven and tracked is not None and tracked.letter is not None)
 
     def settled(self, record: Record, data: ReplySettled) -> None:
         """A reply."""
         place, id_ = place_of(record), data.query_id
         self.report.checked[Invariant.NO_DUPLICATES] += 1
-        if is_second := id_ in self._replies:
+        if is_second := self._seen.again("reply", id_):
             self.report.find(Invariant.NO_DUPLICATES, f"query {id_} has a second reply {place}")
-        self._replies.add(id_)
         if data.auction_id in self._auctions:
             if not is_second:
                 self._wrong_outcome(f"query {id_} has the reply {place} beside its dead letter")
@@ -150,12 +146,11 @@ class QueryOutcomes:
         """A charge."""
         place, id_ = place_of(record), data.charge_id
         self.report.checked[Invariant.NO_DUPLICATES] += 1
-        if id_ in self._charges:
+        if self._seen.again("charge", id_):
             self.report.find(
                 Invariant.NO_DUPLICATES, f"charge {id_} of query {data.query_id} is there a second time at {place}"
             )
             return
-        self._charges.add(id_)
         if data.auction_id in self._auctions:
             self._wrong_outcome(f"query {data.query_id}: its outcome does not name the charge {id_} at {place}")
             return
@@ -190,8 +185,7 @@ class QueryOutcomes:
         if tracked.letter is not None or tracked.settled is not None:
             self._second_outcome(str(tracked), refusal)
         tracked.letter, tracked.reason = tracked.letter or refusal.letter, tracked.reason or refusal.reason
-        source = next(one for one in tracked.sources if one.place == place)
-        refusal.compare(self.report, place, source.digest)
+        refusal.compare(self.report, place, next(one.digest for one in tracked.sources if one.place == place))
 
     def _arrived(self, tracked: TrackedQuery, source: Source) -> None:
         """What a stage reads: its dead letter may be there already."""
@@ -201,9 +195,7 @@ class QueryOutcomes:
         self._close_if_complete(tracked)
 
     def _track(self, auction_id: str, record: Record) -> TrackedQuery:
-        tracked = self._open.get(auction_id)
-        if tracked is None:
-            tracked = self._open[auction_id] = TrackedQuery(auction_id)
+        tracked = self._open.setdefault(auction_id, TrackedQuery(auction_id))
         tracked.touch(record)
         return tracked
 
@@ -219,8 +211,15 @@ class QueryOutcomes:
         self._auctions.add(tracked.auction_id)
         if not tracked.foreign:
             self._differ(str(tracked), tracked.lineage.differences())
-            self._late.keep(tracked.auction_id, tracked.lineage)
+            self._late.keep(tracked.auction_id, tracked.lineage, tracked.newest_ms)
         judge(tracked)
+
+    def _join(self, auction_id: str, kind: str, record: Record) -> None:
+        """One more event of the auction, which may be over."""
+        if auction_id in self._open:
+            self._open[auction_id].lineage.add(kind, record.value)
+        else:
+            self._differ(f"auction {auction_id}", self._late.compare(auction_id, kind, record.value))
 
     def _differ(self, whose: str, differences: Iterable[Difference]) -> None:
         for difference in differences:
@@ -240,7 +239,8 @@ class QueryOutcomes:
             said = f"the dead letter {refusal.letter} refuses {place}, and no such record is stored"
             self.report.find(Invariant.POISON_REFUSED, said)
         self._verdicts.finish()
-        self._late.close()
+        for auction_id, missing in self._late.finish():
+            self._differ(f"auction {auction_id}", [missing])
 
     def _second_outcome(self, whose: str, refusal: Refusal) -> None:
         self._wrong_outcome(f"{whose} has the dead letter {refusal.letter} ({refusal.reason}) beside another outcome")

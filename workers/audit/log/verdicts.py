@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from schemas.payload import MAX_ADVERTISERS
+from schemas.topics import QUERIES
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.plan import SETTLED, CampaignPlan
@@ -116,13 +117,8 @@ class Verdicts:
     def _count(self, tracked: TrackedQuery, outcome: str) -> None:
         if tracked.query is not None:
             self._finished[outcome] += 1
-        elif not tracked.foreign and self._must_have_query(tracked):
+        elif not tracked.foreign and self.horizon.must_hold(QUERIES.name, tracked.newest_ms):
             self._without_query[tracked.auction_id] = f"auction {tracked.auction_id}"
-
-    def _must_have_query(self, tracked: TrackedQuery) -> bool:
-        """Whether its query cannot have been deleted, nor be newer than the end that was read to."""
-        kept = not self.horizon.lost_queries or tracked.newest_ms >= self.horizon.queried_from_ms
-        return kept and tracked.newest_ms < self.horizon.in_flight_from_ms
 
     def _wrong_outcome(self, sentence: str) -> None:
         self.report.find(Invariant.ONE_END, sentence)
