@@ -19,7 +19,7 @@ from schemas.topics import CHARGED, GENERATED, QUERIES, SCORED, SETTLED
 from tests.benchmarks.auctions import CANDIDATES, scored_auctions
 from tests.benchmarks.report import Scale, print_profile
 from tests.benchmarks.test_demo_memory import MEBIBYTE
-from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_record, settle
+from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_generated, make_record, settle
 from workers.audit.auditor import Audit
 from workers.audit.completeness import Completeness
 from workers.audit.entries import NAMES, read_record
@@ -137,10 +137,10 @@ print(before, psutil.Process().memory_info().rss)
 def ends_of(auctions: int) -> QueryOutcomes:
     """So many auctions with two charges each, to their end; without the audit, whose memory does not grow."""
     found = Report()
-    ends = QueryOutcomes(found, READ_TO_THE_END)
+    ends, any_event = QueryOutcomes(found, READ_TO_THE_END), make_generated(candidates=1)
     for number in range(auctions):
         query_id, auction_id = named(number)
-        event = json.dumps({"auction_id": auction_id}).encode()
+        event = any_event.value.replace(any_event.data.auction_id.encode(), auction_id.encode())
         ends.query(placed(number, QUERIES.name, query_id, b"{}"))
         ends.generated(placed(number, GENERATED.name, query_id, event))
         ends.scored(placed(number, SCORED.name, query_id, event), None)
