@@ -87,7 +87,7 @@ class Lineage:
     def from_text(cls, text: str) -> "Lineage":
         """What `to_text` wrote."""
         query, scored, *generated = (None if one is None else one.encode("latin-1") for one in json.loads(text))
-        return cls(query, {sha256(one).hexdigest(): one for one in generated}, scored)
+        return cls(query, {sha256(one).hexdigest(): one for one in generated if one is not None}, scored)
 
 
 def _text(value: bytes | None) -> str | None:
