@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Sequence
 
 from tests.simulation.clock import Stuck, VirtualLoop
@@ -29,6 +30,9 @@ def bury(world: World, lives: Sequence[Life]) -> None:
         for producer in life.clients.producers if life.clients is not None else ():
             producer._closed = True
     loop.run_until_complete(loop.shutdown_asyncgens())
+    for task in asyncio.all_tasks(loop):  # one that a generator's end has just begun, or that no step was left for
+        if inspect.getcoroutinestate(task.get_coro()) == inspect.CORO_CREATED:  # type: ignore[arg-type]
+            task.get_coro().close()  # type: ignore[union-attr]
     loop.close()
 
 

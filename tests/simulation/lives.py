@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -18,10 +19,12 @@ from tests.simulation.faults import Faults
 from tests.simulation.groups import Group
 from tests.simulation.scenario import Scenario
 from workers.errors import BrokerError
+from workers.stream import displacement
 from workers.stream.deduplication import recollection, restore
 from workers.stream.partition.processor import PartitionActor
 
 FEW_FRESH = 3
+NANOSECONDS_PER_MS = 1_000_000
 
 
 @dataclass
@@ -95,7 +98,17 @@ def actor_of(coroutine: Any) -> PartitionActor | None:
 
 @contextlib.contextmanager
 def virtual_clock(broker: Broker) -> Iterator[None]:
-    """What still reads the process's clock reads the broker's instead; ids are read back after a few already."""
+    """What still reads the process's clock reads the broker's instead; ids are read back after a few already.
+
+    Of processes that begin in the same instant the one that was started first is the earlier one.
+    """
     clock = SimpleNamespace(time=lambda: broker.now_ms() / 1_000)
-    with mock.patch.object(restore, "time", clock), mock.patch.object(recollection, "MOST_FRESH", FEW_FRESH):
+    places = itertools.count()
+    began = SimpleNamespace(time_ns=lambda: broker.now_ms() * NANOSECONDS_PER_MS + next(places))
+    zeros = SimpleNamespace(token_hex=lambda count: "00" * count)
+    with (
+        mock.patch.object(restore, "time", clock),
+        mock.patch.multiple(displacement, time=began, secrets=zeros),
+        mock.patch.object(recollection, "MOST_FRESH", FEW_FRESH),
+    ):
         yield
