@@ -432,7 +432,7 @@ async def test_a_silent_server_ends_with_the_requests_timeout(
 
     with pytest.raises(EngineTimeout):
         await scored(hurried)
-    assert asyncio.get_running_loop().time() - start_s < SHORT_S + 1.0
+    assert asyncio.get_running_loop().time() - start_s < TIMEOUT_S  # which the engine has where it is not hurried
 
 
 @pytest.mark.parametrize("broken", [closed_midway, closed_unanswered])
@@ -542,8 +542,7 @@ async def test_a_silent_server_is_found_to_be_down_though_deadlines_end_before_t
         await ended_by_its_deadline()
     before = server.seen(COMPLETIONS)
     with pytest.raises(EngineUnavailable, match=f"no answer to anybody.*{FAILURES} times in a row"):
-        async with asyncio.timeout(SHORT_S):
-            await scored(engine)
+        await scored(engine)
     assert server.seen(COMPLETIONS) == before
 
 
@@ -725,15 +724,20 @@ async def test_no_more_requests_than_allowed_are_in_flight(server: StandIn, engi
 
 
 async def test_waiting_for_a_free_slot_does_not_count_as_the_servers_time(server: StandIn, hurried: HttpEngine) -> None:
+    """Each answer takes an eighth of its time, which leaves room for a busy machine; all of them take more than it."""
+    hurried._client._timeout_s = 2 * SHORT_S
+    began_s = asyncio.get_running_loop().time()
+
     async def slow(request: Request, _: Connection) -> bytes:
-        await asyncio.sleep(SHORT_S / 2)
+        await asyncio.sleep(2 * SHORT_S / 8)
         return await server.answered(request)
 
     server.behaviours[COMPLETIONS] = slow
 
-    scores = await hurried.log_probs(PROMPT, [REPLY] * 12)  # three rounds of half the time
+    scores = await hurried.log_probs(PROMPT, [REPLY] * 48)  # twelve rounds
 
-    assert scores.shape == (12,)
+    assert scores.shape == (48,)
+    assert asyncio.get_running_loop().time() - began_s > 2 * SHORT_S
 
 
 async def test_a_cancelled_call_closes_its_connections(server: StandIn, engine: HttpEngine) -> None:
