@@ -69,7 +69,8 @@ class PartitionActor:
             if doubt is not None:
                 await self._disclaim()
         except NotRetriable:
-            await self._disclaim()
+            with contextlib.suppress(NotOwner):  # the attempt is somebody else's by then, and the failure still ours
+                await self._disclaim()
             raise
         except (IllegalStateError, NotOwner):  # aiokafka's word for a partition that is no longer assigned
             return
