@@ -1,7 +1,9 @@
 """`tessera dlq` without a broker: what it is given is checked first, and what it prints cannot move a cursor."""
 
+import asyncio
 import io
 from collections import Counter
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +19,7 @@ from schemas.topics import QUERIES
 from tests.cli.test_commands import refused
 from tests.support.worker_process import tessera
 from workers.cli import dead_letter_view
-from workers.cli.dlq import moment
+from workers.cli.dlq import _print, moment
 from workers.errors import TesseraError
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -153,3 +155,25 @@ def test_totals_count_what_the_table_leaves_out() -> None:
     assert dead_letter_view.totals(reasons, 3) == "3 dead letters: 2 BAD_JSON, 1 EXPIRED"
     assert dead_letter_view.totals(reasons, 1).endswith("the newest 1 are shown, see --limit")
     assert dead_letter_view.totals(Counter(), 0) == "no dead letter matches"
+
+
+async def test_a_list_that_nobody_reads_on_closes_what_it_reads_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tessera dlq list --json | head -1`: what is left open when the loop ends is a traceback for each generator."""
+    closed: list[str] = []
+
+    async def letters() -> AsyncGenerator[DeadLetter, None]:
+        try:
+            yield letter_of(b"{")
+        finally:
+            await asyncio.sleep(0)
+            closed.append("reader")
+
+    def nobody_reads(_: bytes) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("workers.cli.dlq.click.echo", nobody_reads)
+
+    with pytest.raises(BrokenPipeError):
+        await _print(letters(), None, as_json=True)
+
+    assert closed == ["reader"]

@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def list_(
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
     topics = [check_topic(topic)] if topic else list(DEAD_LETTERS)
     letters = stored_letters(settings, topics, reason, moment(since, now()) if since else None)
-    asyncio.run(_print_lines(letters, limit) if as_json else _print_table(letters, limit or ROWS))
+    asyncio.run(_print(letters, limit, as_json))
 
 
 @dlq.command()
@@ -122,6 +123,12 @@ def moment(text: str, at: datetime) -> datetime:
         return read_moment(text)
     except ValueError as error:
         raise TesseraError(f"--since {text!r} is neither an age, as 30s, 15m, 2h or 7d, nor a time: {error}") from None
+
+
+async def _print(letters: AsyncGenerator[DeadLetter, None], limit: int | None, as_json: bool) -> None:
+    """Closed at once where whoever reads the output has had enough: the event loop ends before a collector would."""
+    async with aclosing(letters):
+        await (_print_lines(letters, limit) if as_json else _print_table(letters, limit or ROWS))
 
 
 async def _print_lines(letters: AsyncIterator[DeadLetter], limit: int | None) -> None:

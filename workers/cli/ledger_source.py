@@ -1,6 +1,6 @@
 """Bills, credits and what they are about: from Kafka, or from a file with one event a line."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -56,7 +56,7 @@ async def stored_events(
     unreadable: Unreadable,
     keys: Collection[str] | None = None,
     period: Period = ALWAYS,
-) -> AsyncIterator[Placed]:
+) -> AsyncGenerator[Placed, None]:
     """The events of a period, or those of it with one of the keys; a single key is sought only where it belongs."""
     wanted = None if keys is None else {key.encode() for key in keys}
     only = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import BinaryIO
 
@@ -82,9 +83,10 @@ async def _read(
     replies: bool,
     advance: Callable[[], None],
 ) -> None:
-    async for event, _ in stored_events(bus_of(settings), TOPICS, unreadable, period=period):
-        _count(report, event, replies)
-        advance()
+    async with aclosing(stored_events(bus_of(settings), TOPICS, unreadable, period=period)) as events:
+        async for event, _ in events:
+            _count(report, event, replies)
+            advance()
 
 
 def _count(report: AdRepository, event: Event[Payload], replies: bool) -> None:

@@ -1,6 +1,6 @@
 """Dead letters through a bus: read from their topics, and redriven to the topics they came from."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -17,7 +17,7 @@ RECORDS_PER_PUBLISH = 100
 
 async def read_letters(
     bus: Bus, topics: Collection[str], reason: str | None = None, since: datetime | None = None
-) -> AsyncIterator[DeadLetter]:
+) -> AsyncGenerator[DeadLetter, None]:
     """The dead letters that these topics hold, older ones first; only of a `reason`, or stamped at `since` or later."""
     since_ms = since.timestamp() * 1_000 if since else None
     async with aclosing(bus.stored(sorted(topics))) as records:
