@@ -163,14 +163,16 @@ def install_vllm() -> None:
 
 
 def create_environment(folder: Path) -> None:
-    if (folder / "bin" / "pip").exists():
+    pip, command = folder / "bin" / "pip", (sys.executable, "-m", "venv", folder)
+    if pip.exists():
         return
     say(f"creating {folder.name}")
-    if run(sys.executable, "-m", "venv", folder, quiet=True) == 0:
-        return
-    shutil.rmtree(folder, ignore_errors=True)  # Debian's Python comes without venv
-    get_packages(["python3-venv"], needed_for="a virtual environment")
-    must(sys.executable, "-m", "venv", folder)
+    for _ in range(2):  # over one that was interrupted half way venv succeeds, and leaves it without pip
+        if run(*command, quiet=True) == 0 and pip.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+    get_packages(["python3-venv"], needed_for="a virtual environment")  # Debian's Python comes without
+    must(*command)
 
 
 def fingerprint(*paths: Path) -> str:

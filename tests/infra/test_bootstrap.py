@@ -90,6 +90,27 @@ def test_an_interruption_is_no_missing_package_and_nothing_is_done_after_it(
     assert (ended.value.code, len(ran)) == (bootstrap.INTERRUPTED, 1)
 
 
+def test_an_environment_that_was_interrupted_half_way_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Over what is left of it venv succeeds without making pip: it finds pip's package there."""
+    folder = tmp_path / ".venv"
+    folder.mkdir()
+    (folder / "left").touch()
+
+    def venv(*command: object, quiet: bool = False) -> int:
+        if not folder.exists():
+            (folder / "bin").mkdir(parents=True)
+            (folder / "bin" / "pip").touch()
+        return 0
+
+    monkeypatch.setattr(bootstrap, "run", venv)
+
+    bootstrap.create_environment(folder)
+
+    assert (folder / "bin" / "pip").exists() and not (folder / "left").exists()
+
+
 def test_smollm2_gets_more_time_than_a_small_model_and_what_the_user_sets_goes_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
