@@ -166,11 +166,20 @@ def test_the_statement_of_a_log_in_each_form(tmp_path: Path) -> None:
 
     owed = sum(CHARGES) - 2
     assert [done.returncode for done in (people, machine, sheet, paper)] == [0] * 4, people.stderr
-    assert "reconciled to the micro" in " ".join(people.stdout.decode().split())
+    assert "reconciled to the micro" in (said := " ".join(people.stdout.decode().split()))
+    assert f"of {len(CHARGES)} bills" in said and "of 1 credit =" in said
     assert Statement.model_validate_json(machine.stdout).totals.closing_balance_micros == owed
     rows = list(csv.DictReader(io.StringIO(sheet.stdout.decode(), newline="")))
     assert sum(int(row["micros"]) for row in rows) == owed
     assert "Reconciled to the bills, to the micro." in html.read_text()
+
+
+def test_who_has_no_bill_is_told_where_the_ids_are(tmp_path: Path) -> None:
+    """A reply and a receipt show names, and accounts go by ids."""
+    done = tessera("statement", "OvenNest", "--log", written(tmp_path / "log.jsonl", *EVENTS))
+
+    assert done.returncode == 2
+    assert "no bill of OvenNest" in done.stderr.decode() and "`tessera balance` lists the ids" in done.stderr.decode()
 
 
 def test_balances_of_a_log_are_its_bills_less_its_credits(tmp_path: Path) -> None:

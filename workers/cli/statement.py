@@ -99,7 +99,10 @@ async def _read(log: StatementLog, settings: Settings, unreadable: Unreadable) -
 def _currency(log: StatementLog, wanted: str | None) -> str:
     known = log.currencies
     if not known:
-        raise TesseraError(f"there is no bill of {log.advertiser_id} before the end of that time")
+        raise TesseraError(
+            f"there is no bill of {log.advertiser_id} before the end of that time; `tessera balance` lists the ids of "
+            "all who have one"
+        )
     if wanted is None and len(known) > 1:
         raise TesseraError(f"{log.advertiser_id} has accounts in {' and '.join(known)}: choose one with --currency")
     if wanted is not None and wanted not in known:

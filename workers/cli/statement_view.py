@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.statement import Statement, StatementLine
+from workers.cli.render import counted
 from workers.ledger.amounts import money
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet begins to calculate at
@@ -35,7 +36,7 @@ def reconciliation(found: Statement) -> str:
     charged, credited = money(totals.charged_micros, currency), money(totals.credited_micros, currency)
     return (
         f"reconciled to the micro: {money(totals.opening_balance_micros, currency)} before + {charged} of "
-        f"{totals.charges:,} bills − {credited} of {totals.credits:,} credits "
+        f"{counted(totals.charges, 'bill')} − {credited} of {counted(totals.credits, 'credit')} "
         f"= {money(totals.closing_balance_micros, currency)}"
     )
 
