@@ -40,7 +40,7 @@ ARROW = (
     ("workers.audit.log", "workers.operations.dead_letter_search"),
     ("workers.settings",),
     # The stream, row by row. It knows of the business only what a stage is; the table of stages is above it.
-    ("workers.stream.wire", "workers.stream.offsets", "workers.stream.bus"),
+    ("workers.stream.wire", "workers.stream.offsets", "workers.stream.bus", "workers.stream.operator_lines"),
     ("workers.stream.connection",),
     ("workers.stream.period",),
     (

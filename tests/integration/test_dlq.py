@@ -117,6 +117,9 @@ def test_a_refused_record_is_listed_and_shown(
     assert " BAD_JSON" in table.splitlines()[-1] and "dead letter" in table.splitlines()[-1]
     assert all(text in shown for text in (place, "BAD_JSON", query_id, "x-from", "a test", f"{len(value)} bytes"))
     assert file.read_bytes() == piped == value
+    # And the worker's log says so, with its place and none of its text
+    (told,) = [line for line in process.output().splitlines() if query_id in line]
+    assert "became a dead letter: BAD_JSON" in told and "How do I bake" not in process.output()
 
 
 def test_dead_letters_that_do_not_match_the_filter_are_not_listed(process: WorkerProcess, topics: str) -> None:

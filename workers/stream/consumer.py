@@ -21,6 +21,7 @@ from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.recollection import check_partitions
 from workers.stream.displacement import Claim, StaticMembership
 from workers.stream.liveness import Liveness, Progress
+from workers.stream.operator_lines import PARTITIONS_ASSIGNED, PARTITIONS_LET_GO, Line
 from workers.stream.partition.position import lost
 from workers.stream.partition.position_log import Position
 from workers.stream.partition.processor import PartitionActor
@@ -126,6 +127,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._observer.rebalanced(self.stage.spec.name)
         self._place.claimed()
+        self._tell(PARTITIONS_ASSIGNED, assigned)
         for partition in () if self._is_over else assigned:
             self._consumer.pause(partition)
             if self._was_added(partition):
@@ -135,6 +137,11 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             self._actors[partition] = actor
             task = self._tasks[actor] = asyncio.create_task(actor.run(), name=f"{self.stage.spec.name} {partition}")
             task.add_done_callback(partial(self._actor_ended, actor))
+
+    def _tell(self, line: Line, partitions: Iterable[TopicPartition]) -> None:
+        if numbers := sorted(partition.partition for partition in partitions):
+            spec = self.stage.spec
+            line.tell(log, stage=spec.name, topic=spec.consumes.name, partitions=", ".join(map(str, numbers)))
 
     def _was_added(self, partition: TopicPartition) -> bool:
         """Whether a stage that remembers must end: queries of a new partition may be known in another one."""
@@ -173,6 +180,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         """
         actors = [self._actors[partition] for partition in partitions if partition in self._actors]
         tasks = [self._tasks[actor] for actor in actors if actor in self._tasks]  # one that failed has ended
+        self._tell(PARTITIONS_LET_GO, [actor.partition for actor in actors])
         for actor in actors:
             actor.leave()
         await _wait_for(tasks, self._leave_s)

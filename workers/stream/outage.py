@@ -15,6 +15,7 @@ from workers.engines.contact import Contact, watched_contact
 from workers.errors import EngineUnavailable, Refused
 from workers.stage import Stage, Worker
 from workers.stream.bus import Observer
+from workers.stream.operator_lines import ENGINE_BACK, ENGINE_DOWN
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +73,13 @@ class PatientWorker:
     def _is_down(self, error: EngineUnavailable) -> None:
         if not self._failures:
             self._turn_is_free.clear()
-            log.warning("the engine is down, records wait until it is back: %s", error)
+            ENGINE_DOWN.tell(log, error=error)
             self._told(True)
         self._failures += 1
 
     def _is_up(self) -> None:
         if self._failures:
-            log.warning("the engine is back")
+            ENGINE_BACK.tell(log)
             self._failures = 0
             self._told(False)
 

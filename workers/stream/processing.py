@@ -1,10 +1,11 @@
 """One record through one stage: decode, handle, encode; a record that cannot be worked on becomes a dead letter."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from schemas.dead_letter import dead_letter
+from schemas.dead_letter import PREFIX, Header, dead_letter
 from schemas.envelope import Event, from_record
 from schemas.payload import BadRecord, Payload, UnknownValue
 from schemas.reasons import DeadLetterReason, RepeatReason
@@ -14,6 +15,11 @@ from workers.errors import BrokerError, Refused, UpgradeFirst
 from workers.stage import Stage
 from workers.stream.bus import Observer
 from workers.stream.deduplication.deduplicator import Once, Repeated, ScoredAgain
+from workers.stream.operator_lines import DEAD_LETTER
+
+log = logging.getLogger(__name__)
+
+MOST_SHOWN = 64  # characters of a key that may be anything: a query id has no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +123,26 @@ def _refused(stage: Stage, record: Record, why: Unworkable) -> Result:
     return Result(record.offset, (), letter, why.reason)
 
 
+def _tell(letter: Outgoing, stage: str) -> None:
+    """Its reason and its place; of what people have written only the key, which should be the query's id."""
+    said = {name: (value or b"").decode(errors="replace") for name, value in letter.headers if name.startswith(PREFIX)}
+    DEAD_LETTER.tell(
+        log,
+        stage=stage,
+        topic=said[Header.TOPIC],
+        partition=int(said[Header.PARTITION]),
+        offset=int(said[Header.OFFSET]),
+        query_id=ascii((letter.key or b"").decode(errors="replace"))[1:-1][:MOST_SHOWN],
+        reason=said[Header.REASON],
+        code=int(said[Header.CODE]),
+    )
+
+
 def report(result: Result, stage: str, observer: Observer) -> None:
     """Tell the observer what was committed."""
     observer.committed(result.events)
+    if result.letter is not None and log.isEnabledFor(DEAD_LETTER.level):
+        _tell(result.letter, stage)
     if result.repeat is not None:
         observer.repeated(stage, result.repeat)
     elif result.refusal is not None:

@@ -16,6 +16,7 @@ from schemas.record import Record
 from schemas.topics import Topic
 from workers.errors import Unsuitable
 from workers.stream.bus import Bus, Offsets
+from workers.stream.operator_lines import RECORD_PASSED_OVER, TOPIC_MADE_ANEW
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class TopicTable(Mapping[str, V], Generic[P, V]):
     async def _restore(self) -> None:
         ends = await self._bus.ends([self._topic.name])
         if any(end < self._next.get(at, 0) for at, end in ends.items()):
-            log.warning("%s ends before what was read of it: it was made anew and is read anew", self._topic.name)
+            TOPIC_MADE_ANEW.tell(log, topic=self._topic.name)
             self._clear()
         missing, count = _distance(self._next, ends), 0
         async with aclosing(self._bus.stored([self._topic.name], since=dict(self._next))) as records:
@@ -146,12 +147,8 @@ class TopicTable(Mapping[str, V], Generic[P, V]):
     def _pass_over(self, record: Record, error: BadRecord) -> None:
         self.unreadable += 1
         if self.unreadable == 1:
-            log.warning(
-                "%s passed over, as are others like it: no event of this topic: %s: %s",
-                record.place,
-                error.reason.name,
-                error,
-            )
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            RECORD_PASSED_OVER.tell(log, **place, error=f"{error.reason.name}: {error}")
 
 
 def _distance(positions: Offsets, ends: Offsets) -> int:

@@ -9,6 +9,7 @@ from aiokafka.errors import ClusterAuthorizationFailedError, IncompatibleBrokerV
 
 from workers.stream.connection.admin_client import Cluster
 from workers.stream.connection.quorum import QuorumRequest, controller_time_ms
+from workers.stream.operator_lines import CLOCK_IS_WRONG
 
 log = logging.getLogger(__name__)
 
@@ -62,4 +63,4 @@ def compare(asked_s: float, answers: Iterable[Any]) -> None:
     wrong = [ahead for stamp in stamps if abs(ahead := ahead_s(asked_s, stamp, answered_s)) > TOLERANCE_S]
     if wrong and not _told:
         _told.add(said(wrong[0]))
-        log.warning("%s; %s", said(wrong[0]), REMEDY)
+        CLOCK_IS_WRONG.tell(log, said=said(wrong[0]))

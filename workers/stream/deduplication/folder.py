@@ -12,6 +12,7 @@ from workers.settings import Settings, state_folder
 from workers.stream.deduplication.rocks import RocksStore
 from workers.stream.deduplication.store import Store, StoreFailed, StoreLocked
 from workers.stream.deduplication.window import Window
+from workers.stream.operator_lines import STORE_IN_TEMPORARY_FOLDER
 from workers.stream.wire.partitioner import Placement
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class StateFolder:
         try:
             return await self._unlocked(self._folder / f"{placement.topic}-{number}", name)
         except (StoreFailed, SettingsError) as error:
-            log.warning("%s: restored from Kafka into a temporary folder: %s", name, error)
+            STORE_IN_TEMPORARY_FOLDER.tell(log, store=name, error=error)
         return _TemporaryStore(tempfile.TemporaryDirectory(prefix="tessera-"), name, self._segment_ms)
 
     async def _unlocked(self, folder: Path, name: str) -> RocksStore:

@@ -18,15 +18,13 @@ from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.changelog import Changelog, Entry
 from workers.stream.deduplication.store import Anchor, Checkpoint, Row, Store, packed
 from workers.stream.deduplication.window import DAY, Window
+from workers.stream.operator_lines import ID_DELETED, STORE_WITHOUT_ITS_RECORD
 from workers.stream.wire.partitioner import Placement
 
 log = logging.getLogger(__name__)
 
 LONGEST_S = 86_400.0  # for all of a restore; silence ends it much earlier
 MILLISECONDS = 1_000
-NOT_THERE = """\
-%s does not have the record that the store on disk has read last, at offset %d: the topic was made anew, is another \
-cluster's, or has deleted that part. The store is emptied and restored from Kafka"""
 NO_AUCTION = "0" * 64  # of an id that somebody deleted: it was used, by whatever auction
 
 #: A value as `QuerySettled.encode` writes it, checked as that model checks it. Anything else goes the long way.
@@ -60,7 +58,7 @@ class Restore:
             if anchor is None or not await self._follow(changelog, anchor, begin, end):
                 await before_emptying()
                 if anchor is not None:
-                    log.warning(NOT_THERE, self._place, anchor.offset)
+                    STORE_WITHOUT_ITS_RECORD.tell(log, **self._place._asdict(), offset=anchor.offset)
                 await self._read_window(changelog, clients, begin, end)
 
     async def _follow(self, changelog: Changelog, anchor: Anchor, begin: int, end: int) -> bool:
@@ -148,12 +146,7 @@ class Restore:
 
     def _still_used(self, key: bytes, record: Entry) -> Row:
         """A tombstone is not ours: somebody deleted an id. That it was used is known from its key."""
-        log.warning(
-            "%s offset %d deletes a settled id: no stage writes that. The id stays used, and a query that has it again "
-            "becomes a dead letter; see who may write to this topic (`tessera principals show`)",
-            self._place,
-            record.offset,
-        )
+        ID_DELETED.tell(log, **self._place._asdict(), offset=record.offset)
         return key, record.timestamp, packed(NO_AUCTION, None)
 
     def _check_places(self, records: Sequence[Entry]) -> None:

@@ -16,6 +16,7 @@ from struct import Struct
 from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
 from workers.stream.deduplication.store import Anchor, Checkpoint, Remembered, Row, StoreFailed, StoreLocked, unpacked
+from workers.stream.operator_lines import STORE_DAMAGED
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def _opened(folder: Path) -> Rdict:
     except Exception as error:
         if "Corruption" not in str(error):
             raise
-        log.warning("%s is damaged, and restored from Kafka: %s", folder, error)
+        STORE_DAMAGED.tell(log, folder=folder, error=error)
         Rdict.destroy(str(folder), _options())
         found = Rdict(str(folder), _options())
     found.set_options({"periodic_compaction_seconds": str(COMPACTED_AFTER_S)})

@@ -18,6 +18,7 @@ from workers.stream.connection.edges import offset as offset_at
 from workers.stream.connection.offset_fetch import UnstableOffsetCommitError
 from workers.stream.connection.topic_ids import topic_id
 from workers.stream.offsets import NOTHING_KNOWN, Completion, read_completion
+from workers.stream.operator_lines import POSITION_AHEAD
 from workers.stream.partition.added_partitions import first_position
 from workers.stream.partition.position_log import Position, PositionLog
 
@@ -91,15 +92,13 @@ def _together(where: str, logged: Position, told: Completion, known: Position | 
         position = position.joined(known.completion)
     is_stale = not told.covers(position.completion)
     if is_stale:
-        log.warning(
-            "%s: offset %d is the position: the stage's own log says %d, Kafka's group coordinator %d, and this "
-            "process has committed %d. It goes on from there and commits that again, so nothing is done twice. If "
-            "somebody set the offset back on purpose: `tessera offsets set` does, Kafka's own tools cannot",
-            where,
-            position.completion.base,
-            logged.completion.base,
-            told.base,
-            -1 if known is None else known.completion.base,
+        POSITION_AHEAD.tell(
+            log,
+            where=where,
+            offset=position.completion.base,
+            logged=logged.completion.base,
+            told=told.base,
+            known=-1 if known is None else known.completion.base,
         )
     return Found(position, position.completion == told == logged.completion, is_stale)
 

@@ -17,6 +17,7 @@ from workers.stream.connection.admin_client import EARLIEST, Cluster
 from workers.stream.connection.clients import Clients
 from workers.stream.deduplication.changelog import Changelog, Entry
 from workers.stream.offsets import Completion, read_completion
+from workers.stream.operator_lines import NO_POSITION_PARTITION
 from workers.stream.partition.producer import BARRIER
 
 log = logging.getLogger(__name__)
@@ -61,12 +62,7 @@ class PositionLog:
             raise BrokerError(f"Kafka knows no topic {self.place.topic}, which says where the stage stands")
         self.exists = any(partition.number == self.place.partition for partition in partitions)
         if not self.exists:
-            log.warning(
-                "%s partition %d: %s has no such partition, so where the stage stands there is known to Kafka's group "
-                "coordinator only. Work goes on. `tessera topics create` adds the partition; it is written from the "
-                "next opening on",
-                *(*self.at, self.place.topic),
-            )
+            NO_POSITION_PARTITION.tell(log, **self.at._asdict(), positions=self.place.topic)
 
     def barrier(self) -> Placed | None:
         """To be written and aborted. Whatever was acknowledged before lies below it, in the same log."""

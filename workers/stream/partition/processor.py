@@ -21,6 +21,7 @@ from workers.errors import BrokerError, NotRetriable, StalePosition
 from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream.bus import Observer
+from workers.stream.operator_lines import PARTITION_FAILED, PARTITION_OPENED
 from workers.stream.partition.fetcher import Fetching
 from workers.stream.partition.producer import WriterLost
 from workers.stream.partition.quarantine import Quarantine
@@ -48,7 +49,7 @@ class PartitionActor:
         is_owner: Callable[["PartitionActor"], bool],
         quarantine: Quarantine,
     ) -> None:
-        self.partition = partition
+        self.partition, self._place = partition, {"stage": stage.spec.name, **partition._asdict()}  # in the log
         self.epoch = 0  # changes whenever the position is set anew; 0: not ready
         self.state = PartitionState(stage.in_flight, in_order=stage.spec.in_order, most=settings.transaction_auctions)
         self.fetching = Fetching(consumer, partition, self.state)
@@ -134,6 +135,7 @@ class PartitionActor:
         self.fetching.seek()
         self.fetching.resume()
         self.epoch = next(_epochs)
+        PARTITION_OPENED.tell(log, **self._place, offset=self.state.next_offset)
 
     # Step 2: process
     async def _process(self) -> None:
@@ -218,7 +220,7 @@ class PartitionActor:
     async def _pause(self, doubt: Exception, ran_s: float) -> None:
         """Before the next run, or give up with BrokerError."""
         pause_s, count = self.state.doubted(ran_s), self.state.failures
-        log.warning("%s: failure %d of %d: %r: opening again", self.partition, count, FAILURES_ALLOWED, doubt)
+        PARTITION_FAILED.tell(log, **self._place, count=count, most=FAILURES_ALLOWED, error=repr(doubt))
         self._observer.producer_reopened(self._stage.spec.name)
         if isinstance(doubt, StalePosition):
             self._observer.stale_position(self._stage.spec.name)
