@@ -60,7 +60,7 @@ def test_added_partitions_of_the_query_topic_are_worked_on(kafka_of_its_own: str
     assert sorted(message.key() for message in settled) == sorted(record.key for record in records)
     for added in (2, 3):
         assert f"{QUERIES.name} partition {added}: {POSITIONS_OF_QUERIES} has no such partition" in stages.output()
-    assert "`tessera topics create` adds the partition" in stages.output()
+    assert "Run `tessera topics create`, which adds the partition" in stages.output()
 
     # When a position is set by hand in one of them, the coordinator is told
     moved = tessera("offsets", "set", f"{QUERIES.name}/3/0", "--yes", kafka=kafka)

@@ -61,7 +61,11 @@ def test_a_kind_of_line_is_shown_so_often_in_a_minute_and_then_says_what_was_lef
 
 
 def test_everything_that_a_run_says_with_log_json_is_json() -> None:
-    environment = {"TESSERA_ALLOW_PLAINTEXT": "true", "TESSERA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    environment = {
+        "TESSERA_ALLOW_PLAINTEXT": "true",
+        "TESSERA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "TESSERA_SAMPLING_KEY": "s" * 32,
+    }
     run = ["run", "generation", "--log-json", "--metrics-port", "0", "--engine"]
 
     failed = CliRunner().invoke(cli, [*run, "null"], env=environment)
