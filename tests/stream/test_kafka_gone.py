@@ -7,6 +7,7 @@ import pytest
 
 from tests.operations.test_metrics import make_metrics
 from tests.support.worker_process import environment
+from workers.app.session import Onlooker
 from workers.cli import run
 from workers.errors import BrokerError, Stalled
 from workers.pipeline import STAGES
@@ -109,6 +110,6 @@ async def test_a_process_cancelled_by_nobody_of_ours_is_started_again(monkeypatc
     for name, value in environment("127.0.0.1:1").items():
         monkeypatch.setenv(name, value)
 
-    failure = await run._serve(["settlement"], Settings.read(metrics_port=0))
+    failure = await run._serve(["settlement"], Settings.read(metrics_port=0), print, Onlooker())
 
     assert isinstance(failure, Stalled)  # `tessera run` ends with 70 for what is returned
