@@ -15,8 +15,9 @@ from workers.operations.monitor import Monitor
 from workers.pipeline import STAGES
 from workers.stage import Stage
 from workers.stream import operator_lines
+from workers.stream.deduplication.deduplicator import Once
 from workers.stream.operator_lines import LINES, Line, Told
-from workers.stream.processing import refuse, report
+from workers.stream.processing import Unworkable, process, report
 
 WORKERS = Path(operator_lines.__file__).parent.parent
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
@@ -72,7 +73,9 @@ def test_every_line_is_told_somewhere_with_its_fields() -> None:
             assert {keyword.arg for keyword in call.keywords} == fields(names[owner]), f"{path}:{call.lineno}"
 
 
-def test_a_dead_letter_is_told_with_its_place_and_without_what_a_person_wrote(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_dead_letter_is_told_with_its_place_and_without_what_a_person_wrote(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     spec = STAGES["generation"]
     record = Record(
         spec.consumes.name,
@@ -82,10 +85,12 @@ def test_a_dead_letter_is_told_with_its_place_and_without_what_a_person_wrote(ca
         partition=3,
         offset=9,
     )
-    result = refuse(Stage(spec, None, 1), record, DeadLetterReason.BAD_SCHEMA, "text: my secret")  # type: ignore[arg-type]
+    stage: Stage = Stage(spec, None, 1)  # type: ignore[arg-type]  # its worker is not asked
+    monitor = Monitor(stages=[spec.name], currency="USD", engine="null")
+    refusal = Unworkable(DeadLetterReason.BAD_SCHEMA, "text: my secret")
 
     with caplog.at_level(logging.INFO, "workers"):
-        report(result, spec.name, Monitor(stages=[spec.name], currency="USD", engine="null"))
+        report(await process(stage, record, monitor, Once(None), refusal), spec.name, monitor)
 
     (line,) = caplog.messages
     assert f"{spec.consumes.name} partition 3 offset 9, query q-1\\nforged, became a dead letter: BAD_SCHEMA" in line

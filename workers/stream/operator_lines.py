@@ -1,7 +1,7 @@
 """What a worker's log says: of each kind of line what happened, what it means for replies and bills, and what to do.
 
 All of them stand here, side by side. INFO is the ordinary course of a worker, and shown by `tessera run`; WARNING is
-what somebody should look at. No line holds what a person has written: a query's text, a reply, a key.
+what somebody should look at. No line holds a query's text or a reply: of a record only its key, a query's id.
 """
 
 import logging
