@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from workers.errors import AccessDenied, BrokerError, Unsuitable
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.static_members import Holder, holder
+from workers.stream.operator_lines import HOLDER_UNKNOWN
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class StaticMembership:
         try:
             found = await self._holder(self.instance_id)
         except (BrokerError, AccessDenied) as error:
-            log.warning("%s: who has the place of %s is not known: %s", self._group, self.instance_id, error)
+            HOLDER_UNKNOWN.tell(log, group=self._group, instance=self.instance_id, error=error)
             return
         self._claim.check(found)
 

@@ -147,6 +147,13 @@ STORE_IN_TEMPORARY_FOLDER = Line(
     "The stage works as always, but restores the whole window from Kafka at each start, which takes longer",
     "Give each process a TESSERA_STATE_FOLDER that it alone uses and may write to",
 )
+HOLDER_UNKNOWN = Line(
+    "holder_unknown",
+    logging.WARNING,
+    "{group}: who has the place of {instance} in the group is not known: {error}",
+    "Another process may run under the same name; this one joins again, and asks after it has lost its place again",
+    "If it happens again, look whether Kafka lets workers describe their groups, and whether two have one name",
+)
 STORE_DAMAGED = Line(
     "store_damaged",
     logging.WARNING,
