@@ -42,7 +42,7 @@ def test_a_copy_that_is_killed_has_each_bill_of_the_topic_once(strict: StrictBro
     with Reader(kafka, [CHARGED.name]) as reader:
         micros = bills_to(kafka)
         messages = of(reader.until(lambda messages: len(messages) >= 2 * AUCTIONS), CHARGED.name)
-    command = [sys.executable, "-m", "workers", "sink", "parquet", str(copies), "--batch-rows", "100"]
+    command = [sys.executable, "-m", "workers", "sink", "parquet", str(copies), "--batch-rows", "20"]
     for kill in range(KILLS):
         process = subprocess.Popen(command, env=environment(kafka), stderr=subprocess.PIPE)
         assert process.stderr is not None

@@ -29,9 +29,8 @@ from workers.stream.partition.state import FAILURES_ALLOWED, Commit, PartitionSt
 from workers.stream.partition.transaction import NotOwner, Transactions, measured
 from workers.stream.processing import Result, process, report
 
-log = logging.getLogger(__name__)
-
 IDLE_S, ABANDON_S = 1.0, 2.0  # an abandoned worker may close what it holds
+log = logging.getLogger(__name__)
 _epochs = itertools.count(1)
 
 
