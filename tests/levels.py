@@ -95,7 +95,7 @@ class Marked:
 
 Level = Check | Marked
 
-VLLM_FOLDERS = ("tests/vllm", "tests/contracts", "tests/embedded_model", "tests/engines")
+VLLM_FOLDERS = ("tests/vllm", "tests/benchmarks", "tests/contracts", "tests/embedded_model", "tests/engines")
 SERVICES = "kafka or chromium or prometheus or coq"
 LEVELS: tuple[Level, ...] = (
     Check("ruff", ("ruff", "check", ".")),

@@ -143,6 +143,5 @@ def test_plain_pytest_is_the_fast_level() -> None:
 def test_the_folders_of_the_vllm_level_hold_every_test_that_it_selects() -> None:
     marked = re.compile(r"mark\.vllm\b")
     files = {path for path in (levels.ROOT / "tests").rglob("test_*.py") if marked.search(path.read_text())}
-    benchmarks = {path for path in files if path.parent.name == "benchmarks"}  # of their own, by hand
     inside = {path for path in files for folder in levels.VLLM_FOLDERS if path.is_relative_to(levels.ROOT / folder)}
-    assert inside and files - benchmarks - {Path(__file__)} == inside
+    assert inside and files - {Path(__file__)} == inside
