@@ -1,14 +1,14 @@
-"""Public functions of the mathematics, the engines and the rewards say what they take and give, arrays by shape."""
+"""Public functions of the mathematics, engines, rewards and Kafka say what they take and give, arrays by shape."""
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("mechanism", "truthfulness", "engines", "rewards")
+PACKAGES = ("mechanism", "truthfulness", "engines", "rewards", "stream")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / "workers" / package).rglob("*.py"))]
 
 ARRAY = re.compile(r"\b(Floats|NDArray)\b")
@@ -32,23 +32,27 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
             yield from ((f"{node.name}.{one.name}", one) for one in public(node.body) if isinstance(one, Function))
 
 
-def protocol_methods() -> set[str]:
-    """What a Protocol of these packages documents: a class that keeps its promise need not say it again."""
+def protocol_methods(package: str) -> set[str]:
+    """What a Protocol of the package documents: a class of it that keeps that promise need not say it again."""
     found = set()
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if package_of(path) == package else ():
             if isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases):
                 found |= {one.name for one in node.body if isinstance(one, Function) and ast.get_docstring(one)}
     return found
 
 
-PROMISED = protocol_methods()
+def package_of(path: Path) -> str:
+    return path.relative_to(ROOT / "workers").parts[0]
 
 
-def problems(name: str, function: Function) -> Iterator[str]:
+PROMISED = {package: protocol_methods(package) for package in PACKAGES}
+
+
+def problems(name: str, function: Function, promised: Collection[str] = ()) -> Iterator[str]:
     said = ast.get_docstring(function)
     if said is None:
-        if not ("." in name and function.name in PROMISED):
+        if not ("." in name and function.name in promised):
             yield f"{name} has no docstring"
         return
     arguments = [*function.args.args, *function.args.kwonlyargs]
@@ -61,9 +65,9 @@ def problems(name: str, function: Function) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_public_functions_have_docstrings_that_name_their_arrays_with_shapes(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree, promised = ast.parse(path.read_text(encoding="utf-8")), PROMISED[package_of(path)]
 
-    assert [problem for name, function in functions(tree) for problem in problems(name, function)] == []
+    assert [problem for name, function in functions(tree) for problem in problems(name, function, promised)] == []
 
 
 @pytest.mark.parametrize(

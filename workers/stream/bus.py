@@ -22,17 +22,41 @@ class Observer(Protocol):
     taken to have two ends.
     """
 
-    def committed(self, events: Iterable[Event[Payload]]) -> None: ...
-    def refused(self, stage: str, reason: DeadLetterReason) -> None: ...
-    def repeated(self, stage: str, reason: RepeatReason) -> None: ...
-    def handled(self, stage: str, duration_s: float) -> None: ...
-    def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None: ...
-    def in_flight(self, stage: str, count: int) -> None: ...
-    def rebalanced(self, stage: str) -> None: ...
-    def producer_reopened(self, stage: str) -> None: ...
-    def stale_position(self, stage: str) -> None: ...
-    def assigned(self, stage: str, ready: bool) -> None: ...
-    def engine_down(self, stage: str, is_down: bool) -> None: ...
+    def committed(self, events: Iterable[Event[Payload]]) -> None:
+        """These events were published, and their transaction is committed: once for each event."""
+
+    def refused(self, stage: str, reason: DeadLetterReason) -> None:
+        """A record of the stage's input became a dead letter, and that is committed: so its query ended."""
+
+    def repeated(self, stage: str, reason: RepeatReason) -> None:
+        """A record brought an auction again whose outcome stands, and that is committed: no query ended by it."""
+
+    def handled(self, stage: str, duration_s: float) -> None:
+        """The stage's worker returned or raised; `duration_s`: seconds since it was given the record."""
+
+    def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None:
+        """A transaction over the results of `auctions` input records ended after `duration_s` seconds.
+
+        `result`: committed or aborted.
+        """
+
+    def in_flight(self, stage: str, count: int) -> None:
+        """`count` input records of the stage, over all its partitions here, were read and are not yet committed."""
+
+    def rebalanced(self, stage: str) -> None:
+        """The stage's group handed out its partitions anew."""
+
+    def producer_reopened(self, stage: str) -> None:
+        """A transactional producer was fenced or lost an answer: it is discarded, and another opened."""
+
+    def stale_position(self, stage: str) -> None:
+        """Kafka answered with an older position than is known to be committed; it was not used."""
+
+    def assigned(self, stage: str, ready: bool) -> None:
+        """`ready`: whether the stage has partitions here and each of them is open. Told at every poll."""
+
+    def engine_down(self, stage: str, is_down: bool) -> None:
+        """The stage's engine does not answer, so that its records wait; or (`is_down` is false) it is back."""
 
 
 class Reader(Protocol):
@@ -59,7 +83,8 @@ class Bus(Protocol):
     * A record says whether the broker stamped it (`stamped_by_broker`); topics that stages write are set to that.
     """
 
-    async def publish(self, records: Sequence[Outgoing]) -> None: ...
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Write the records, outside any transaction; all are stored when it returns, or else it raises."""
 
     def read(self, topics: Sequence[str]) -> AbstractAsyncContextManager[Reader]:
         """What is published from now on; the moment is when the context is entered."""
@@ -75,4 +100,5 @@ class Bus(Protocol):
     async def ends(self, topics: Sequence[str]) -> Offsets:
         """The offset behind the last record of each partition, by topic and partition; markers have offsets, too."""
 
-    async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None: ...
+    async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
+        """Run the stages side by side until `stop` is set; the first error of one ends all and is raised."""

@@ -110,7 +110,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             if actor is None or not actor.ready:
                 continue  # its own opening seeks to the right place
             if epochs.get(partition) != actor.epoch:
-                actor.seek()  # these records may have been fetched after the actor's own seek: fetch them again
+                # These records may have been fetched after the actor's own seek: fetch them again.
+                actor.fetching.seek()
             else:
                 actor.deliver([as_record(record) for record in records])
         self._observer.in_flight(self.stage.spec.name, sum(len(actor.state) for actor in self._actors.values()))
@@ -125,6 +126,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         return bool(self._actors) and all(actor.ready for actor in self._actors.values())
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Start an actor for each partition, paused until that has opened it. aiokafka calls this after a join."""
         self._observer.rebalanced(self.stage.spec.name)
         self._place.claimed()
         self._tell(PARTITIONS_ASSIGNED, assigned)
@@ -154,6 +156,10 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         return is_added
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Let the actors commit and end, then ask whether this process may join again.
+
+        aiokafka calls this before a join. CancelledError: another process has the instance's place; `run` raises why.
+        """
         await self._let_go(list(revoked))
         if not self._is_over:
             await self._check_place()

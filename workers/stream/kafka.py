@@ -82,6 +82,7 @@ class KafkaBus:
         return await edges(self._clients, topics, LATEST)
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
+        """As `Bus.run`. NotRetriable before other errors; Stalled: a stage was cancelled, and nobody here did that."""
         quarantine = Quarantine()
         waiting = [patient(stage, self._observer) for stage in stages]
         means = self._settings, self._clients, Claim.of_process(self._settings.instance)

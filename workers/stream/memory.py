@@ -25,6 +25,7 @@ class MemoryBus:
         self._grown = asyncio.Condition()
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append the records to their topics, and wake who reads them."""
         async with self._grown:
             for record in records:
                 log = self._logs[record.topic]
@@ -55,6 +56,7 @@ class MemoryBus:
                 await self._grown.wait_for(lambda: any(len(self._logs[topic]) > at for topic, at in positions.items()))
 
     async def run(self, stages: Sequence[Stage], stop: asyncio.Event) -> None:
+        """As `Bus.run`."""
         tasks = [asyncio.create_task(self._run_stage(stage)) for stage in stages]
         stopped: asyncio.Task[Any] = asyncio.create_task(stop.wait())
         try:

@@ -32,6 +32,7 @@ class LastWords(logging.Handler):
     said = ""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep its message in place of the one before."""
         self.said = record.getMessage()
 
 

@@ -53,6 +53,7 @@ class FeaturesRequest(Request[FeaturesQuestion]):  # type: ignore[misc]
     API_KEY = 18
 
     def build(self, request_struct_class: Any) -> Any:
+        """The request's content, with the name and version of this client."""
         return request_struct_class("tessera", "1", {})
 
 

@@ -28,6 +28,7 @@ class Clients:
 
     @property
     def bootstrap_servers(self) -> str:
+        """`host:port` of the brokers to ask first, separated by commas."""
         servers: str = self._connection["bootstrap_servers"]
         return servers
 

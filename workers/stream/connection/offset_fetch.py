@@ -77,6 +77,7 @@ class OffsetFetchRequest(Request[OffsetFetchRequest_v3 | OffsetFetchRequest_v7])
         self.group, self.topic, self.numbers, self.stable = group, topic, list(numbers), stable
 
     def build(self, request_struct_class: Any) -> Any:
+        """The request's content in the older or the newer form; the older one has no `require_stable`."""
         if request_struct_class is OffsetFetchRequest_v3:
             return request_struct_class(self.group, [(self.topic, self.numbers)])
         return request_struct_class(self.group, [(self.topic, self.numbers, {})], self.stable, {})

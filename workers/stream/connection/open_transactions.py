@@ -49,6 +49,7 @@ class ListRequest(Request[ListQuestion]):  # type: ignore[misc]
     API_KEY = 66
 
     def build(self, request_struct_class: Any) -> Any:
+        """The request's content: transactions in the state ongoing, of every producer."""
         return request_struct_class([ONGOING], [], {})
 
 
@@ -99,6 +100,7 @@ class DescribeRequest(Request[DescribeQuestion]):  # type: ignore[misc]
         self._ids = ids
 
     def build(self, request_struct_class: Any) -> Any:
+        """The request's content: the ids."""
         return request_struct_class(self._ids, {})
 
 

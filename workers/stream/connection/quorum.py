@@ -72,6 +72,7 @@ class QuorumRequest(Request[QuorumQuestion]):  # type: ignore[misc]
     API_KEY = 55
 
     def build(self, request_struct_class: Any) -> Any:
+        """The request's content: the one partition of the cluster's metadata."""
         return request_struct_class([(METADATA_TOPIC, [(METADATA_PARTITION, {})], {})], {})
 
 

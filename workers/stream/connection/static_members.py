@@ -83,6 +83,7 @@ class StaticMembersRequest(Request[DescribeGroupsRequest_v4]):  # type: ignore[m
         self.group = group
 
     def build(self, request_struct_class: Any) -> Any:
+        """The request's content: the group, without what this user may do to it."""
         return request_struct_class([self.group], False)
 
 

@@ -23,10 +23,12 @@ class Uuid(AbstractType[bytes]):  # type: ignore[misc]  # aiokafka ships no type
 
     @classmethod
     def encode(cls, value: bytes) -> bytes:
+        """The 16 bytes as they are."""
         return value
 
     @classmethod
     def decode(cls, data: BytesIO) -> bytes:
+        """The next 16 bytes of an answer."""
         return data.read(UUID_BYTES)
 
 
@@ -90,6 +92,7 @@ class TopicIdRequest(Request[TopicIdQuestion]):  # type: ignore[misc]
         self.topic = topic
 
     def build(self, request_struct_class: Any) -> Any:
+        """The request's content: the topic by its name; one that does not exist is not created."""
         return request_struct_class([(NO_UUID, self.topic, {})], False, False, False, {})
 
 

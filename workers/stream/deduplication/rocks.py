@@ -81,6 +81,7 @@ class RocksStore:
 
     @property
     def checkpoint(self) -> Checkpoint:
+        """How far the store has followed its changelog: what the last write left, or the beginning."""
         return self._checkpoint
 
     def get(self, query_id: str) -> Remembered | None:

@@ -53,7 +53,8 @@ class Store(Protocol):
     """The ids of one partition. `StoreFailed` from every method: the disk is full, broken or gone."""
 
     @property
-    def checkpoint(self) -> Checkpoint: ...
+    def checkpoint(self) -> Checkpoint:
+        """How far the store has followed its changelog."""
 
     def get(self, query_id: str) -> Remembered | None:
         """What is known of the id. Microseconds: it is asked on the event loop."""
@@ -77,5 +78,6 @@ def packed(auction_id: str, scored_sha256: str | None) -> bytes:
 
 
 def unpacked(value: bytes) -> Remembered:
+    """What a row's value says: 32 bytes of the auction's id, then 32 of the scored event's digest, or none."""
     auction, scored = value[:DIGEST_BYTES], value[DIGEST_BYTES:]
     return Remembered(auction.hex(), scored.hex() or None)

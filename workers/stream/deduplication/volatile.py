@@ -14,6 +14,7 @@ class VolatileStore:
 
     @property
     def checkpoint(self) -> Checkpoint:
+        """How far the store has followed its changelog."""
         return self._checkpoint
 
     def get(self, query_id: str) -> Remembered | None:

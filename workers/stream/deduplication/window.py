@@ -22,6 +22,7 @@ class Window:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
+        """The window that the settings give, in days."""
         return cls(timedelta(days=settings.id_window_days))
 
     @property
@@ -31,6 +32,7 @@ class Window:
 
     @property
     def kept_ms(self) -> int:
+        """`kept` in milliseconds, as topics have it in `retention.ms`."""
         return self.kept // MILLISECOND
 
     @property

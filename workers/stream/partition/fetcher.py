@@ -18,10 +18,12 @@ class Fetching:
         self._consumer, self._partition, self._state = consumer, partition, state
 
     def pause(self) -> None:
+        """Fetch nothing until `resume`; what was fetched and not polled is kept by the consumer."""
         self._consumer.pause(self._partition)
         self._state.is_paused = True
 
     def resume(self) -> None:
+        """Fetch again, from where it was or was sought to."""
         self._consumer.resume(self._partition)
         self._state.is_paused = False
 

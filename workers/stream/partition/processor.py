@@ -103,10 +103,6 @@ class PartitionActor:
             self._start()
         self.fetching.apply_backpressure()
 
-    def seek(self) -> None:
-        """Fetch again what was not delivered yet."""
-        self.fetching.seek()
-
     def leave(self) -> None:
         """Commit what is finished, begin nothing more, and end."""
         self._told_to_leave.set()
@@ -118,10 +114,12 @@ class PartitionActor:
 
     @property
     def ready(self) -> bool:
+        """Whether it is open: it knows what is committed, has a producer, and takes records."""
         return self.epoch > 0
 
     @property
     def working(self) -> int:
+        """How many records are being worked on."""
         return self.state.working
 
     # Step 1: open

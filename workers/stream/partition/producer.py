@@ -93,6 +93,7 @@ class TransactionalWriter:
         self._watch()
 
     async def begin(self) -> None:
+        """Begin a transaction; nothing is sent to Kafka yet."""
         await self._limited(self._producer.begin_transaction())
 
     async def send(self, records: Iterable[Outgoing], *, singly: bool = False) -> None:

@@ -7,9 +7,11 @@ class PartitionWork(Protocol):
     """The work of one input partition."""
 
     @property
-    def working(self) -> int: ...
+    def working(self) -> int:
+        """How many of its records are being worked on."""
 
-    def wake(self) -> None: ...
+    def wake(self) -> None:
+        """It may begin again, or has the turn to work alone: look."""
 
 
 class Quarantine:
@@ -24,9 +26,11 @@ class Quarantine:
         self._queue: list[PartitionWork] = []  # who asked to work alone; the first has the turn
 
     def join(self, member: PartitionWork) -> None:
+        """This partition has work from now on."""
         self._members.append(member)
 
     def leave(self, member: PartitionWork) -> None:
+        """It has no more: its turn goes to the next, and it counts as idle."""
         self._members.remove(member)
         self.give(member)
         self.ease()

@@ -49,12 +49,15 @@ class FetchedBatches:
         self._next = self._cut()
 
     def size_in_bytes(self) -> int:
+        """Bytes of the whole answer."""
         return self._size
 
     def has_next(self) -> bool:
+        """Whether there is another whole batch, and room to unpack it."""
         return self._next is not None and self._unpacked_bytes < MOST_UNPACKED_BYTES
 
     def next_batch(self) -> "Batch | None":
+        """The next whole batch, still packed; None: there is none."""
         batch, self._next = self._next, self._cut()
         return batch
 
@@ -219,6 +222,7 @@ class DamagedBatch:
 
     @property
     def next_offset(self) -> int:
+        """The offset behind its last record."""
         return self.base_offset + self.count
 
 

@@ -31,7 +31,7 @@ def murmur2(data: bytes) -> int:
 
 
 def murmur2_of(keys: Sequence[bytes], length: int) -> NDArray[np.uint32]:
-    """`murmur2` of many keys of this length, in a tenth of the time."""
+    """`murmur2` of N keys, each of `length` bytes, in a tenth of the time: [N]."""
     rows = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), length)
     whole, mix, hashed = length // 4 * 4, np.uint32(_MIX), np.full(len(keys), _SEED ^ length, np.uint32)
     for word in np.ascontiguousarray(rows[:, :whole]).view("<u4").T:

@@ -14,6 +14,7 @@ class RawName(str):
     """A header's name whose lone surrogates are the bytes they were read from."""
 
     def encode(self, encoding: str = "utf-8", errors: str = NAME_ERRORS) -> bytes:
+        """The bytes that the name was read from."""
         return super().encode(encoding, errors)
 
 
