@@ -1,4 +1,4 @@
-"""Recipes of the architecture page, followed in a copy of the tree: a line, its part, and the contract."""
+"""Recipes of the README, followed in a copy of the tree: a line, its part, and the contract."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_NEEDED = ("model", "__pycache__", "published", "samples", "*.zip", "*.html", "*.json", "*.jsonl")
 WITHIN_S = 120.0
 
