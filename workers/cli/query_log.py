@@ -6,8 +6,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.auction import CandidatesScored
-from schemas.billing import AdvertiserCharged
 from schemas.dead_letter import Header
 from schemas.draw import DrawCommitment
 from schemas.envelope import Event, from_record
@@ -21,20 +19,16 @@ from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, DEAD_LETTERS, SCORED, 
 from workers.draw_keys import commitments
 from workers.errors import ReceiptError
 from workers.mechanism.epochs import EpochKey, epoch_key
+from workers.receipts.query_events import QueryEvents
 from workers.receipts.sale import KnownKey, Sale
 from workers.settings import DEMO_DRAW_KEY
 from workers.stream.bus import Bus
 
 
 @dataclass
-class QueryLog:
-    """What a log holds of one query. `where` names the log in messages."""
+class QueryLog(QueryEvents):
+    """What a log holds of one query: its events, the keys of draws, why it was refused, what could not be read."""
 
-    query_id: str
-    where: str
-    scored: dict[str, Event[CandidatesScored]] = field(default_factory=dict)  # by digest: an auction may come again
-    settled: Event[ReplySettled] | None = None
-    bills: dict[str, Event[AdvertiserCharged]] = field(default_factory=dict)
     keys: list[Event[DrawCommitment]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)  # of dead letters: reason and message
     unreadable: int = 0  # records of others that were passed over
@@ -42,15 +36,10 @@ class QueryLog:
 
     def add(self, event: Event[Payload]) -> None:
         """Take in an event of this query, or a commitment. ReceiptError: another one in the place of its own."""
-        data = event.data
-        if isinstance(data, DrawCommitment):
+        if isinstance(event.data, DrawCommitment):
             self.keys.append(event)  # type: ignore[arg-type]  # narrowed by its data
-        elif isinstance(data, CandidatesScored):
-            self.scored.setdefault(event.digest, event)  # type: ignore[arg-type]  # narrowed by its data
-        elif isinstance(data, ReplySettled):
-            self.settled = self._only(self.settled, event)
-        elif isinstance(data, AdvertiserCharged):
-            self.bills[data.charge_id] = self._only(self.bills.get(data.charge_id), event)
+        else:
+            super().add(event)
 
     def is_named_in(self, value: bytes) -> bool:
         """Whether JSON text holds the query's id as a string of its own; a longer id is another query's."""
@@ -64,40 +53,24 @@ class QueryLog:
         self.unreadable += 1
         self.first_unreadable = self.first_unreadable or said
 
-    def _only(self, known: Event[Any] | None, event: Event[Any]) -> Event[Any]:
-        if known is not None and known.value != event.value:
-            raise ReceiptError(
-                f"{self.where} has two different {event.type} events of {self.query_id}; a receipt needs the one that "
-                "counts, so nothing is made"
-            )
-        return known or event
-
     def sale(self, secrets: Iterable[bytes]) -> Sale:
         """The sale, with the epoch's key where the log reveals it or a secret gives it. ReceiptError: there is none."""
-        settled = self._settled()
-        scored = self.settled_from(settled.data)
+        settled, scored = self._settled(), self.settled_from
         if scored is None:
             raise ReceiptError(
                 f"{self.where} has the reply to {self.query_id} but not its {SCORED.name} event, which holds the "
                 "numbers: the log is cut short, or was kept for less time"
             )
-        missing = [charge_id for charge_id in settled.data.charge_ids if charge_id not in self.bills]
-        if missing:
+        if missing := self.missing_bills:
+            count = len(settled.data.charge_ids)
             raise ReceiptError(
-                f"{self.where} has {len(settled.data.charge_ids) - len(missing)} of the "
-                f"{len(settled.data.charge_ids)} bills of {self.query_id}: the log is cut short, or still being written"
+                f"{self.where} has {count - len(missing)} of the {count} bills of {self.query_id}: the log is cut "
+                "short, or still being written"
             )
         epoch = settled.data.draw.epoch if settled.data.draw else None
-        bills = tuple(self.bills[charge_id] for charge_id in settled.data.charge_ids)
         committed = commitments(self.keys).get(epoch or "")
         revealed = committed.key if committed else None
-        return Sale(scored, settled, bills, committed, self._key(settled.data, revealed, secrets))
-
-    def settled_from(self, settled: ReplySettled) -> Event[CandidatesScored] | None:
-        """The scored event that the reply names, or else the first of its auction."""
-        events = [event for event in self.scored.values() if event.data.auction_id == settled.auction_id]
-        named = settled.draw.scored_sha256 if settled.draw else None
-        return next((event for event in events if event.digest == named), next(iter(events), None))
+        return Sale(scored, settled, self.charges, committed, self._key(settled.data, revealed, secrets))
 
     def _settled(self) -> Event[ReplySettled]:
         if self.settled is None:
@@ -146,8 +119,7 @@ async def read_kafka(bus: Bus, query_id: str, where: str) -> QueryLog:
     log, key = QueryLog(query_id, where), query_id.encode()
     await _add_all(log, bus.stored([SCORED.name, SETTLED.name, *DEAD_LETTERS], key))
     await _add_all(log, bus.stored([COMMITMENTS.name]))
-    scored = log.settled_from(log.settled.data) if log.settled else None
-    for bidder in scored.data.advertisers if scored else ():
+    for bidder in log.settled_from.data.advertisers if log.settled_from else ():
         bills_key = bidder.advertiser_id.encode()  # others of its partition are read in their own turn
         await _add_all(log, bus.stored([CHARGED.name], bills_key), only=bills_key)
     return log

@@ -8,6 +8,7 @@ from schemas.envelope import Event, from_record
 from schemas.record import Record
 from schemas.reply import ReplySettled
 from schemas.topics import BY_NAME, CHARGED, DEAD_LETTERS, SETTLED
+from workers.receipts.query_events import QueryEvents
 
 TERMINAL_TOPICS = (SETTLED.name, CHARGED.name, *DEAD_LETTERS)
 
@@ -27,11 +28,10 @@ class Collector:
     """Puts terminals together from records of TERMINAL_TOPICS; queries that are not in `expected` are ignored."""
 
     expected: Collection[str]
-    _settled: dict[str, Event[ReplySettled]] = field(default_factory=dict)
-    _charges: dict[str, dict[str, Event[AdvertiserCharged]]] = field(default_factory=dict)
+    _queries: dict[str, QueryEvents] = field(default_factory=dict)
 
     def add(self, record: Record) -> Terminal | None:
-        """The terminal that `record` completes, if it does."""
+        """The terminal that `record` completes, if it does. ReceiptError: it contradicts one that came before."""
         if record.topic in DEAD_LETTERS:
             query_id = (record.key or b"").decode(errors="replace")
             return Terminal(query_id, dead_letter=record) if query_id in self.expected else None
@@ -39,17 +39,9 @@ class Collector:
         query_id = event.correlation_id
         if query_id not in self.expected:
             return None
-        if isinstance(event.data, ReplySettled):
-            self._settled[query_id] = event  # type: ignore[assignment]  # narrowed by its data
-        elif isinstance(event.data, AdvertiserCharged):
-            self._charges.setdefault(query_id, {})[event.data.charge_id] = event  # type: ignore[assignment]
-        return self._complete(query_id)
-
-    def _complete(self, query_id: str) -> Terminal | None:
-        settled, charges = self._settled.get(query_id), self._charges.get(query_id, {})
-        if settled is None or not set(settled.data.charge_ids) <= set(charges):
-            return None
-        return Terminal(query_id, settled, tuple(charges[charge_id] for charge_id in settled.data.charge_ids))
+        query = self._queries.setdefault(query_id, QueryEvents(query_id, "Kafka"))
+        query.add(event)
+        return Terminal(query_id, query.settled, query.charges) if query.is_complete else None
 
 
 async def terminals(records: AsyncIterator[Record], expected: Collection[str]) -> AsyncIterator[Terminal]:
