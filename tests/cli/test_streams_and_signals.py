@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.support.worker_process import environment, tessera
 
 COMMAND = [sys.executable, "-m", "workers"]
 SECONDS = 120
+LOCAL_FLAGS = 3  # their place in what `termios.tcgetattr` gives
+HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"  # the cursor
 CAFE = "Which café – or ‘boulangerie’ – bakes 東京 bread?"
 OVEN = {"advertiser_id": "oven", "name": "OvenNest", "description": "selling ovens", "value_micros_per_nat": 1_500}
 
@@ -246,21 +249,78 @@ def test_two_interrupts_on_a_terminal_are_one_line_and_130() -> None:
         assert shown.count("tessera: interrupted") == 1
 
 
+INTERRUPTED_WITHIN = """
+import os, signal, sys
+sys.argv = ["tessera", "prove"]
+from workers.cli import main
+{place}
+before = {what}
+def interrupted(*arguments):
+    {what} = before
+    os.kill(os.getpid(), signal.SIGINT)
+    return before(*arguments)
+{what} = interrupted
+{then}
+main()
+"""
+INTERRUPTS = {
+    "a second one before the first is told": (
+        "import workers.cli.prove",
+        "signal.signal",
+        "workers.cli.prove._trials = lambda *_: os.kill(os.getpid(), signal.SIGINT)",
+    ),
+    "while a display of progress begins": ("from rich.live import Live", "Live._enable_redirect_io", ""),
+    "while a display of progress ends": (
+        "from rich.live import Live\nimport workers.cli.prove",
+        "Live._disable_redirect_io",
+        "workers.cli.prove.run = lambda *_: []",
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "what", "then"), INTERRUPTS.values(), ids=INTERRUPTS)
+def test_an_interrupt_at_a_bad_moment_is_one_line_and_130_and_leaves_a_cursor(place: str, what: str, then: str) -> None:
+    program = INTERRUPTED_WITHIN.format(place=place, what=what, then=then)
+
+    code, shown = on_a_terminal([sys.executable, "-c", program], "127.0.0.1:1", lambda _: None)
+
+    assert (code, shown.count("tessera: interrupted")) == (130, 1), shown
+    assert "Traceback" not in shown
+    assert shown.rfind(SHOWN) >= shown.rfind(HIDDEN)
+
+
 def interrupted_twice(arguments: Sequence[str], kafka: str, until_at_work: Callable[[int], object]) -> tuple[int, str]:
     """Exit code, and what the terminal showed behind the interrupts."""
+
+    def interrupt(terminal: int) -> None:
+        until_at_work(terminal)
+        os.write(terminal, b"\x03")
+        os.write(terminal, b"\x03")
+
+    return on_a_terminal([*COMMAND, *arguments], kafka, interrupt)
+
+
+def on_a_terminal(command: Sequence[str], kafka: str, act: Callable[[int], object]) -> tuple[int, str]:
+    """Exit code, and what the terminal showed once `act` was done with it."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(sys.executable, [*COMMAND, *arguments], {**environment(kafka), "TERM": "xterm"})  # noqa: S606
-    until_at_work(terminal)
-    os.write(terminal, b"\x03")
-    os.write(terminal, b"\x03")
+        os.execve(sys.executable, [*command], {**environment(kafka), "TERM": "xterm"})  # noqa: S606
+    _keep_what_is_shown(terminal)
     shown = b""
     try:
+        act(terminal)
         while chunk := _read(terminal):
             shown += chunk
     finally:
         os.close(terminal)  # it hangs up on whoever has not ended
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
+
+
+def _keep_what_is_shown(terminal: int) -> None:
+    """By default an interrupt discards what is on its way to the terminal: the line about the interrupt before it."""
+    settings = termios.tcgetattr(terminal)
+    settings[LOCAL_FLAGS] |= termios.NOFLSH
+    termios.tcsetattr(terminal, termios.TCSANOW, settings)
 
 
 def _read(terminal: int) -> bytes:

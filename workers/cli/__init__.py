@@ -118,6 +118,8 @@ def main() -> None:
     except BrokenPipeError:  # whoever read the output has had enough
         streams.silence()
         code = BROKEN_PIPE
+    except KeyboardInterrupt:  # the second one, before the first was told
+        code = _interrupted()
     if code == INTERRUPTED:
         os._exit(code)  # an interrupt that came while Python ran `exec` of a string would end this as a signal does
     sys.exit(code)
@@ -139,13 +141,18 @@ def _exit_code() -> int | str | None:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would interrupt the message
-        return _told("interrupted", INTERRUPTED)
+        return _interrupted()
     except BrokenPipeError:
         raise
     except OSError as error:
         return _told(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 2)
     return 0
+
+
+def _interrupted() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would interrupt the message
+    streams.restore()
+    return _told("interrupted", INTERRUPTED)
 
 
 def _told(message: str, code: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from workers.cli.visible import Visible, visible
 from workers.errors import SettingsError
 
+SHOW_CURSOR = "\x1b[?25h"
 STANDARD = {0: ("stdin", os.O_RDONLY), 1: ("stdout", os.O_WRONLY), 2: ("stderr", os.O_WRONLY)}
 
 
@@ -20,6 +21,18 @@ def prepare() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     if type(sys.stderr) is io.TextIOWrapper:
         sys.stderr = Visible(sys.stderr)
+
+
+def restore() -> None:
+    """Undo what a display of progress did, in case it was interrupted while it began or ended: that is then left to us.
+
+    It stands in both streams' places, where what is printed may wait for an end that never comes, and hid the cursor.
+    """
+    sys.stdout = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
+    sys.stderr = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+    if "rich.live" in sys.modules and isinstance(sys.stderr, Visible) and sys.stderr.isatty():
+        sys.stderr.behind.write(SHOW_CURSOR)
+        sys.stderr.behind.flush()
 
 
 def write_utf8() -> None:
