@@ -1,0 +1,82 @@
+"""A figure's rows and what they say about a claim of the paper."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from workers.experiments.paper.market import Auctions
+from workers.experiments.paper.statistics import Interval
+
+#: Numbers of candidates at which everything is measured.
+SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The auctions of both proposals, on the same instances and seeds."""
+
+    context_aware: Auctions
+    reference: Auctions
+
+    @property
+    def by_proposal(self) -> dict[str, Auctions]:
+        """Under the names that rows carry."""
+        return {"context_aware": self.context_aware, "reference": self.reference}
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Those of SIZES that were drawn."""
+        return tuple(size for size in SIZES if size <= self.context_aware.log_q.shape[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of a figure: what it is of, with how many candidates, and its interval."""
+
+    series: str
+    candidates: int
+    measured: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One sentence of the paper against the numbers. Several verdicts stand uncorrected beside one another."""
+
+    claim: str  # N5 to N12
+    says: str  # in our words
+    holds: bool
+    measured: str  # the numbers it rests on, with their intervals
+
+
+def series(rows: Sequence[Row], name: str) -> dict[int, Interval]:
+    """The numbers of one series by M. KeyError: there is no such series."""
+    found = {row.candidates: row.measured for row in rows if row.series == name}
+    if not found:
+        raise KeyError(name)
+    return found
+
+
+def only(rows: Sequence[Row], name: str) -> Interval:
+    """The one number of a series. ValueError: it has several."""
+    (found,) = series(rows, name).values()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FigureOf:
+    """One figure or table of the paper: `run` measures, `judge` reads the rows alone."""
+
+    name: str  # as in the paper: 1a
+    title: str
+    unit: str  # of the vertical axis
+    run: Callable[[Evaluation], tuple[Row, ...]]
+    judge: Callable[[Sequence[Row]], tuple[Verdict, ...]]
+
+
+def above_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> Verdict:
+    """Holds where the whole interval is above zero."""
+    return Verdict(claim, says, measured.low > 0, f"{measured} {unit}".strip())
+
+
+def below_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> Verdict:
+    """Holds where the whole interval is below zero."""
+    return Verdict(claim, says, measured.high < 0, f"{measured} {unit}".strip())

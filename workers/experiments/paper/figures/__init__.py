@@ -1,0 +1,1 @@
+"""The paper's figures, one file each: its claim, `run` that measures, `judge` that compares."""

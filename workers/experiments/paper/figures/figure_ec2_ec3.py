@@ -1,0 +1,67 @@
+"""Figures EC.2 and EC.3. A line through utility against normalised reward of every advertiser in every auction.
+
+With the offset it fits well (reference candidates: slope 1.00 and R² .96 in the paper), without it badly (context-aware:
+R² almost 0; reference: slope .5, R² .19). Levels belong to the model; what is judged is the order.
+"""
+
+from collections.abc import Callable, Sequence
+
+from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, only
+from workers.experiments.paper.market import Auctions
+from workers.experiments.paper.statistics import Interval, Line, Rows, bootstrap, fit
+from workers.mechanism.allocation import Floats
+
+ALMOST = 0.05  # R² of "almost 0"; chosen before anything was measured
+WITH, WITHOUT = "with the offset", "without the offset"
+GAP = "R², with − without"
+
+
+def _run(auctions: Auctions, size: int) -> tuple[Row, ...]:
+    estimates = auctions.at(size)
+    reward = estimates.reward
+    utilities = {WITH: reward - estimates.price, WITHOUT: reward - estimates.price_no_offset}
+    rows = [
+        Row(f"{part} {name}", size, _resampled(reward, utility, of))
+        for name, utility in utilities.items()
+        for part, of in (("slope", _slope), ("R²", _r_squared))
+    ]
+
+    def gap(rows: Rows) -> float:
+        one, other = (fit(reward[rows], utility[rows]).r_squared for utility in utilities.values())
+        return one - other
+
+    return (*rows, Row(GAP, size, bootstrap(gap, len(reward))))
+
+
+def _slope(line: Line) -> float:
+    return line.slope
+
+
+def _r_squared(line: Line) -> float:
+    return line.r_squared
+
+
+def _resampled(reward: Floats, utility: Floats, of: Callable[[Line], float]) -> Interval:
+    return bootstrap(lambda rows: of(fit(reward[rows], utility[rows])), len(reward))
+
+
+def judge_ec2(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+    """N10's R²."""
+    bare = only(rows, f"R² {WITHOUT}")
+    return (
+        Verdict("N10", f"context-aware, without the offset: R² is almost 0 (≤ {ALMOST})", bare.high <= ALMOST, str(bare)),
+        above_zero("N10", "context-aware: R² is higher with the offset", only(rows, GAP), ""),
+    )
+
+
+def judge_ec3(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+    """N9, by its order."""
+    return (above_zero("N9", "reference: R² is higher with the offset", only(rows, GAP), ""),)
+
+
+def _of(proposal: str) -> Callable[[Evaluation], tuple[Row, ...]]:
+    return lambda evaluation: _run(evaluation.by_proposal[proposal], evaluation.sizes[-1])
+
+
+FIGURE_EC2 = FigureOf("EC.2", "Utility against reward, context-aware candidates", "", _of("context_aware"), judge_ec2)
+FIGURE_EC3 = FigureOf("EC.3", "Utility against reward, reference candidates", "", _of("reference"), judge_ec3)
