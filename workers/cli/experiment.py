@@ -14,6 +14,7 @@ from rich.text import Text
 
 from workers.cli import options, render
 from workers.cli.documents import require_writable, write_whole
+from workers.cli.experiment_paper import report, run
 from workers.cli.log_plot import log_plot
 from workers.experiments.catalogue import EXPERIMENTS
 from workers.experiments.figure import Cell, Figure, Table
@@ -27,7 +28,8 @@ PIPED_WIDTH = 160  # columns of a table that no terminal shows: nothing is cut
 def experiment() -> None:
     """Measure the paper's claims again: tables that anyone can make anew.
 
-    The same seed gives the same tables, to rounding. Nothing is needed but this program: no Kafka, no language model.
+    The same seed gives the same tables, to rounding. `convergence` and `decoding` need nothing but this program;
+    `run` and `report` are the paper's own evaluation, on any language model that TESSERA_ENGINE can name.
 
     \b
     Examples:
@@ -77,6 +79,8 @@ def _register(name: str) -> None:
 
 for _name in EXPERIMENTS:
     _register(_name)
+experiment.add_command(run)
+experiment.add_command(report)
 
 
 def _run(name: str, seed: int) -> Figure:

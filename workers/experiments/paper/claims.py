@@ -1,10 +1,14 @@
 """A figure's rows and what they say about a claim of the paper."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.statistics import Interval
+from workers.mechanism.allocation import Floats
+
+Points: TypeAlias = tuple[Floats, Floats]  # x and y, of equal shape
 
 #: Numbers of candidates at which everything is measured.
 SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
@@ -68,8 +72,15 @@ class FigureOf:
     name: str  # as in the paper: 1a
     title: str
     unit: str  # of the vertical axis
+    about: str | None  # what the paper claims: the docstring of the figure's file
     run: Callable[[Evaluation], tuple[Row, ...]]
     judge: Callable[[Sequence[Row]], tuple[Verdict, ...]]
+    points: Callable[[Evaluation], Mapping[str, Points]] | None = None  # what a scatter plot shows, by panel
+
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        """`about` without its line breaks."""
+        return tuple(" ".join(part.split()) for part in (self.about or "").split("\n\n"))
 
 
 def above_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> Verdict:

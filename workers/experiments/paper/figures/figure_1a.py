@@ -46,4 +46,4 @@ def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     return tuple(above_zero("N5", says, only(rows, name)) for says, name in parts.items())
 
 
-FIGURE = FigureOf("1a", "Log-probability of the returned reply under the optimal law", "nats", run, judge)
+FIGURE = FigureOf("1a", "Log-probability of the returned reply under the optimal law", "nats", __doc__, run, judge)

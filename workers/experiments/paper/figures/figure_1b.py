@@ -40,4 +40,4 @@ def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     )
 
 
-FIGURE = FigureOf("1b", "Total normalised reward", "nats", run, judge)
+FIGURE = FigureOf("1b", "Total normalised reward", "nats", __doc__, run, judge)

@@ -64,5 +64,5 @@ def _judge(what: str) -> Callable[[Sequence[Row]], tuple[Verdict, ...]]:
     return judge
 
 
-FIGURE_2A = FigureOf("2a", "Revenue", "nats", run_2a, _judge("revenue"))
-FIGURE_2B = FigureOf("2b", "Total normalised utility", "nats", run_2b, _judge("total utility"))
+FIGURE_2A = FigureOf("2a", "Revenue", "nats", __doc__, run_2a, _judge("revenue"))
+FIGURE_2B = FigureOf("2b", "Total normalised utility", "nats", __doc__, run_2b, _judge("total utility"))

@@ -52,9 +52,11 @@ def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     above = Interval(*(np.array([least.value, least.low, least.high]) - AT_LEAST))
     narrowest = min(series(rows, GAP).values(), key=lambda one: one.low)
     return (
-        above_zero("N8", f"the correlation with the offset is above {AT_LEAST} at every M (least − {AT_LEAST})", above, ""),
+        above_zero(
+            "N8", f"the correlation with the offset is above {AT_LEAST} at every M (least − {AT_LEAST})", above, ""
+        ),
         above_zero("N8", "it is higher than without the offset at every M (narrowest gap)", narrowest, ""),
     )
 
 
-FIGURE = FigureOf("3", "Pearson correlation of normalised reward and utility", "", run, judge)
+FIGURE = FigureOf("3", "Pearson correlation of normalised reward and utility", "", __doc__, run, judge)

@@ -50,5 +50,9 @@ def _of(proposal: str) -> Callable[[Evaluation], tuple[Row, ...]]:
     return lambda evaluation: _run(evaluation.by_proposal[proposal], evaluation.sizes)
 
 
-FIGURE_1A = FigureOf("EC.1a", "Total utility, context-aware candidates", "nats", _of("context_aware"), judge_1a)
-FIGURE_1B = FigureOf("EC.1b", "Total utility, the reference model's candidates", "nats", _of("reference"), judge_1b)
+FIGURE_1A = FigureOf(
+    "EC.1a", "Total utility, context-aware candidates", "nats", __doc__, _of("context_aware"), judge_1a
+)
+FIGURE_1B = FigureOf(
+    "EC.1b", "Total utility, the reference model's candidates", "nats", __doc__, _of("reference"), judge_1b
+)

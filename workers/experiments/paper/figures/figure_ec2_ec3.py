@@ -6,7 +6,7 @@ R² almost 0; reference: slope .5, R² .19). Levels belong to the model; what is
 
 from collections.abc import Callable, Sequence
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, only
+from workers.experiments.paper.claims import Evaluation, FigureOf, Points, Row, Verdict, above_zero, only
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.statistics import Interval, Line, Rows, bootstrap, fit
 from workers.mechanism.allocation import Floats
@@ -16,21 +16,25 @@ WITH, WITHOUT = "with the offset", "without the offset"
 GAP = "R², with − without"
 
 
-def _run(auctions: Auctions, size: int) -> tuple[Row, ...]:
+def _points(auctions: Auctions, size: int) -> dict[str, Points]:
     estimates = auctions.at(size)
     reward = estimates.reward
-    utilities = {WITH: reward - estimates.price, WITHOUT: reward - estimates.price_no_offset}
+    return {WITH: (reward, reward - estimates.price), WITHOUT: (reward, reward - estimates.price_no_offset)}
+
+
+def _run(auctions: Auctions, size: int) -> tuple[Row, ...]:
+    panels = _points(auctions, size)
     rows = [
         Row(f"{part} {name}", size, _resampled(reward, utility, of))
-        for name, utility in utilities.items()
+        for name, (reward, utility) in panels.items()
         for part, of in (("slope", _slope), ("R²", _r_squared))
     ]
 
     def gap(rows: Rows) -> float:
-        one, other = (fit(reward[rows], utility[rows]).r_squared for utility in utilities.values())
+        one, other = (fit(reward[rows], utility[rows]).r_squared for reward, utility in panels.values())
         return one - other
 
-    return (*rows, Row(GAP, size, bootstrap(gap, len(reward))))
+    return (*rows, Row(GAP, size, bootstrap(gap, len(auctions.log_q))))
 
 
 def _slope(line: Line) -> float:
@@ -49,7 +53,9 @@ def judge_ec2(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     """N10's R²."""
     bare = only(rows, f"R² {WITHOUT}")
     return (
-        Verdict("N10", f"context-aware, without the offset: R² is almost 0 (≤ {ALMOST})", bare.high <= ALMOST, str(bare)),
+        Verdict(
+            "N10", f"context-aware, without the offset: R² is almost 0 (≤ {ALMOST})", bare.high <= ALMOST, str(bare)
+        ),
         above_zero("N10", "context-aware: R² is higher with the offset", only(rows, GAP), ""),
     )
 
@@ -59,9 +65,15 @@ def judge_ec3(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     return (above_zero("N9", "reference: R² is higher with the offset", only(rows, GAP), ""),)
 
 
-def _of(proposal: str) -> Callable[[Evaluation], tuple[Row, ...]]:
-    return lambda evaluation: _run(evaluation.by_proposal[proposal], evaluation.sizes[-1])
+def _figure(number: str, title: str, proposal: str, judge: Callable[[Sequence[Row]], tuple[Verdict, ...]]) -> FigureOf:
+    def run(evaluation: Evaluation) -> tuple[Row, ...]:
+        return _run(evaluation.by_proposal[proposal], evaluation.sizes[-1])
+
+    def points(evaluation: Evaluation) -> dict[str, Points]:
+        return _points(evaluation.by_proposal[proposal], evaluation.sizes[-1])
+
+    return FigureOf(number, title, "", __doc__, run, judge, points)
 
 
-FIGURE_EC2 = FigureOf("EC.2", "Utility against reward, context-aware candidates", "", _of("context_aware"), judge_ec2)
-FIGURE_EC3 = FigureOf("EC.3", "Utility against reward, reference candidates", "", _of("reference"), judge_ec3)
+FIGURE_EC2 = _figure("EC.2", "Utility against reward, context-aware candidates", "context_aware", judge_ec2)
+FIGURE_EC3 = _figure("EC.3", "Utility against reward, reference candidates", "reference", judge_ec3)
