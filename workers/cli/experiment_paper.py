@@ -11,6 +11,7 @@ import click
 from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from workers.app.models import open_reference
 from workers.cli import options, render
@@ -172,6 +173,6 @@ def _verdicts(judged: dict[str, tuple[Verdict, ...]]) -> Table:
         table.add_column(heading)
     for figure, verdicts in judged.items():
         for one in verdicts:
-            holds = "[green]yes" if one.holds else "[red]no"
-            table.add_row(one.claim, figure, one.says, holds, one.measured.replace("[", r"\["))
+            holds = Text("yes", "green") if one.holds else Text("no", "red")
+            table.add_row(one.claim, figure, one.says, holds, Text(one.measured))
     return table

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,9 @@ class Estimates:
     """What came out of Q·S auctions with the first M candidates each; nats. Expectations are over the drawn reply.
 
     The normalised reward is what the advertiser gets less what it would get without taking part. Footnote 5 of the
-    paper estimates the second on the candidates that do not name its brand: `reward` weighs these by π₋ᵢ, `reward_plain`
-    alike; where all candidates name it, both fall back to π₋ᵢ on all (`fell_back`). `reward_exact` is π₋ᵢ on the same
-    candidates, which is what the theorems are about.
+    paper estimates the second on the candidates that do not name its brand: `reward` weighs these by π₋ᵢ,
+    `reward_plain` alike; where all candidates name it, both fall back to π₋ᵢ on all (`fell_back`). `reward_exact` is
+    π₋ᵢ on the same candidates, which is what the theorems are about.
     """
 
     log_target: Floats  # [Q, S] log π_ref + Σ r of the returned reply, the optimal law's logarithm but for a constant
@@ -72,10 +73,18 @@ def as_auctions(instances: Sequence[Instance], samples: Sequence[Sequence[Sample
     """The arrays of `samples` [Q][S]; every instance has equally many advertisers and seeds."""
     flat = [(instance, one) for instance, row in zip(instances, samples, strict=True) for one in row]
     shape = (len(samples), len(samples[0]))
-    log_q, log_ref = (np.array([getattr(one, name) for _, one in flat]) for name in ("log_q", "log_ref"))
-    rewards = np.array([one.log_own - one.log_ref for _, one in flat])
-    names = np.array([_names(instance, one.texts) for instance, one in flat])
-    return Auctions(*(array.reshape(*shape, *array.shape[1:]) for array in (log_q, log_ref, rewards, names)))
+    return Auctions(
+        _stacked([one.log_q for _, one in flat], shape),
+        _stacked([one.log_ref for _, one in flat], shape),
+        _stacked([one.log_own - one.log_ref for _, one in flat], shape),
+        _stacked([_names(instance, one.texts) for instance, one in flat], shape),
+    )
+
+
+def _stacked(rows: Sequence[NDArray[Any]], shape: tuple[int, int]) -> NDArray[Any]:
+    """[Q, S, ...] of Q·S equal arrays, query by query."""
+    stacked = np.array(rows)
+    return stacked.reshape(*shape, *stacked.shape[1:])
 
 
 def _names(instance: Instance, texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -97,7 +106,7 @@ def _one(numbers: Numbers, names: NDArray[np.bool_]) -> tuple[object, ...]:
 
 def _baselines(rewards: Floats, allocation: Allocation, names: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
     """[N] each: the reward of not taking part, by footnote 5 weighed by π₋ᵢ, weighed alike, and on all candidates."""
-    fell_back = names.all(axis=1, keepdims=True)
+    fell_back = np.logical_and.reduce(names, axis=1, keepdims=True)
     usable = fell_back | ~names  # footnote 5
     exact = _weighed(allocation.log_pi_without, rewards)
     weighted = _weighed(np.where(usable, allocation.log_pi_without, -np.inf), rewards)

@@ -1,4 +1,4 @@
-"""Samples on disk, one file for each instance and proposal, named by what they depend on: an interrupted run goes on."""
+"""Samples on disk, one file for each instance and proposal, named by what they depend on: a stopped run goes on."""
 
 import json
 from collections.abc import Iterator

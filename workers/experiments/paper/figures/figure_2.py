@@ -5,6 +5,8 @@ Revenue is the sum of the prices with the offset, utility the normalised reward 
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, only, series
 from workers.experiments.paper.market import Estimates
 from workers.experiments.paper.statistics import mean
@@ -18,17 +20,17 @@ Of = Callable[[Estimates], Floats]  # [Q, S]
 
 def revenue(estimates: Estimates) -> Floats:
     """[Q, S] nats: what all advertisers of an auction pay."""
-    return estimates.price.sum(axis=2)
+    return np.asarray(estimates.price.sum(axis=2))
 
 
 def utility(estimates: Estimates) -> Floats:
     """[Q, S] nats: what taking part is worth to all advertisers of an auction, by footnote 5 of the paper."""
-    return (estimates.reward - estimates.price).sum(axis=2)
+    return np.asarray((estimates.reward - estimates.price).sum(axis=2))
 
 
 def utility_plain(estimates: Estimates) -> Floats:
     """[Q, S] nats: the same where the brand-free candidates count alike."""
-    return (estimates.reward_plain - estimates.price).sum(axis=2)
+    return np.asarray((estimates.reward_plain - estimates.price).sum(axis=2))
 
 
 def _run(evaluation: Evaluation, curves: dict[str, Of]) -> tuple[Row, ...]:

@@ -1,7 +1,7 @@
 """Figures EC.2 and EC.3. A line through utility against normalised reward of every advertiser in every auction.
 
-With the offset it fits well (reference candidates: slope 1.00 and R² .96 in the paper), without it badly (context-aware:
-R² almost 0; reference: slope .5, R² .19). Levels belong to the model; what is judged is the order.
+With the offset it fits well (reference candidates: slope 1.00 and R² .96 in the paper), without it badly
+(context-aware: R² almost 0; reference: slope .5, R² .19). Levels belong to the model; what is judged is the order.
 """
 
 from collections.abc import Callable, Sequence

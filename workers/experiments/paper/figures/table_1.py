@@ -19,7 +19,7 @@ GAP = "context_aware − reference"
 def _names_somebody(auctions: Auctions, size: int) -> Floats:
     """[Q, S] probability that the returned reply names an advertiser."""
     queries, seeds = auctions.log_q.shape[:2]
-    named = auctions.names[..., :size].any(axis=2)
+    named = np.logical_or.reduce(auctions.names[..., :size], axis=2)
     probabilities = [
         [auctions.numbers(query, seed, size).solve().pi @ named[query, seed] for seed in range(seeds)]
         for query in range(queries)

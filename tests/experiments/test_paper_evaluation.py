@@ -1,0 +1,157 @@
+"""The paper's evaluation: samples that are kept, estimates that are right by hand, claims that can fail."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workers.engines.null import NullEngine
+from workers.errors import SettingsError
+from workers.experiments.paper.campaign import sample_evaluation
+from workers.experiments.paper.catalogue import FIGURES
+from workers.experiments.paper.claims import Evaluation
+from workers.experiments.paper.instances import Instance, load_instances
+from workers.experiments.paper.market import Auctions
+from workers.experiments.paper.report import as_csv
+from workers.experiments.paper.sampling import Plan, Samples, content_address, draw_samples
+from workers.experiments.paper.statistics import bootstrap, fit, mean
+from workers.experiments.paper.store import SampleFile
+
+SAMPLING = {"seeds": 2, "max_tokens": 8}
+
+
+def no_progress() -> None: ...
+
+
+async def evaluated(folder: Path, limit: int = 3) -> Evaluation:
+    return await sample_evaluation(NullEngine(), load_instances(limit=limit), folder, advance=no_progress, **SAMPLING)
+
+
+def made(rewards: list[list[float]], names: list[list[bool]], log_ref: list[float]) -> Auctions:
+    """One auction whose candidates come from the reference model: without rewards all weigh alike."""
+    logs = np.array([[log_ref]])
+    return Auctions(logs, logs, np.array([[rewards]]), np.array([[names]]))
+
+
+def test_the_bundled_instances_are_fifty_with_two_advertisers_each_and_hold_the_papers_two_examples() -> None:
+    instances = load_instances()
+    assert [len(one.advertisers) for one in instances] == [2] * 50
+    names = {advertiser.name for one in instances for advertiser in one.advertisers}
+    assert {"EasyBake", "KitchenFix", "MusicMastery", "InstaTune"} <= names
+    assert len({one.question for one in instances}) == 50
+
+
+def test_a_line_that_is_no_instance_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    path.write_text('\n{"text": "What is tea?", "advertisers": []}\n')
+    with pytest.raises(SettingsError, match="line 2 has 0 advertisers"):
+        load_instances(path)
+
+
+async def test_what_is_on_disk_is_not_sampled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await evaluated(tmp_path)
+
+    async def never(*_: object) -> Samples:
+        raise AssertionError("sampled again")
+
+    monkeypatch.setattr("workers.experiments.paper.campaign.draw_samples", never)
+    again = await evaluated(tmp_path)
+    for figure in FIGURES.values():
+        assert as_csv(figure.run(first)) == as_csv(figure.run(again)), figure.name
+
+
+async def test_a_run_that_was_killed_within_a_line_goes_on_behind_the_last_whole_one(tmp_path: Path) -> None:
+    # Given a file whose second seed was cut within its line
+    whole = await evaluated(tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-20])
+    # When the run is repeated
+    again = await evaluated(tmp_path)
+    # Then the seed was drawn once more, the same, and the files are whole
+    assert np.array_equal(whole.context_aware.log_q, again.context_aware.log_q)
+    rows = [json.loads(line)["seed"] for path in tmp_path.iterdir() for line in path.read_bytes().splitlines()]
+    assert sorted(rows) == [0] * 6 + [1] * 6
+
+
+async def test_samples_survive_their_file_to_the_bit(tmp_path: Path) -> None:
+    instance = load_instances(limit=1)[0]
+    drawn = await draw_samples(NullEngine(), instance, Plan("reference", 8), 0)
+    file = SampleFile(tmp_path, "a")
+    file.append(0, drawn)
+    read = file.read()[0]
+    assert read.texts == drawn.texts and read.tokens == drawn.tokens
+    for name in ("log_q", "log_ref", "log_own"):
+        assert np.array_equal(getattr(read, name), getattr(drawn, name))
+
+
+def test_the_address_of_samples_changes_with_everything_that_they_depend_on() -> None:
+    one, other = load_instances(limit=2)
+    renamed = Instance(
+        one.question, tuple(a.model_copy(update={"description": "selling tea"}) for a in one.advertisers)
+    )
+    engine = NullEngine()
+    plans = (Plan("reference", 8), Plan("context_aware", 8), Plan("reference", 9), Plan("reference", 8, 10))
+    addresses = [content_address(engine, instance, plan) for instance in (one, other, renamed) for plan in plans]
+    assert len(set(addresses)) == len(addresses)
+    assert content_address(engine, one, plans[0]) == addresses[0]
+
+
+def test_footnote_5_takes_the_reward_of_not_taking_part_from_the_candidates_without_the_brand() -> None:
+    # Given two candidates, alike without rewards, of which the first names advertiser 0 and none names advertiser 1
+    auctions = made([[np.log(3.0), 0.0], [0.0, 0.0]], [[True, False], [False, False]], [-1.0, -1.0])
+    found = auctions.at(2)
+    # Then π is (3/4, 1/4), and without advertiser 0 only the second candidate counts
+    assert found.reward[0, 0, 0] == pytest.approx(0.75 * np.log(3.0))
+    assert found.reward_plain[0, 0, 0] == pytest.approx(0.75 * np.log(3.0))
+    # and on the same candidates it would have had half of the reward anyway
+    assert found.reward_exact[0, 0, 0] == pytest.approx(0.25 * np.log(3.0))
+    assert found.price[0, 0].tolist() == pytest.approx([0.75 * np.log(1.5) + 0.25 * np.log(0.5), 0.0])
+    assert not found.fell_back.any()
+
+
+def test_where_all_candidates_name_the_brand_the_baseline_falls_back_to_all_of_them() -> None:
+    found = made([[1.0, 0.0], [0.0, 0.5]], [[True, True], [False, True]], [-1.0, -2.0]).at(2)
+    assert found.fell_back[0, 0].tolist() == [True, False]
+    assert found.reward[0, 0, 0] == found.reward_plain[0, 0, 0] == found.reward_exact[0, 0, 0]
+
+
+def test_a_baseline_far_below_what_a_float_can_hold_is_still_a_number() -> None:
+    found = made([[2000.0, 0.0, 1.0], [0.0, 2000.0, 0.0]], [[True, False, False], [False, True, False]], [-1.0] * 3).at(
+        3
+    )
+    assert np.isfinite(found.reward).all()
+
+
+def test_the_interval_of_a_mean_is_over_queries_not_over_auctions() -> None:
+    # Given two queries that differ, each with a thousand auctions that do not
+    values = np.repeat([[0.0], [1.0]], 1_000, axis=1)
+    # Then the interval is as wide as two queries allow
+    found = mean(values)
+    assert (found.value, found.low, found.high) == (0.5, 0.0, 1.0)
+
+
+def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(5)
+    covered = [(one := mean(rng.normal(size=50))).low <= 0 <= one.high for _ in range(200)]
+    assert 0.88 <= np.mean(covered) <= 0.99
+
+
+def test_a_line_is_least_squares() -> None:
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    found = fit(x, np.array([1.0, 3.0, 5.0, 7.0]))
+    assert (found.slope, found.r_squared) == pytest.approx((2.0, 1.0))
+    assert fit(x, np.ones(4)).correlation == 0.0
+    assert bootstrap(lambda rows: float(len(set(rows.tolist()))), 1).value == 1.0
+
+
+async def test_without_rewards_no_claim_about_rewards_holds(tmp_path: Path) -> None:
+    # Given an evaluation in which no advertiser cares
+    evaluation = await evaluated(tmp_path)
+    for auctions in evaluation.by_proposal.values():
+        auctions.rewards[:] = 0.0
+    # Then every claim that rests on them fails
+    for name in ("1b", "2a", "2b", "3", "EC.2", "EC.3"):
+        judged = FIGURES[name].judge(FIGURES[name].run(evaluation))
+        rising = [one for one in judged if "almost 0" not in one.says]
+        assert rising and not any(one.holds for one in rising), name
