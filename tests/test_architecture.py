@@ -61,7 +61,7 @@ ARROW = (
     ("workers.stream.admin", "workers.operations.principals"),
     ("workers.doctor",),
     ("workers.operations",),
-    ("workers.experiments", "workers.sinks"),
+    ("workers.experiments", "workers.experiments.paper", "workers.sinks"),
     ("workers.app",),
     ("workers.cli",),
     ("workers.start",),
@@ -81,6 +81,14 @@ ONLY = {
         "schemas",
     },
     "workers.experiments": {"workers.experiments", "workers.mechanism"},
+    "workers.experiments.paper": {  # no Kafka, no clock
+        "workers.experiments.paper",
+        "workers.mechanism",
+        "workers.truthfulness",
+        "workers.engines",
+        "workers.errors",
+        "schemas",
+    },
     "workers.held": {"schemas"},  # no clock
     "workers.bids": {"workers.mechanism", "schemas"},  # no model, no clock
     "workers.settlement": {
@@ -165,7 +173,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "vllm": ("workers.engines.vllm_local",),
     "huggingface_hub": ("workers.engines.vllm_local",),
     "httpx": ("workers.engines.openai_http",),
-    "jinja2": ("workers.engines.chat_template",),
+    "jinja2": ("workers.engines.chat_template", "workers.experiments.paper.report"),
+    "matplotlib": ("workers.experiments.paper.drawing",),
     "faust": (),
     "confluent_kafka": (),
     "cloudevents": (),

@@ -12,6 +12,7 @@ IN_MEMORY = {
     "audit.py": ("audit", "LOG"),
     "demo.py": ("demo", "--limit", "2"),
     "experiment.py": ("experiment", "decoding"),
+    "experiment_paper.py": ("experiment", "run", "--limit", "1", "--seeds", "1", "--samples", "FOLDER"),
     "prove.py": ("prove", "--auctions", "20"),
     "splitting.py": ("splitting", "LOG"),
 }
@@ -33,7 +34,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("arguments", IN_MEMORY.values(), ids=IN_MEMORY)
 def test_progress_is_shown_on_a_terminal(arguments: tuple[str, ...], log: Path) -> None:
-    code, shown = on_a_terminal(*(str(log) if one == "LOG" else one for one in arguments))
+    places = {"LOG": str(log), "FOLDER": str(log.parent / "new")}
+
+    code, shown = on_a_terminal(*(places.get(one, one) for one in arguments))
 
     assert (code, "Traceback" in shown) == (0, False), shown
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workers.experiments.paper.baselines import BASELINES, Outcome, argmax_clarke, outcomes, uniform
+from workers.experiments.paper.baselines import BASELINES, RuleOutcome, argmax_clarke, outcomes, uniform
 from workers.mechanism.allocation import Numbers
 
 SEED = 7
@@ -18,25 +18,27 @@ def draw(rng: np.random.Generator) -> Numbers:
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, list[Outcome]]:
+def found() -> dict[str, list[RuleOutcome]]:
     rng = np.random.default_rng(SEED)
     auctions = [draw(rng) for _ in range(AUCTIONS)]
     return {name: outcomes(rule, auctions, SEED) for name, rule in BASELINES.items()}
 
 
 @pytest.mark.parametrize("name", ["ours", "argmax_clarke", "uniform"])
-def test_no_lie_was_found_to_gain_a_micro_against_a_truthful_rule(name: str, found: dict[str, list[Outcome]]) -> None:
+def test_no_lie_was_found_to_gain_a_micro_against_a_truthful_rule(
+    name: str, found: dict[str, list[RuleOutcome]]
+) -> None:
     assert max(one.incentive_gap for one in found[name]) < 1e-6
 
 
 @pytest.mark.parametrize("name", ["softmax_first_price", "softmax_argmax_clarke"])
 def test_lies_gain_against_payments_that_do_not_belong_to_the_allocation(
-    name: str, found: dict[str, list[Outcome]]
+    name: str, found: dict[str, list[RuleOutcome]]
 ) -> None:
     assert all(one.incentive_gap > 1.0 for one in found[name])
 
 
-def test_the_argmax_brings_the_most_reward_and_strays_furthest(found: dict[str, list[Outcome]]) -> None:
+def test_the_argmax_brings_the_most_reward_and_strays_furthest(found: dict[str, list[RuleOutcome]]) -> None:
     for ours, best, nobody in zip(*(found[name] for name in ("ours", "argmax_clarke", "uniform")), strict=True):
         assert best.reward >= ours.reward and best.divergence >= ours.divergence
         assert nobody.revenue == 0.0

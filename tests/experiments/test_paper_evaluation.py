@@ -11,11 +11,12 @@ from workers.errors import SettingsError
 from workers.experiments.paper.campaign import sample_evaluation
 from workers.experiments.paper.catalogue import FIGURES
 from workers.experiments.paper.claims import Evaluation
+from workers.experiments.paper.drawing import LOOKS
 from workers.experiments.paper.instances import Instance, load_instances
 from workers.experiments.paper.market import Auctions
-from workers.experiments.paper.report import as_csv
-from workers.experiments.paper.sampling import Plan, Samples, content_address, draw_samples
-from workers.experiments.paper.statistics import bootstrap, fit, mean
+from workers.experiments.paper.report import as_csv, chapters, write_report
+from workers.experiments.paper.sampling import SamplePlan, Samples, content_address, draw_samples
+from workers.experiments.paper.statistics import _weights, correlation, fit, mean
 from workers.experiments.paper.store import SampleFile
 
 SAMPLING = {"seeds": 2, "max_tokens": 8}
@@ -76,7 +77,7 @@ async def test_a_run_that_was_killed_within_a_line_goes_on_behind_the_last_whole
 
 async def test_samples_survive_their_file_to_the_bit(tmp_path: Path) -> None:
     instance = load_instances(limit=1)[0]
-    drawn = await draw_samples(NullEngine(), instance, Plan("reference", 8), 0)
+    drawn = await draw_samples(NullEngine(), instance, SamplePlan("reference", 8), 0)
     file = SampleFile(tmp_path, "a")
     file.append(0, drawn)
     read = file.read()[0]
@@ -91,7 +92,8 @@ def test_the_address_of_samples_changes_with_everything_that_they_depend_on() ->
         one.question, tuple(a.model_copy(update={"description": "selling tea"}) for a in one.advertisers)
     )
     engine = NullEngine()
-    plans = (Plan("reference", 8), Plan("context_aware", 8), Plan("reference", 9), Plan("reference", 8, 10))
+    numbers = (("reference", 8), ("context_aware", 8), ("reference", 9), ("reference", 8, 10))
+    plans = [SamplePlan(*one) for one in numbers]
     addresses = [content_address(engine, instance, plan) for instance in (one, other, renamed) for plan in plans]
     assert len(set(addresses)) == len(addresses)
     assert content_address(engine, one, plans[0]) == addresses[0]
@@ -142,7 +144,19 @@ def test_a_line_is_least_squares() -> None:
     found = fit(x, np.array([1.0, 3.0, 5.0, 7.0]))
     assert (found.slope, found.r_squared) == pytest.approx((2.0, 1.0))
     assert fit(x, np.ones(4)).correlation == 0.0
-    assert bootstrap(lambda rows: float(len(set(rows.tolist()))), 1).value == 1.0
+
+
+def test_the_interval_of_a_correlation_is_that_of_queries_drawn_one_by_one() -> None:
+    # Given points of ten queries
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 10, 4))
+    # When the same queries are drawn, repeated, and a line is laid through all their points
+    drawn = [np.repeat(np.arange(10), (row * 10).round().astype(int)) for row in _weights(10)]
+    one_by_one = [float(np.corrcoef(x[rows].ravel(), y[rows].ravel())[0, 1]) for rows in drawn]
+    # Then the interval is the same
+    found = correlation(x, y)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(one_by_one, [0.025, 0.975])))
+    assert found.value == pytest.approx(np.corrcoef(x.ravel(), y.ravel())[0, 1])
 
 
 async def test_without_rewards_no_claim_about_rewards_holds(tmp_path: Path) -> None:
@@ -155,3 +169,20 @@ async def test_without_rewards_no_claim_about_rewards_holds(tmp_path: Path) -> N
         judged = FIGURES[name].judge(FIGURES[name].run(evaluation))
         rising = [one for one in judged if "almost 0" not in one.says]
         assert rising and not any(one.holds for one in rising), name
+
+
+async def test_the_report_is_one_page_that_needs_no_network_and_comes_out_the_same_again(tmp_path: Path) -> None:
+    evaluation = await evaluated(tmp_path / "samples")
+    found = list(chapters(evaluation))
+    again = [chapter for chapter, _ in zip(chapters(evaluation), range(3), strict=False)]
+    page = write_report(tmp_path / "report", found, {"model": "<none>"}).read_text(encoding="utf-8")
+    files = {path.name for path in (tmp_path / "report").iterdir()}
+    assert again == found[:3]
+    assert {f"{kind}.csv" for kind in ("figure-1a", "figure-ec2", "figure-table-1")} <= files
+    assert "&lt;none&gt;" in page and "<script" not in page and " src=" not in page and "@import" not in page
+    assert page.count("<svg") == len([name for name in files if name.endswith(".svg")])
+
+
+def test_curves_differ_by_their_marks_and_dashes_not_by_colour_alone() -> None:
+    looks = {(mark, dash) for _, mark, dash in LOOKS}
+    assert len(looks) == len(LOOKS)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from workers.cli import options, render
 from workers.errors import MissingProgram
 from workers.experiments.paper.campaign import sample_evaluation
 from workers.experiments.paper.catalogue import FIGURES
-from workers.experiments.paper.claims import Evaluation, FigureOf, Verdict
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf
 from workers.experiments.paper.instances import load_instances
 from workers.experiments.paper.report import chapters, write_report
 from workers.experiments.paper.sampling import MOST_CANDIDATES, PROPOSALS
@@ -122,13 +123,11 @@ def report(out: Path, engine: str | None, **sampling: Any) -> None:
 
 
 def _require_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
+    if find_spec("matplotlib") is None:
         raise MissingProgram(
             "matplotlib is not installed, which draws the report's figures: pip install 'tessera-auction[report]'. "
             "`tessera experiment run` judges the claims without it"
-        ) from None
+        )
 
 
 async def _sample(
@@ -167,7 +166,7 @@ def _lines(figures: Sequence[FigureOf], evaluation: Evaluation) -> Iterator[str]
             yield json.dumps(cells, ensure_ascii=False)
 
 
-def _verdicts(judged: dict[str, tuple[Verdict, ...]]) -> Table:
+def _verdicts(judged: dict[str, tuple[ClaimVerdict, ...]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("claim", "figure", "what it says", "holds", "measured, 95 % interval over queries"):
         table.add_column(heading)

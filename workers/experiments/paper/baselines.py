@@ -23,7 +23,7 @@ from workers.truthfulness.rule import Priced, Rule, as_billed
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RuleOutcome:
     """One rule on one auction, when everybody is honest; micros but for the divergence, which is in nats."""
 
     reward: float
@@ -32,14 +32,14 @@ class Outcome:
     incentive_gap: float  # of the advertiser that could gain most
 
 
-def outcome(rule: Rule, numbers: Numbers, rng: np.random.Generator) -> Outcome:
+def outcome(rule: Rule, numbers: Numbers, rng: np.random.Generator) -> RuleOutcome:
     """`rule` on one auction, and the best misreport that was found against it."""
     priced = rule(numbers)
     pi = priced.allocation.pi
     advert_free = replace(numbers, rewards=numbers.rewards[:0]).solve().log_pi
     likely = pi > 0
     gaps = (find_misreport(numbers, one, rule, rng).gain_micros for one in range(len(numbers.rewards)))
-    return Outcome(
+    return RuleOutcome(
         float((numbers.rewards @ pi).sum()),
         float(priced.prices.sum()),
         float(pi[likely] @ (np.log(pi[likely]) - advert_free[likely])),
@@ -47,7 +47,7 @@ def outcome(rule: Rule, numbers: Numbers, rng: np.random.Generator) -> Outcome:
     )
 
 
-def outcomes(rule: Rule, auctions: Iterable[Numbers], seed: int) -> list[Outcome]:
+def outcomes(rule: Rule, auctions: Iterable[Numbers], seed: int) -> list[RuleOutcome]:
     """`rule` on each auction; every rule's search draws the same random numbers in the same auction."""
     return [outcome(rule, numbers, np.random.default_rng([seed, place])) for place, numbers in enumerate(auctions)]
 

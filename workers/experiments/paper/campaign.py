@@ -7,7 +7,14 @@ from workers.engines.base import Engine
 from workers.experiments.paper.claims import Evaluation
 from workers.experiments.paper.instances import Instance
 from workers.experiments.paper.market import as_auctions
-from workers.experiments.paper.sampling import PROPOSALS, Plan, ProposalName, Samples, content_address, draw_samples
+from workers.experiments.paper.sampling import (
+    PROPOSALS,
+    ProposalName,
+    SamplePlan,
+    Samples,
+    content_address,
+    draw_samples,
+)
 from workers.experiments.paper.store import SampleFile
 
 Advance = Callable[[], None]  # called for each auction that is there
@@ -19,13 +26,13 @@ async def sample_evaluation(
     """Both proposals' auctions, `seeds` of each instance; `advance` is called for each. EngineError, OSError."""
     drawn: dict[ProposalName, list[list[Samples]]] = {}
     for proposal in PROPOSALS:
-        plan = Plan(proposal, max_tokens)
+        plan = SamplePlan(proposal, max_tokens)
         drawn[proposal] = [await _instance(engine, one, plan, folder, seeds, advance) for one in instances]
     return Evaluation(*(as_auctions(instances, drawn[proposal]) for proposal in PROPOSALS))
 
 
 async def _instance(
-    engine: Engine, instance: Instance, plan: Plan, folder: Path, seeds: int, advance: Advance
+    engine: Engine, instance: Instance, plan: SamplePlan, folder: Path, seeds: int, advance: Advance
 ) -> list[Samples]:
     file = SampleFile(folder, content_address(engine, instance, plan))
     known = file.read()

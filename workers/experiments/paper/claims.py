@@ -42,7 +42,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ClaimVerdict:
     """One sentence of the paper against the numbers. Several verdicts stand uncorrected beside one another."""
 
     claim: str  # N5 to N12
@@ -74,7 +74,7 @@ class FigureOf:
     unit: str  # of the vertical axis
     about: str | None  # what the paper claims: the docstring of the figure's file
     run: Callable[[Evaluation], tuple[Row, ...]]
-    judge: Callable[[Sequence[Row]], tuple[Verdict, ...]]
+    judge: Callable[[Sequence[Row]], tuple[ClaimVerdict, ...]]
     points: Callable[[Evaluation], Mapping[str, Points]] | None = None  # what a scatter plot shows, by panel
 
     @property
@@ -83,11 +83,11 @@ class FigureOf:
         return tuple(" ".join(part.split()) for part in (self.about or "").split("\n\n"))
 
 
-def above_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> Verdict:
+def above_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> ClaimVerdict:
     """Holds where the whole interval is above zero."""
-    return Verdict(claim, says, measured.low > 0, f"{measured} {unit}".strip())
+    return ClaimVerdict(claim, says, measured.low > 0, f"{measured} {unit}".strip())
 
 
-def below_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> Verdict:
+def below_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> ClaimVerdict:
     """Holds where the whole interval is below zero."""
-    return Verdict(claim, says, measured.high < 0, f"{measured} {unit}".strip())
+    return ClaimVerdict(claim, says, measured.high < 0, f"{measured} {unit}".strip())

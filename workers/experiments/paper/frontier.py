@@ -17,7 +17,7 @@ FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of the operator's τ
 
 
 @dataclass(frozen=True, slots=True)
-class Auction:
+class NamedAuction:
     """An auction that was held, and which advertisers each of its candidates names."""
 
     numbers: Numbers
@@ -25,7 +25,7 @@ class Auction:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class FrontierPoint:
     """Means over auctions at one τ."""
 
     tau: float  # micros per nat, or nats where rewards are
@@ -37,25 +37,25 @@ class Point:
     effective: float  # effective sample size
 
 
-def frontier(auctions: Sequence[Auction], taus: Iterable[float]) -> tuple[Point, ...]:
+def frontier(auctions: Sequence[NamedAuction], taus: Iterable[float]) -> tuple[FrontierPoint, ...]:
     """One point for each τ. ValueError: no auction."""
     if not auctions:
         raise ValueError("no auction to allocate again")
     return tuple(_mean([_at(auction, tau) for auction in auctions]) for tau in taus)
 
 
-def is_steep(points: Sequence[Point], tau: float) -> bool:
+def is_steep(points: Sequence[FrontierPoint], tau: float) -> bool:
     """Whether replies would stray less than half as far at twice this τ. KeyError: the points lack one of the two."""
     strays = {point.tau: point.divergence for point in points}
     return strays[2 * tau] < STEEP * strays[tau]
 
 
-def _at(auction: Auction, tau: float) -> Point:
+def _at(auction: NamedAuction, tau: float) -> FrontierPoint:
     numbers = replace(auction.numbers, tau=tau)
     allocation = numbers.solve()
     divergence = _divergence(allocation.pi, allocation.log_pi, numbers)
     reward = float((numbers.rewards @ allocation.pi).sum())
-    return Point(
+    return FrontierPoint(
         tau,
         tau * float(allocation.influence.sum()),
         reward,
@@ -72,5 +72,7 @@ def _divergence(pi: Floats, log_pi: Floats, numbers: Numbers) -> float:
     return float(pi[possible] @ (log_pi[possible] - advert_free[possible]))
 
 
-def _mean(points: Sequence[Point]) -> Point:
-    return Point(*(float(np.mean([getattr(point, field.name) for point in points])) for field in fields(Point)))
+def _mean(points: Sequence[FrontierPoint]) -> FrontierPoint:
+    return FrontierPoint(
+        *(float(np.mean([getattr(point, field.name) for point in points])) for field in fields(FrontierPoint))
+    )

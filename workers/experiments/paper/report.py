@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from workers.experiments.paper.catalogue import FIGURES
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row
 
 COLUMNS = ("series", "candidates", "value", "low", "high")
 
@@ -21,7 +21,7 @@ class Chapter:
 
     figure: FigureOf
     rows: tuple[Row, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ClaimVerdict, ...]
     svg: str | None  # None: there is nothing to draw
 
     @property

@@ -32,7 +32,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SamplePlan:
     """Everything that what is drawn depends on, besides the instance and the seed."""
 
     proposal: ProposalName
@@ -40,7 +40,7 @@ class Plan:
     candidates: int = MOST_CANDIDATES
 
 
-def content_address(engine: Engine, instance: Instance, plan: Plan) -> str:
+def content_address(engine: Engine, instance: Instance, plan: SamplePlan) -> str:
     """Hexadecimal name of the samples of one instance: equal exactly when engine, plan and instance are."""
     model = engine.identity
     parts = (FORMAT, model.name, model.version, model.model_sha256, model.tokenizer_sha256, instance.digest)
@@ -48,7 +48,7 @@ def content_address(engine: Engine, instance: Instance, plan: Plan) -> str:
     return sha256(netstrings(*parts, *numbers)).hexdigest()
 
 
-async def draw_samples(engine: Engine, instance: Instance, plan: Plan, seed: int) -> Samples:
+async def draw_samples(engine: Engine, instance: Instance, plan: SamplePlan, seed: int) -> Samples:
     """The candidates of one seed, with every log-probability the auction needs. EngineError."""
     prompt = engine.encode(_turn(instance, plan.proposal))
     seeds = derive_seeds(SEEDS_KEY, f"{instance.digest}:{seed}", plan.proposal, plan.candidates)

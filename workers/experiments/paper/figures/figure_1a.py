@@ -7,7 +7,7 @@ The logarithm is that of π_ref·exp(Σ r), without the normaliser, which is the
 
 from collections.abc import Sequence
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, only
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, above_zero, only
 from workers.experiments.paper.statistics import mean
 
 NEARLY = 0.75  # of the way from the reference with one candidate to the proxy; chosen before anything was measured
@@ -35,7 +35,7 @@ def run(evaluation: Evaluation) -> tuple[Row, ...]:
     return (*curves, *(Row(name, last, mean(values)) for name, values in differences.items()))
 
 
-def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N5, in its parts."""
     parts = {
         "context-aware: the log-probability rises with M": RISE.format("context_aware"),

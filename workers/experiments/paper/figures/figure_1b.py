@@ -4,7 +4,7 @@ for the reference model's.
 
 from collections.abc import Sequence
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, only
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, above_zero, only
 from workers.experiments.paper.statistics import mean
 
 HARDLY = 0.1  # of what context-aware gains; chosen before anything was measured
@@ -32,7 +32,7 @@ def run(evaluation: Evaluation) -> tuple[Row, ...]:
     return (*curves, *fell_back, *differences)
 
 
-def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N6, in its two parts."""
     return (
         above_zero("N6", "context-aware: the total normalised reward rises with M", only(rows, RISE)),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, only, series
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, above_zero, only, series
 from workers.experiments.paper.market import Estimates
 from workers.experiments.paper.statistics import mean
 from workers.mechanism.allocation import Floats
@@ -55,8 +55,8 @@ def run_2b(evaluation: Evaluation) -> tuple[Row, ...]:
     return _run(evaluation, {"": utility, ", brand-free mean": utility_plain})
 
 
-def _judge(what: str) -> Callable[[Sequence[Row]], tuple[Verdict, ...]]:
-    def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def _judge(what: str) -> Callable[[Sequence[Row]], tuple[ClaimVerdict, ...]]:
+    def judge(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
         ours = series(rows, "context_aware")
         return (
             above_zero("N7", f"context-aware: {what} is above zero", ours[max(ours)]),

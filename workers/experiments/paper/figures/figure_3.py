@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, series
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, above_zero, series
 from workers.experiments.paper.market import Estimates
-from workers.experiments.paper.statistics import Interval, Rows, bootstrap, correlation, fit, mean
+from workers.experiments.paper.statistics import Interval, bootstrap, correlation, mean, moments, regression
 from workers.mechanism.allocation import Floats
 
 AT_LEAST = 0.75  # the paper's words
@@ -40,13 +40,13 @@ def _at(size: int, estimates: Estimates) -> list[Row]:
 
 
 def _gap(reward: Floats, billed: Floats, bare: Floats) -> Interval:
-    def gap(rows: Rows) -> float:
-        return fit(reward[rows], billed[rows]).correlation - fit(reward[rows], bare[rows]).correlation
+    def gap(means: Floats) -> Floats:
+        return regression(means[..., :5]).correlation - regression(means[..., 5:]).correlation
 
-    return bootstrap(gap, len(reward))
+    return bootstrap(gap, np.hstack([moments(reward, billed), moments(reward, bare)]))
 
 
-def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N8: at the M where it holds least."""
     least = min(series(rows, WITH).values(), key=lambda one: one.low)
     above = Interval(*(np.array([least.value, least.low, least.high]) - AT_LEAST))

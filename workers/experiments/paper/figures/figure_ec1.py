@@ -7,7 +7,7 @@ taking part: on the same candidates taking part is never worth less than nothing
 
 from collections.abc import Callable, Sequence
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, below_zero, series
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, above_zero, below_zero, series
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.statistics import mean
 
@@ -31,7 +31,7 @@ def _last(rows: Sequence[Row], name: str) -> Row:
     return max((row for row in rows if row.series == name), key=lambda row: row.candidates)
 
 
-def judge_1a(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge_1a(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N10 but for its R², which figure EC.2 has."""
     return (
         below_zero("N10", "context-aware, without the offset: utility is below zero", _last(rows, WITHOUT).measured),
@@ -39,11 +39,11 @@ def judge_1a(rows: Sequence[Row]) -> tuple[Verdict, ...]:
     )
 
 
-def judge_1b(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge_1b(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N11."""
     measured = series(rows, WITH)[_last(rows, WITH).candidates]
     says = "reference, with the offset: utility is not above zero (by footnote 5's estimate)"
-    return (Verdict("N11", says, measured.high <= 0, f"{measured} nats"),)
+    return (ClaimVerdict("N11", says, measured.high <= 0, f"{measured} nats"),)
 
 
 def _of(proposal: str) -> Callable[[Evaluation], tuple[Row, ...]]:

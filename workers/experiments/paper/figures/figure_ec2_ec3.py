@@ -6,9 +6,11 @@ With the offset it fits well (reference candidates: slope 1.00 and R² .96 in th
 
 from collections.abc import Callable, Sequence
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Points, Row, Verdict, above_zero, only
+import numpy as np
+
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Points, Row, above_zero, only
 from workers.experiments.paper.market import Auctions
-from workers.experiments.paper.statistics import Interval, Line, Rows, bootstrap, fit
+from workers.experiments.paper.statistics import Interval, Regression, bootstrap, moments, regression
 from workers.mechanism.allocation import Floats
 
 ALMOST = 0.05  # R² of "almost 0"; chosen before anything was measured
@@ -30,42 +32,44 @@ def _run(auctions: Auctions, size: int) -> tuple[Row, ...]:
         for part, of in (("slope", _slope), ("R²", _r_squared))
     ]
 
-    def gap(rows: Rows) -> float:
-        one, other = (fit(reward[rows], utility[rows]).r_squared for reward, utility in panels.values())
-        return one - other
+    def gap(means: Floats) -> Floats:
+        return regression(means[..., :5]).r_squared - regression(means[..., 5:]).r_squared
 
-    return (*rows, Row(GAP, size, bootstrap(gap, len(auctions.log_q))))
+    by_query = np.hstack([moments(reward, utility) for reward, utility in panels.values()])
+    return (*rows, Row(GAP, size, bootstrap(gap, by_query)))
 
 
-def _slope(line: Line) -> float:
+def _slope(line: Regression) -> Floats:
     return line.slope
 
 
-def _r_squared(line: Line) -> float:
+def _r_squared(line: Regression) -> Floats:
     return line.r_squared
 
 
-def _resampled(reward: Floats, utility: Floats, of: Callable[[Line], float]) -> Interval:
-    return bootstrap(lambda rows: of(fit(reward[rows], utility[rows])), len(reward))
+def _resampled(reward: Floats, utility: Floats, of: Callable[[Regression], Floats]) -> Interval:
+    return bootstrap(lambda means: of(regression(means)), moments(reward, utility))
 
 
-def judge_ec2(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge_ec2(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N10's R²."""
     bare = only(rows, f"R² {WITHOUT}")
     return (
-        Verdict(
+        ClaimVerdict(
             "N10", f"context-aware, without the offset: R² is almost 0 (≤ {ALMOST})", bare.high <= ALMOST, str(bare)
         ),
         above_zero("N10", "context-aware: R² is higher with the offset", only(rows, GAP), ""),
     )
 
 
-def judge_ec3(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge_ec3(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N9, by its order."""
     return (above_zero("N9", "reference: R² is higher with the offset", only(rows, GAP), ""),)
 
 
-def _figure(number: str, title: str, proposal: str, judge: Callable[[Sequence[Row]], tuple[Verdict, ...]]) -> FigureOf:
+def _figure(
+    number: str, title: str, proposal: str, judge: Callable[[Sequence[Row]], tuple[ClaimVerdict, ...]]
+) -> FigureOf:
     def run(evaluation: Evaluation) -> tuple[Row, ...]:
         return _run(evaluation.by_proposal[proposal], evaluation.sizes[-1])
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workers.experiments.paper.claims import Evaluation, FigureOf, Row, Verdict, above_zero, only
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, above_zero, only
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.statistics import mean
 from workers.mechanism.allocation import Floats
@@ -35,7 +35,7 @@ def run(evaluation: Evaluation) -> tuple[Row, ...]:
     return tuple(Row(name, size, mean(values)) for name, values in measured.items())
 
 
-def judge(rows: Sequence[Row]) -> tuple[Verdict, ...]:
+def judge(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     """N12, over all queries instead of one."""
     says = "the context-aware mechanism's replies name an advertiser more often than the reference's"
     return (above_zero("N12", says, only(rows, GAP), ""),)
