@@ -10,7 +10,7 @@ import pytest
 from schemas.topics import TOPICS
 from tests.audit.logs import Log, committed, lines, make_log
 from tests.support.builders import DRAW_KEY, make_events, make_query
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.audit.findings import Check, Tally
 from workers.cli.audit_view import Findings, print_verdict
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import refused
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 
 from schemas.topics import CHARGED, COMMITMENTS, INCENTIVES, SCORED, SETTLED
 from tests.support.builders import make_events
-from tests.support.worker_process import environment, tessera, worker
+from tests.support.forked_command import run, tessera
+from tests.support.worker_process import environment, worker
 from workers.cli import COMMANDS, SHORT_HELP
 from workers.cli.demo import longest_silence_s
 from workers.cli.render import lies
@@ -204,15 +205,13 @@ def test_an_engine_name_with_a_password_is_not_printed_while_waiting() -> None:
 
 def test_settlement_does_not_start_without_its_key() -> None:
     without = {name: value for name, value in environment("127.0.0.1:1").items() if name != "TESSERA_DRAW_KEY"}
-    command = [sys.executable, "-m", "workers", "run", "settlement"]
-    done = subprocess.run(command, env=without, capture_output=True, timeout=60, check=False)
+    done = run(["run", "settlement"], without)
     assert "TESSERA_DRAW_KEY is not set" in refused(done)
 
 
 def test_generation_does_not_start_without_a_secret_for_its_seeds() -> None:
     without = {name: value for name, value in environment("127.0.0.1:1").items() if name != "TESSERA_DRAW_KEY"}
-    command = [sys.executable, "-m", "workers", "run", "generation"]
-    done = subprocess.run(command, env=without, capture_output=True, timeout=60, check=False)
+    done = run(["run", "generation"], without)
     assert "TESSERA_SAMPLING_KEY is not set" in refused(done)
     assert "tessera keys new" in refused(done)
 

@@ -17,7 +17,7 @@ from schemas.reasons import DeadLetterReason as Reason
 from schemas.record import Record
 from schemas.topics import QUERIES
 from tests.cli.test_commands import refused
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.cli import dead_letter_view
 from workers.cli.dlq import _print, moment
 from workers.errors import TesseraError

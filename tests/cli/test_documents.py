@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import refused
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.cli.documents import require_writable, write_whole
 from workers.errors import TesseraError
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.cli.log_plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, log_plot
 from workers.experiments.catalogue import EXPERIMENTS
 from workers.experiments.figure import Curve, Plot

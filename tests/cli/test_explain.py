@@ -22,7 +22,8 @@ from schemas.topics import BY_NAME, QUERIES
 from tests.cli.test_commands import refused
 from tests.receipts.sales import make_sale
 from tests.support.builders import DRAW_KEY, SUBMITTED_AT, make_bidder, make_candidate, make_scored, settle
-from tests.support.worker_process import tessera, worker
+from tests.support.forked_command import tessera
+from tests.support.worker_process import worker
 from workers.cli import receipt_view
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
 from workers.draw_keys import commitment

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 
 from tests.support.builders import make_scored, make_settled
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.cli import render
 from workers.cli.console import Console
 from workers.receipts import words

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.truthfulness.properties import PROPERTIES
 
 

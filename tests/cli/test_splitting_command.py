@@ -8,7 +8,7 @@ import pytest
 from schemas.lines import to_line
 from tests.cli.test_commands import refused
 from tests.support.builders import make_scored
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from tests.truthfulness.test_split_bids_watch import split_auction
 from workers.truthfulness.split_bids import MIN_AUCTIONS
 

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.record import Record
-from tests.support.worker_process import environment, tessera
+from tests.support.forked_command import tessera
+from tests.support.worker_process import environment
 from workers.cli import render
 from workers.cli.console import Console
 from workers.cli.visible import Visible, indented, visible

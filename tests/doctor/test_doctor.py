@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from schemas.topics import SETTLED_QUERIES
+from tests.support.forked_command import tessera
 from tests.support.own_node import started
-from tests.support.worker_process import tessera
 from workers.cli import COMMANDS
 from workers.devkafka import DevelopmentBroker
 from workers.devkafka.jars import kafka_version

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tests.engines.bundled import vllm_is_installed
 from tests.rewards.models import Fake, on_shelf
+from tests.support.forked_command import tessera
 from tests.support.vllm_stand_in import TOKENIZER, StandIn, standing_in
-from tests.support.worker_process import tessera
 from workers.app.models import Models
 from workers.devkafka.ports import free_port
 from workers.doctor import machine

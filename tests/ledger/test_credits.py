@@ -16,7 +16,7 @@ from schemas.payload import BadRecord, Payload
 from schemas.topics import CREDITED
 from tests.audit.logs import Log, lines, make_log
 from tests.support.builders import DRAW_KEY, SUBMITTED_AT, envelop, make_credit, make_scored, make_settled
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.audit.auditor import Audit
 from workers.audit.entries import read_line
 from workers.audit.findings import Check, Finding, Tally

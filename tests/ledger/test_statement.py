@@ -17,7 +17,7 @@ from schemas.lines import to_line
 from schemas.payload import Payload
 from schemas.statement import Statement
 from tests.support.builders import SUBMITTED_AT, make_credit, make_scored, make_settled
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.errors import TesseraError
 from workers.receipts import statement as building
 from workers.receipts.statement import Period, StatementLog

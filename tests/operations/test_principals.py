@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from schemas.topics import DEAD_LETTERS, QUERIES, TOPICS
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.operations.principals import DOMAIN, principals
 from workers.pipeline import POSITIONS, STAGES
 

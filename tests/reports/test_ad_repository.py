@@ -12,7 +12,7 @@ from schemas.envelope import Event
 from schemas.lines import to_line
 from tests.receipts.sales import linked
 from tests.support.builders import SUBMITTED_AT, make_bidder, make_candidate, make_scored, make_settled
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.receipts.lift import lift_of
 from workers.reports import ad_repository
 from workers.reports.ad_repository import AdRepository

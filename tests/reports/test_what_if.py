@@ -17,7 +17,7 @@ from schemas.lines import to_line
 from schemas.reasons import VoidReason
 from tests.receipts.sales import linked
 from tests.support.builders import SUBMITTED_AT, make_scored, make_settled
-from tests.support.worker_process import tessera
+from tests.support.forked_command import tessera
 from workers.bids import bids, numbers
 from workers.mechanism.payments import RULES
 from workers.reports.what_if import OtherTerms, TermsSums, WhatIf, expected_prices, influence_of_all

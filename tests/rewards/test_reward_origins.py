@@ -17,8 +17,8 @@ from schemas.receipt import AuditorReceipt, Receipt
 from tests.audit.logs import kinds, make_log
 from tests.receipts.sales import make_sale, receipts_of
 from tests.rewards.models import Fake, on_shelf
+from tests.support.forked_command import tessera
 from tests.support.vllm_stand_in import FRAMING, TOKENIZER
-from tests.support.worker_process import tessera
 from workers.cli import receipt_view
 from workers.engines import embedders
 from workers.engines.options import EngineOptions, HttpOptions
