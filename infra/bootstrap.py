@@ -30,6 +30,7 @@ PROGRAMS = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "chromium": "chromium",
+    "pg_ctlcluster": "postgresql",  # Debian keeps the server itself out of PATH
     "coqc": "coq",
 }
 VLLM_NEEDS = "It is there for x86-64 and Python 3.11, takes 5 GB and needs libnuma1"
@@ -188,7 +189,9 @@ def get_programs() -> None:
     missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
     if missing:
         get_packages(
-            missing, needed_for="the tests with a real Kafka, Prometheus and browser, and of the proof", required=False
+            missing,
+            needed_for="the tests with a real Kafka, PostgreSQL, Prometheus and browser, and of the proof",
+            required=False,
         )
 
 

@@ -166,6 +166,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     ),
     "rocksdict": ("workers.stream.deduplication",),
     "pyarrow": ("workers.sinks.parquet_files",),
+    "psycopg": ("workers.sinks.postgres",),
     "click": ("workers.cli",),
     "rich": ("workers.cli",),
     "pydantic": ("schemas", "workers.settings", "workers.cli.settings_table", "workers.rewards.choices"),

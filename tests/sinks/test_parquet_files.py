@@ -3,75 +3,29 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from aiokafka import TopicPartition
 
-from schemas.record import Record
-from schemas.topics import BY_NAME, CHARGED
-from tests.support.builders import SUBMITTED_AT, make_credit, make_record, make_scored, make_settled
+from schemas.topics import CHARGED
+from tests.sinks.memory_log import RECORDS, Log, records_of
+from tests.support.builders import SUBMITTED_AT
 from workers.errors import TesseraError
 from workers.receipts.statement import Period
 from workers.sinks.copying import Copy
 from workers.sinks.parquet_files import ParquetFolder
 from workers.sinks.rows import TABLES
-from workers.stream.bus import Offsets
-from workers.stream.resume import Span
-
-FIRST_MS = int(SUBMITTED_AT.timestamp() * 1_000)
-QUARTER_MS = 900_000
-
-
-def records_of(auctions: int) -> list[Record]:
-    """Replies, bills and a credit in three partitions, a quarter of an hour apart, with gaps as markers leave them."""
-    found: list[Record] = []
-    for seed in range(auctions):
-        reply, bills = make_settled(make_scored(seed))
-        events = [reply, *bills, *([make_credit(bills[0], 1)] if bills[0].data.charge_micros and seed == 0 else [])]
-        found += [
-            make_record(
-                event, BY_NAME[event.type], offset=2 * seed, partition=index % 2, timestamp_ms=at, by_broker=True
-            )
-            for index, event in enumerate(events)
-            for at in [FIRST_MS + seed * QUARTER_MS]
-        ]
-    return found
-
-
-RECORDS = records_of(6)
-
-
-@dataclass(frozen=True)
-class Log:
-    """A source in memory."""
-
-    held: Sequence[Record] = tuple(RECORDS)
-
-    async def span(self, kept: Offsets) -> Span:
-        places = {TopicPartition(one.topic, one.partition) for one in self.held}
-        ends = {at: 2 + max(one.offset for one in self.held if (one.topic, one.partition) == at) for at in places}
-        return Span({at: kept.get(at, 0) for at in places}, ends)
-
-    async def records(self, span: Span) -> AsyncGenerator[Record, None]:
-        for one in self.held:
-            if (
-                span.begins[one.topic, one.partition]
-                <= one.offset
-                < span.ends[TopicPartition(one.topic, one.partition)]
-            ):
-                yield one
 
 
 def copy(folder: Path, log: Log, limits: Period = Period(), said: str = "", rows: int = 4) -> Copy:  # noqa: B008
     target = ParquetFolder(folder, said)
     try:
-        target.open(TABLES)
+        target.open()
         made = Copy(target, log, lambda written, left: None, limits.holds, rows)
         asyncio.run(made.to_the_end(asyncio.Event()))
         return made
@@ -159,7 +113,7 @@ def test_a_folder_keeps_to_its_period_and_to_one_process(tmp_path: Path) -> None
     with pytest.raises(TesseraError, match="is a copy of a day, not of all times"):
         copy(tmp_path, Log())
     held = ParquetFolder(tmp_path, "a day")
-    held.open(TABLES)
+    held.open()
     with pytest.raises(TesseraError, match="another `tessera sink parquet` writes here"):
         copy(tmp_path, Log(), day, "a day")
     held.close()
@@ -185,7 +139,7 @@ def test_what_nobody_can_read_is_counted_and_what_only_a_newer_release_knows_end
 def test_a_copy_that_is_told_to_stop_writes_what_it_has_read(tmp_path: Path) -> None:
     stop, target = asyncio.Event(), ParquetFolder(tmp_path)
     stop.set()
-    target.open(TABLES)
+    target.open()
     asyncio.run(Copy(target, Log(), _nothing).to_the_end(stop))
     target.close()
 

@@ -54,7 +54,7 @@ SHORT_HELP = {
     "repository": "who advertised, what and how, for a public repository of advertisements",
     "audit": "every auction of a log, or of the topics, recomputed",
     "export": "the topics as a file that audit, explain, settle and splitting read",
-    "sink": "charges, credits and replies copied into Parquet files, to be joined and queried",
+    "sink": "charges, credits and replies copied into Parquet files or PostgreSQL, to be joined",
     "verify": "invariants of all topics: one end for each query, nothing doubled or lost",
     "settle": "logged auctions settled again, as JSON lines",
     "prove": "a search for counterexamples to the mechanism's properties",

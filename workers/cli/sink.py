@@ -2,16 +2,83 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workers.cli import options, period
+from workers.cli.visible import visible
 from workers.errors import MissingProgram, TesseraError
 from workers.receipts.statement import Period
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from workers.sinks.copying import Target
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPlan:
+    """What is copied, and how often; `every_s` None: what is there now."""
+
+    settings: Settings
+    limits: Period
+    every_s: float | None
+    batch_rows: int
+
+    @property
+    def said(self) -> str:
+        """The period, as the copy keeps it; empty: all times."""
+        begin, end = (at.isoformat() if at else "" for at in (self.limits.begin, self.limits.end))
+        return f"{begin} to {end}" if begin or end else ""
+
+
+def _copying(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that each copy has, as one argument `plan`."""
+
+    def with_plan(
+        follow: bool,
+        every_s: float,
+        batch_rows: int,
+        begin: datetime | None,
+        end: datetime | None,
+        bootstrap_servers: str | None,
+        **own: Any,
+    ) -> None:
+        if follow and end:
+            raise TesseraError("--follow has no end, and --to is one: leave one of them out")
+        settings = Settings.read(bootstrap_servers=bootstrap_servers)
+        command(plan=CopyPlan(settings, Period(begin, end), every_s if follow else None, batch_rows), **own)
+
+    with_plan.__doc__ = command.__doc__
+    with_plan.__name__ = command.__name__
+    for option in (options.bootstrap_servers, period.end, period.begin, _batch_rows, _every, _follow):
+        with_plan = option(with_plan)
+    return with_plan
+
+
+_follow = click.option("--follow", is_flag=True, help="Go on copying what comes, until it is interrupted.")
+_every = click.option(
+    "--every",
+    "every_s",
+    type=options.Seconds(0.1, 86_400.0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --follow, how long to wait between two copies; each makes files of its own where there are files.",
+)
+_batch_rows = click.option(
+    "--batch-rows",
+    type=click.IntRange(1, 1_000_000),
+    default=50_000,
+    show_default=True,
+    metavar="N",
+    help="Most rows that are held in memory and committed at once.",
+)
 
 
 @click.group()
@@ -21,36 +88,8 @@ def sink() -> None:
 
 @sink.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--follow", is_flag=True, help="Go on copying what comes, until it is interrupted.")
-@click.option(
-    "--every",
-    "every_s",
-    type=options.Seconds(0.1, 86_400.0),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="With --follow, how long to wait between two copies: each makes files of its own.",
-)
-@click.option(
-    "--batch-rows",
-    type=click.IntRange(1, 1_000_000),
-    default=50_000,
-    show_default=True,
-    metavar="N",
-    help="Most rows that are held in memory and committed at once.",
-)
-@period.begin
-@period.end
-@options.bootstrap_servers
-def parquet(
-    folder: Path,
-    follow: bool,
-    every_s: float,
-    batch_rows: int,
-    begin: datetime | None,
-    end: datetime | None,
-    bootstrap_servers: str | None,
-) -> None:
+@_copying
+def parquet(plan: CopyPlan, folder: Path) -> None:
     """Copy into Parquet files: FOLDER/TABLE/day=.../hour=.../*.parquet, for DuckDB, Spark or pandas.
 
     Tables are charges, credits and replies; an hour is that in which the broker took the record (UTC). Files are
@@ -65,47 +104,77 @@ def parquet(
       tessera sink parquet november --from 2026-11-01 --to 2026-12-01
       duckdb -c "select advertiser_id, sum(charge_micros) from 'copies/charges/*/*/*.parquet' group by 1"
     """
-    if follow and end:
-        raise TesseraError("--follow has no end, and --to is one: leave one of them out")
-    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+
+    def target() -> "Target":
+        from workers.sinks.parquet_files import ParquetFolder
+
+        return ParquetFolder(folder, plan.said)
+
+    _run(plan, target, "parquet", "pyarrow")
+
+
+@sink.command()
+@click.argument("where", metavar="[URL]", default="")
+@click.option("--reader", default="", metavar="ROLE", help="A role of the database that may read the tables.")
+@_copying
+def postgres(plan: CopyPlan, where: str, reader: str) -> None:
+    """Copy into tables of PostgreSQL: tessera.charges, credits and replies, and the view tessera.balances.
+
+    URL is a connection string, postgresql://USER@HOST/DATABASE; what it leaves out says libpq's environment (PGHOST,
+    PGUSER, PGPASSWORD...) or ~/.pgpass: passwords do not belong on a command line. Rows and positions are written in
+    one transaction, so a run goes on where the last one stood, also after a kill. A database that goes away is waited
+    for, ten minutes. The schema `tessera` is made and brought up to date by numbered migrations. In texts, NUL, which
+    PostgreSQL has not, becomes U+FFFD. Needs psycopg, the extra `postgres`.
+
+    Exit code 1: the copy was made without some records that nobody can read; how many is said on standard error.
+
+    \b
+    Examples:
+      tessera sink postgres postgresql://finance@db.example/ledger --follow --reader analysts
+      psql -c 'select * from tessera.balances order by balance_micros desc limit 10'
+    """
+
+    def target() -> "Target":
+        from workers.sinks.postgres import PostgresTables
+
+        return PostgresTables(where, plan.said, reader)
+
+    _run(plan, target, "postgres", "psycopg")
+
+
+def _run(plan: CopyPlan, target: Callable[[], "Target"], extra: str, library: str) -> None:
     try:
-        unreadable = asyncio.run(_copy(settings, folder, Period(begin, end), every_s if follow else None, batch_rows))
+        unreadable = asyncio.run(_copy(plan, target()))
     except ModuleNotFoundError as missing:
-        if missing.name != "pyarrow":
+        if missing.name != library:
             raise
-        raise MissingProgram("pyarrow is not installed: pip install 'tessera-auction[parquet]'") from None
+        raise MissingProgram(f"{library} is not installed: pip install 'tessera-auction[{extra}]'") from None
     if unreadable:
         click.echo(f"tessera: {unreadable:,} records that nobody can read are not in the copy", err=True)
         raise SystemExit(1)
 
 
-async def _copy(settings: Settings, folder: Path, limits: Period, every_s: float | None, batch_rows: int) -> int:
+async def _copy(plan: CopyPlan, target: "Target") -> int:
     """How many records nobody can read."""
-    from workers.sinks.copying import Copy, KafkaSource
-    from workers.sinks.parquet_files import ParquetFolder
+    from workers.sinks.copying import Copy, KafkaSource, patiently
     from workers.sinks.rows import TABLES
     from workers.stream.connection.clients import Clients
 
     stop = asyncio.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(ending, stop.set)
-    source = KafkaSource(Clients(settings), [table.topic.name for table in TABLES], limits.begin, limits.end)
-    target = ParquetFolder(folder, _said(limits))
-    try:
-        target.open(TABLES)
-        copy = Copy(target, source, _tell, limits.holds, batch_rows)
-        await (copy.to_the_end(stop) if every_s is None else copy.follow(stop, every_s))
-    finally:
-        target.close()
+    topics = [table.topic.name for table in TABLES]
+    source = KafkaSource(Clients(plan.settings), topics, plan.limits.begin, plan.limits.end)
+    copy = Copy(target, source, _tell, plan.limits.holds, plan.batch_rows)
+    work = partial(copy.to_the_end, stop) if plan.every_s is None else partial(copy.follow, stop, plan.every_s)
+    await patiently(copy, work, stop, _tell_away)
     return copy.unreadable
-
-
-def _said(limits: Period) -> str:
-    """The period as the manifest has it; empty: all times."""
-    begin, end = (at.isoformat() if at else "" for at in (limits.begin, limits.end))
-    return f"{begin} to {end}" if begin or end else ""
 
 
 def _tell(written: Mapping[str, int], left: int) -> None:
     rows = ", ".join(f"{count:,} {name}" for name, count in sorted(written.items())) or "no rows"
     click.echo(f"copied {rows}; {left:,} offsets to go", err=True)
+
+
+def _tell_away(why: str) -> None:
+    click.echo(f"tessera: {visible(why)}; waiting for it", err=True)

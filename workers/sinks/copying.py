@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,13 +19,25 @@ from workers.stream.reader import as_record, between
 from workers.stream.resume import Span, span
 
 BATCH_ROWS = 50_000
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+PATIENCE_S = 600.0  # so long a target may be away that was there before
 Batch = Mapping[tuple[str, int], Sequence[Row]]  # rows by topic and partition, in the order of their offsets
+
+
+class TargetDown(TesseraError):
+    """What rows are written to is away; it may have taken the last batch, or not."""
 
 
 class Target(Protocol):
     """Where rows go. `next`: the offset to go on at, by topic and partition."""
 
     next: Offsets
+
+    def open(self) -> None:
+        """Take it for this process, and read where to go on."""
+
+    def close(self) -> None:
+        """Let others take it."""
 
     def write(self, batch: Batch, reached: Offsets) -> None:
         """The rows and the positions that are reached with them: all of it or nothing."""
@@ -54,6 +66,35 @@ class KafkaSource:
         async with aclosing(between(self.clients, span.begins, span.ends)) as records:
             async for record in records:
                 yield as_record(record)
+
+
+Work = Callable[[], Awaitable[None]]
+
+
+async def patiently(copy: "Copy", work: Work, stop: asyncio.Event, away: Callable[[str], None]) -> None:
+    """Open the target, work, and begin again where it stands whenever it was away; `away` is told why.
+
+    TargetDown: it cannot be opened the first time, or for PATIENCE_S.
+    """
+    clock = asyncio.get_running_loop().time
+    was_open, down_s, pause_s = False, None, FIRST_PAUSE_S
+    while not stop.is_set() or not was_open:
+        try:
+            copy.target.open()
+            was_open, down_s, pause_s = True, None, FIRST_PAUSE_S
+            await work()
+            return
+        except TargetDown as error:
+            down_s = clock() if down_s is None else down_s
+            if not was_open or clock() - down_s > PATIENCE_S:
+                raise
+            away(str(error))
+        finally:
+            copy.forget()
+            copy.target.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause_s)
+        pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
 
 
 @dataclass
@@ -94,6 +135,11 @@ class Copy:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), every_s)
 
+    def forget(self) -> None:
+        """What was read and not written: it is read again from where the target stands."""
+        self._rows.clear()
+        self._count = 0
+
     def _add(self, record: Record) -> None:
         table = BY_TOPIC[record.topic]
         try:
@@ -115,6 +161,5 @@ class Copy:
         self.target.write(self._rows, reached)
         for (topic, _), rows in self._rows.items():
             self.written[BY_TOPIC[topic].name] += len(rows)
-        self._rows.clear()
-        self._count = 0
+        self.forget()
         self.told(self.written, sum(end - reached[at] for at, end in wanted.ends.items()))

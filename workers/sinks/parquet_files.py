@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from workers.errors import TesseraError
 from workers.sinks.copying import Batch
-from workers.sinks.rows import BY_TOPIC, Row, SinkTable
+from workers.sinks.rows import BY_TOPIC, TABLES, Row, SinkTable
 from workers.stream.bus import Offsets
 
 MANIFEST, LOCK, UNFINISHED = "manifest.json", ".lock", ".unfinished"
@@ -51,7 +51,7 @@ class ParquetFolder:
     rows: dict[str, int] = field(default_factory=dict)  # written in all, by table
     _lock: IO[str] | None = None
 
-    def open(self, tables: Sequence[SinkTable]) -> None:
+    def open(self) -> None:
         """Take the folder and delete what a batch left that was cut off.
 
         TesseraError: another process has it, or it is a copy of another period or of a newer release.
@@ -64,7 +64,7 @@ class ParquetFolder:
             raise TesseraError(f"{self.folder}: another `tessera sink parquet` writes here; stop it first") from None
         self._read_manifest()
         (self.folder / (MANIFEST + UNFINISHED)).unlink(missing_ok=True)
-        for table in tables:
+        for table in TABLES:
             for path in (self.folder / table.name).rglob("*.parquet*"):
                 if self._is_beyond(table, path):
                     path.unlink()
