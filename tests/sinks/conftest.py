@@ -6,15 +6,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.support.postgres_server import PostgresServer
+from tests.support.postgres_server import PostgresServer, running
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from schemas.record import Record
 from schemas.topics import CHARGED, CREDITED, SETTLED
 from tests.sinks.memory_log import RECORDS, Log, records_of
-from tests.support.postgres_server import PostgresServer
+from tests.support.postgres_server import PostgresServer, running
 from workers.errors import TesseraError
 from workers.sinks import copying
 from workers.sinks.copying import Copy, TargetDown, patiently
@@ -119,10 +119,8 @@ class LogOfATroubledServer(Log):
 
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
+    with running() as server:
+        yield server
 
 
 def test_a_database_that_goes_away_is_waited_for_and_nothing_is_lost_or_doubled(own_server: PostgresServer) -> None:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,14 @@ class PostgresServer:
 
     def _run(self, *command: str) -> None:
         subprocess.run(command, check=True, timeout=START_S, user=self._user, cwd=self._folder, capture_output=True)
+
+
+@contextmanager
+def running() -> Iterator[PostgresServer]:
+    """A server that runs inside, and is gone afterwards."""
+    server = PostgresServer()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.remove()
