@@ -149,6 +149,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.operations.own_model_metrics",
         "workers.operations.health",
         "workers.operations.overview",
+        "workers.sinks.metrics",
     ),
     "numpy": (
         "workers.mechanism",

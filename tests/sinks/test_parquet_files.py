@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,21 @@ def test_a_copy_that_died_at_any_step_goes_on_and_has_each_record_once(
 
     assert offsets(tmp_path) == ALL
     assert not list(tmp_path.rglob("*.unfinished"))
+
+
+def test_a_disk_that_is_full_ends_the_copy_and_the_next_run_has_each_record_once(tmp_path: Path) -> None:
+    """Files may have 6,000 bytes here: the system ends the writing of one in its middle, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            copy(tmp_path, Log())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "manifest.json").exists()  # nothing is committed
+    copy(tmp_path, Log())
+
+    assert offsets(tmp_path) == ALL
 
 
 def test_a_second_run_writes_only_what_is_new_and_nothing_where_nothing_is(tmp_path: Path) -> None:

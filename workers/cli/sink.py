@@ -29,6 +29,7 @@ class CopyPlan:
     limits: Period
     every_s: float | None
     batch_rows: int
+    metrics_port: int | None
 
     @property
     def said(self) -> str:
@@ -47,16 +48,18 @@ def _copying(command: Callable[..., None]) -> Callable[..., None]:
         begin: datetime | None,
         end: datetime | None,
         bootstrap_servers: str | None,
+        metrics_port: int | None,
         **own: Any,
     ) -> None:
         if follow and end:
             raise TesseraError("--follow has no end, and --to is one: leave one of them out")
         settings = Settings.read(bootstrap_servers=bootstrap_servers)
-        command(plan=CopyPlan(settings, Period(begin, end), every_s if follow else None, batch_rows), **own)
+        wait_s = every_s if follow else None
+        command(plan=CopyPlan(settings, Period(begin, end), wait_s, batch_rows, metrics_port), **own)
 
     with_plan.__doc__ = command.__doc__
     with_plan.__name__ = command.__name__
-    for option in (options.bootstrap_servers, period.end, period.begin, _batch_rows, _every, _follow):
+    for option in (options.bootstrap_servers, _metrics_port, period.end, period.begin, _batch_rows, _every, _follow):
         with_plan = option(with_plan)
     return with_plan
 
@@ -78,6 +81,14 @@ _batch_rows = click.option(
     show_default=True,
     metavar="N",
     help="Most rows that are held in memory and committed at once.",
+)
+
+
+_metrics_port = click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Serve /metrics for Prometheus at TESSERA_METRICS_HOST; 0 takes a free port. [default: none]",
 )
 
 
@@ -165,16 +176,29 @@ async def _copy(plan: CopyPlan, target: "Target") -> int:
         asyncio.get_running_loop().add_signal_handler(ending, stop.set)
     topics = [table.topic.name for table in TABLES]
     source = KafkaSource(Clients(plan.settings), topics, plan.limits.begin, plan.limits.end)
-    copy = Copy(target, source, _tell, plan.limits.holds, plan.batch_rows)
+    progress = _Progress(plan)
+    copy = Copy(target, source, progress.wrote, plan.limits.holds, plan.batch_rows)
     work = partial(copy.to_the_end, stop) if plan.every_s is None else partial(copy.follow, stop, plan.every_s)
-    await patiently(copy, work, stop, _tell_away)
+    await patiently(copy, work, stop, progress.away)
     return copy.unreadable
 
 
-def _tell(written: Mapping[str, int], left: int) -> None:
-    rows = ", ".join(f"{count:,} {name}" for name, count in sorted(written.items())) or "no rows"
-    click.echo(f"copied {rows}; {left:,} offsets to go", err=True)
+class _Progress:
+    """Lines on standard error, and metrics."""
 
+    def __init__(self, plan: CopyPlan) -> None:
+        from workers.sinks.metrics import SinkMetrics
 
-def _tell_away(why: str) -> None:
-    click.echo(f"tessera: {visible(why)}; waiting for it", err=True)
+        self._metrics = SinkMetrics()
+        if plan.metrics_port is not None:
+            host = plan.settings.metrics_host
+            click.echo(f"metrics at http://{host}:{self._metrics.serve(host, plan.metrics_port)}/metrics", err=True)
+
+    def wrote(self, written: Mapping[str, int], left: int) -> None:
+        self._metrics.wrote(written, left)
+        rows = ", ".join(f"{count:,} {name}" for name, count in sorted(written.items())) or "no rows"
+        click.echo(f"copied {rows}; {left:,} offsets to go", err=True)
+
+    def away(self, why: str) -> None:
+        self._metrics.away()
+        click.echo(f"tessera: {visible(why)}; waiting for it", err=True)
