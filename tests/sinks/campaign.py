@@ -81,6 +81,7 @@ def _transaction(producer: Producer, records: list[tuple[Bill, bytes]], *, commi
     for bill, value in records:
         producer.produce(CHARGED.name, value, bill.advertiser_id.encode())
         producer.poll(0)
+    assert producer.flush(60) == 0  # or an abort purges what is not sent, and nothing aborted is in the topic
     (producer.commit_transaction if commit else producer.abort_transaction)(60)
 
 
