@@ -72,7 +72,7 @@ class Check:
 class Marked:
     """The tests with these markers, in so many processes side by side.
 
-    `folders`: the only ones that are looked into, where others need what the level's environment does not have.
+    `folders`: the only ones, or files, looked into, where others need what the level's environment does not have.
     """
 
     name: str
@@ -95,7 +95,14 @@ class Marked:
 
 Level = Check | Marked
 
-VLLM_FOLDERS = ("tests/vllm", "tests/benchmarks", "tests/contracts", "tests/embedded_model", "tests/engines")
+VLLM_FOLDERS = (
+    "tests/vllm",
+    "tests/benchmarks/test_http_speed.py",
+    "tests/benchmarks/test_vllm_speed.py",
+    "tests/contracts",
+    "tests/embedded_model",
+    "tests/engines",
+)
 SERVICES = "kafka or chromium or prometheus or coq"
 LEVELS: tuple[Level, ...] = (
     Check("ruff", ("ruff", "check", ".")),

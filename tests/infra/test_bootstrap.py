@@ -111,6 +111,23 @@ def test_an_environment_that_was_interrupted_half_way_is_made_anew(
     assert (folder / "bin" / "pip").exists() and not (folder / "left").exists()
 
 
+def test_a_server_that_debian_keeps_out_of_path_is_found_and_a_missing_one_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None if name == "initdb" else name)
+    monkeypatch.setattr(bootstrap, "get_packages", lambda packages, **_: asked.extend(packages))
+    monkeypatch.setattr(bootstrap, "OUT_OF_PATH", tmp_path)
+
+    bootstrap.get_programs()
+    assert asked == ["postgresql"]
+
+    (tmp_path / "17" / "bin").mkdir(parents=True)
+    (tmp_path / "17" / "bin" / "initdb").touch()
+    bootstrap.get_programs()
+    assert asked == ["postgresql"]
+
+
 def test_smollm2_gets_more_time_than_a_small_model_and_what_the_user_sets_goes_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

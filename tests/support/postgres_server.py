@@ -1,6 +1,7 @@
 """A PostgreSQL of Debian's for tests: on loopback, in a folder of its own, as somebody who is not root."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from workers.devkafka.ports import free_port
 
 START_S, STOP_S = 60.0, 30.0
 DEBIAN = Path("/usr/lib/postgresql")
-OWNER = "postgres"  # the server refuses to run as root
+NOT_ROOT = ("postgres", "nobody")  # the server refuses to run as root; Debian's package brings the first of them
 
 
 def program(name: str) -> str:
@@ -30,17 +31,27 @@ def program(name: str) -> str:
     return found
 
 
+def owner() -> str | None:
+    """Whose the server is. None: it is ours."""
+    if os.geteuid() != 0:
+        return None
+    users = {one.pw_name for one in pwd.getpwall()}
+    return next(name for name in NOT_ROOT if name in users)
+
+
 class PostgresServer:
     """One server; it may be stopped or killed, and started again on the same data."""
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._user = OWNER if os.geteuid() == 0 else None
+        self._user = owner()
+        # Root's TMPDIR may be where nobody else comes to.
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp" if self._user else None))  # noqa: S108
         if self._user:
             shutil.chown(self._folder, self._user)
         self._process: subprocess.Popen[bytes] | None = None
-        self._run(program("initdb"), "-D", str(self._folder / "data"), "-U", "finance", "-A", "trust", "--no-sync")
+        options = ("-U", "finance", "-A", "trust", "--locale=C", "--encoding=UTF8", "--no-sync")
+        self._run(program("initdb"), "-D", str(self._folder / "data"), *options)
 
     @property
     def url(self) -> str:

@@ -52,6 +52,7 @@ class PostgresTables:
                 self.where,
                 connect_timeout=CONNECT_S,
                 application_name="tessera sink",
+                client_encoding="utf8",
                 options=f"-c statement_timeout={STATEMENT_MS}",
             )
             self._lock()
