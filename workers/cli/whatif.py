@@ -11,7 +11,7 @@ import click
 
 from schemas.topics import SCORED
 from workers.app.bus import bus_of
-from workers.cli import options, period, render, whatif_view
+from workers.cli import frontier_view, options, period, render, whatif_view
 from workers.cli.documents import require_writable, write_whole
 from workers.cli.ledger_source import Unreadable, file_events, log_file, stored_events
 from workers.cli.log_plot import log_plot
@@ -19,6 +19,7 @@ from workers.cli.witness import reading_bar
 from workers.errors import TesseraError
 from workers.mechanism.payments import RULES
 from workers.receipts.statement import Period
+from workers.reports.frontier import frontier_report
 from workers.reports.what_if import OtherTerms, WhatIf
 from workers.settings import Settings
 
@@ -41,6 +42,11 @@ MOST_TERMS = 20
     metavar="ADVERTISER",
     help="Who stays away; may be given several times, for all of them.",
 )
+@click.option(
+    "--frontier",
+    is_flag=True,
+    help="τ from an eighth to sixteen times what it was, and whether it is on the steep part.",
+)
 @period.begin
 @period.end
 @log_file
@@ -56,6 +62,7 @@ def whatif(
     taus: tuple[int, ...],
     rule: str | None,
     without: tuple[str, ...],
+    frontier: bool,
     begin: datetime | None,
     end: datetime | None,
     file: BinaryIO | None,
@@ -76,6 +83,7 @@ def whatif(
     \b
     Examples:
       tessera whatif --tau 500 --tau 2000
+      tessera whatif --frontier
       tessera whatif --without ovennest --from 2026-11-01 --to 2026-12-01 --json
       tessera whatif --log auctions.jsonl --tau 250 --tau 1000 --tau 4000 --plot tau.svg
     """
@@ -85,7 +93,10 @@ def whatif(
         raise TesseraError("a plot over τ needs at least two different --tau")
     if len(taus) > MOST_TERMS:
         raise TesseraError(f"{len(taus)} values of --tau: at most {MOST_TERMS} are compared at once")
-    report, unreadable = WhatIf(_terms(taus, rule, frozenset(without))), Unreadable()
+    if frontier and (taus or rule or without):
+        raise TesseraError("--frontier changes τ alone, by itself: leave out --tau, --rule and --without")
+    report = frontier_report() if frontier else WhatIf(_terms(taus, rule, frozenset(without)))
+    unreadable = Unreadable()
     with reading_bar("records") as advance:
         if file:
             for event, _ in file_events(file, (SCORED,), period=Period(begin, end)):
@@ -96,7 +107,7 @@ def whatif(
             asyncio.run(_read(report, settings, Period(begin, end), unreadable, advance))
     if not report.currencies:
         raise TesseraError("there is no auction in that log and time in which somebody bid")
-    _tell(report, plot, as_json)
+    _tell(report, plot, as_json, frontier)
     unreadable.tell()
 
 
@@ -115,7 +126,7 @@ async def _read(
         advance()
 
 
-def _tell(report: WhatIf, plot: Path | None, as_json: bool) -> None:
+def _tell(report: WhatIf, plot: Path | None, as_json: bool, frontier: bool) -> None:
     if plot:
         if len(report.currencies) > 1:
             raise TesseraError(f"auctions in {' and '.join(report.currencies)}: a plot has one currency")
@@ -124,6 +135,6 @@ def _tell(report: WhatIf, plot: Path | None, as_json: bool) -> None:
         for line in whatif_view.lines(report):
             click.echo(json.dumps(line, ensure_ascii=False))
     else:
-        render.console().print(whatif_view.page(report))
-    for warning in whatif_view.warnings(report):
+        render.console().print((frontier_view if frontier else whatif_view).page(report))
+    for warning in (*whatif_view.warnings(report), *(frontier_view.warnings(report) if frontier else ())):
         click.echo(f"tessera: {warning}", err=True)

@@ -25,6 +25,7 @@ def named(terms: OtherTerms) -> str:
     """The terms in a few words."""
     said = [
         *([f"τ {terms.tau_micros_per_nat:,}"] if terms.tau_micros_per_nat else []),
+        *([f"τ as held, times {terms.tau_factor:g}"] if terms.tau_factor != 1.0 else []),
         *([terms.payment_rule] if terms.payment_rule else []),
         *([f"without {', '.join(sorted(terms.without))}"] if terms.without else []),
     ]
@@ -73,6 +74,7 @@ def lines(report: WhatIf) -> Iterator[dict[str, Any]]:
         for sums in known:
             yield {
                 "tau_micros_per_nat": sums.terms.tau_micros_per_nat,
+                "tau_factor": sums.terms.tau_factor,
                 "payment_rule": sums.terms.payment_rule,
                 "without": sorted(sums.terms.without),
                 "currency": currency,
@@ -80,8 +82,10 @@ def lines(report: WhatIf) -> Iterator[dict[str, Any]]:
                 "unsold": sums.unsold,
                 "revenue_micros": sums.revenue_micros,
                 "expected_reward_micros": sums.reward_micros,
+                "welfare_micros": sums.welfare_micros,
                 "mean_kl_nats": _mean(sums, sums.influence_nats),
                 "mean_effective_sample_size": _mean(sums, sums.effective_sample_size),
+                "share_naming_a_bidder": _mean(sums, sums.naming),
                 "auctions_with_few_candidates": sums.with_few_candidates,
                 "advertisers": {id_: _advertiser(own) for id_, own in sorted(sums.advertisers.items())},
             }

@@ -16,6 +16,7 @@ from workers.id_set import KnownIds
 from workers.mechanism.allocation import Allocation, Floats, Numbers
 from workers.mechanism.link_groups import Grouped
 from workers.mechanism.payments import RULES, whole_micros
+from workers.receipts.lift import is_named
 
 ON_AVERAGE = {"outcome": "offset"}  # a rule that charges by the drawn reply, and the one it is equal to in expectation
 FEW_CANDIDATES = 3.0  # an effective sample size below that: the figures of an auction rest on two or three replies
@@ -23,11 +24,12 @@ FEW_CANDIDATES = 3.0  # an effective sample size below that: the figures of an a
 
 @dataclass(frozen=True, slots=True)
 class OtherTerms:
-    """What is different from the log; None and nobody: as each auction was held."""
+    """What is different from the log; None, 1 and nobody: as each auction was held."""
 
     tau_micros_per_nat: int | None = None
     payment_rule: str | None = None
     without: frozenset[str] = frozenset()  # advertisers that stay away
+    tau_factor: float = 1.0  # of each auction's own τ, where none is given
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class TermsSums:
     influence_nats: float = 0.0  # KL(π ‖ π without any bid), summed over auctions
     effective_sample_size: float = 0.0  # summed over auctions
     with_few_candidates: int = 0
+    welfare_micros: float = 0.0  # rewards less the KL above at the auction's own τ: what it maximised
+    naming: float = 0.0  # probability that the reply names a bidder of the log, summed over auctions
     advertisers: dict[str, AdvertiserSums] = field(default_factory=dict)
 
 
@@ -72,8 +76,9 @@ class WhatIf:
             return
         self._queries.add(scored.query_id)
         known = self.currencies.setdefault(scored.currency, [TermsSums(terms) for terms in self._terms])
+        naming = _naming(scored)
         for sums in known:
-            _count(sums, scored)
+            _count(sums, scored, naming)
 
 
 def expected_prices(rule: str, numbers: Numbers, allocation: Allocation) -> Floats:
@@ -89,18 +94,28 @@ def influence_of_all(numbers: Numbers, allocation: Allocation) -> float:
     return max(0.0, float(allocation.pi[possible] @ differences))
 
 
-def _count(sums: TermsSums, scored: CandidatesScored) -> None:
+def _naming(scored: CandidatesScored) -> Floats:
+    """[M] 1 where the candidate names somebody who bids, else 0."""
+    names = [one.name for one in scored.advertisers if one.advertiser_id in scored.rewards_micros]
+    return np.array([float(any(is_named(name, one.text) for name in names)) for one in scored.candidates])
+
+
+def _count(sums: TermsSums, scored: CandidatesScored, naming: Floats) -> None:
     terms = sums.terms
     if scored.rewards_micros.keys() <= terms.without:
         sums.unsold += 1
         return
     bidders, grouped = bids(scored, terms.without)
     logged = numbers(scored, grouped)
-    changed = Numbers(logged.log_q, logged.log_ref, logged.rewards, terms.tau_micros_per_nat or logged.tau)
+    tau = terms.tau_micros_per_nat or terms.tau_factor * logged.tau
+    changed = Numbers(logged.log_q, logged.log_ref, logged.rewards, tau)
     allocation = changed.solve()
     prices = expected_prices(terms.payment_rule or scored.payment_rule, changed, allocation)
     sums.auctions += 1
-    sums.influence_nats += influence_of_all(changed, allocation)
+    influence = influence_of_all(changed, allocation)
+    sums.influence_nats += influence
+    sums.welfare_micros -= logged.tau * influence
+    sums.naming += float(naming @ allocation.pi)
     sums.effective_sample_size += allocation.effective_sample_size
     sums.with_few_candidates += allocation.effective_sample_size < FEW_CANDIDATES
     _charge(sums, bidders, grouped, whole_micros(prices))
@@ -121,6 +136,7 @@ def _reward(sums: TermsSums, scored: CandidatesScored, bidders: Sequence[Bidder]
         own.auctions += 1
         own.reward_micros += reward
         sums.reward_micros += reward
+        sums.welfare_micros += reward
 
 
 def _of(sums: TermsSums, bidder: Bidder) -> AdvertiserSums:
