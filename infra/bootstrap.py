@@ -45,7 +45,8 @@ def main() -> int:
         choices=tuple(JOBS),
         help="run the demo; or lint, types and all tests; or install vLLM for CPUs; or SmolLM2",
     )
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="options for `tessera demo` or pytest")
+    rest = parser.add_argument("rest", nargs=argparse.REMAINDER, help="options for `tessera demo` or pytest")
+    rest.required = False  # or argparse says that it is missing where only the other one is
     given = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
         raise SystemExit(

@@ -97,6 +97,7 @@ def test_the_audit_of_a_demo_finds_nothing() -> None:
 
     assert done.returncode == 0, done.stdout.decode()
     assert "5 auctions: everything is right" in done.stdout.decode()
+    assert "auctions/s" not in done.stdout.decode()  # of so few it is the pace of the start
 
 
 def test_without_the_secret_draws_are_not_verifiable_until_their_key_is_revealed(tmp_path: Path) -> None:

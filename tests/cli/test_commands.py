@@ -273,7 +273,9 @@ def test_ask_prints_reply_disclosure_and_charges(topics: str, tmp_path: Path) ->
 @pytest.mark.kafka
 def test_ask_without_running_workers_reports_it(topics: str) -> None:
     done = tessera("ask", "Is anybody there?", "--timeout", "2", kafka=topics)
-    assert "do the stages run?" in refused(done)
+    said = refused(done)
+    assert "do the stages run?" in said
+    assert "refuse it as EXPIRED" in said and said.endswith("So ask again")
 
 
 @pytest.mark.kafka

@@ -1,16 +1,23 @@
 """What people ask who see a charge for the first time is answered where they look."""
 
+import sys
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.support.builders import make_scored, make_settled
 from tests.support.forked_command import tessera
-from workers.cli import render
+from workers.cli import cli, render, statement_view
 from workers.cli.console import Console
+from workers.cli.doctor import _print_table
+from workers.doctor.verdict import State, Verdict
+from workers.ledger.amounts import money
 from workers.receipts import words
 from workers.receipts.query_result import Terminal
+from workers.receipts.statement import StatementLog
 
 
 def test_the_demo_tells_ids_and_answers_what_a_stranger_asks() -> None:
@@ -53,3 +60,60 @@ def test_who_gained_most_comes_first_and_an_unmoved_reply_is_not_labelled(
     places = [output.index(one) for one in shown]
     assert places == sorted(places)
     assert ("SPONSORED" in output) is (shown[0] == "SPONSORED")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("dmeo", "demo"), ("setle", "settle"), ("topic", "topics"), ("statment", "statement")]
+)
+def test_a_command_that_nearly_is_one_is_named(given: str, meant: str) -> None:
+    done = CliRunner().invoke(cli, [given])
+
+    assert (done.exit_code, f"No such command '{given}'. Did you mean '{meant}'?" in done.output) == (2, True)
+
+
+def test_where_a_shell_would_not_find_us_the_demo_says_where_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown(called: str, path: str) -> str:
+        monkeypatch.setattr("sys.argv", [called])
+        monkeypatch.setenv("PATH", path)
+        return render.command()
+
+    own = str(Path(sys.executable).parent)
+    assert shown(f"{own}/tessera", own) == shown("workers/__main__.py", "/nowhere") == "tessera"
+    assert shown(f"{Path.cwd()}/.venv/bin/tessera", "/nowhere") == ".venv/bin/tessera"
+
+
+@pytest.mark.parametrize("given", [[], ["here", "--out", "there"]], ids=["none", "two"])
+def test_a_copy_has_one_folder_given_in_either_way(given: list[str]) -> None:
+    done = CliRunner().invoke(cli, ["sink", "parquet", *given])
+
+    assert done.exit_code == 2 and "as FOLDER or as --out FOLDER" in done.output
+
+
+def test_the_same_advice_is_given_once(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [Verdict("kafka", name, State.UNKNOWN, "none of the topics is there", "make them") for name in "abc"]
+
+    _print_table([*found, Verdict("kafka", "d", State.FAILED, "away", "look at it")])
+
+    said = capsys.readouterr().out
+    assert (said.count("none of the topics"), said.count("make them"), said.count("look at it")) == (3, 1, 1)
+
+
+def test_a_statement_fits_a_terminal_of_80_columns() -> None:
+    scored = make_scored(1, query_id="ask-0123456789abcdef0123456789abcdef")
+    log, (settled, charges) = StatementLog("advertiser-00"), make_settled(scored)
+    for event in (settled, *charges):
+        log.add(event, 0)
+    found, console = log.statement("USD"), Console(file=StringIO(), width=80)
+
+    console.print(statement_view.statement(found))
+
+    (line,) = found.lines
+    rows = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    whole = [f"{line.charged_at:%Y-%m-%d %H:%M:%S}", money(line.charge_micros, "USD")]
+    assert any(all(one in row for one in whole) for row in rows), rows
+
+
+def test_verify_says_why_no_ledger_is_checked() -> None:
+    said = " ".join(CliRunner().invoke(cli, ["verify", "--help"]).output.split())
+
+    assert "no topic holds accounts; `tessera balance` folds them" in said and "no ledger yet" not in said

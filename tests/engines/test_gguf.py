@@ -1,6 +1,7 @@
 """A GGUF file is the same model as a folder; what is not whole, or another kind of model, is refused in a line."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,13 @@ def test_what_is_no_gguf_file_is_refused(tmp_path: Path, refused: Any) -> None:
     path.write_bytes(b"<html>not found</html>" * 100)
 
     refused(path, "not a whole GGUF file")
+
+
+def test_what_is_no_gguf_file_is_refused_before_a_package_is_asked_for(
+    tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "receipt.html"
+    path.write_bytes(b"<!DOCTYPE html>")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+
+    refused(path, "begins with b'<!DO', and not with b'GGUF'")

@@ -150,3 +150,14 @@ def test_smollm2_gets_more_time_than_a_small_model_and_what_the_user_sets_goes_f
 
     assert given["TESSERA_MAX_TOKENS"] == "20"
     assert float(given["TESSERA_DEADLINE_S"]) >= 600
+
+
+def test_what_is_missing_is_named_and_what_is_optional_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bootstrap.py"])
+
+    with pytest.raises(SystemExit):
+        bootstrap.main()
+
+    assert capsys.readouterr().err.endswith("the following arguments are required: what\n")

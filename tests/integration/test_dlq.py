@@ -184,9 +184,10 @@ def test_a_redrive_publishes_nothing_until_it_is_confirmed(process: WorkerProces
         broken_off = interrupted(topics, place)
         # Then each was told what would happen, and no record went out; the one that follows a yes is the only one
         assert dry == "1 record would be redriven\n"
-        for done, code in ((no, 1), (silence, 130), (broken_off, 130)):
+        for done, code in ((no, 1), (silence, 2), (broken_off, 130)):
             assert (done.returncode, done.stdout.strip()) == (code, b"")
             assert f"1 record to {QUERIES.name}\npublish?".encode() in done.stderr and b"Traceback" not in done.stderr
+        assert b"--yes" in silence.stderr
         assert dlq("redrive", place, kafka=topics, given=b"y\n").endswith("1 record redriven\n")
         messages = reader.until(has(query_id, SETTLED.name))
     assert len(keyed(messages, query_id, QUERIES.name)) == 1

@@ -101,8 +101,10 @@ async def _ask(settings: Settings, query: QuerySubmitted, timeout_s: float) -> T
             return await anext(terminals(aiter(records), {query_id}))
     except TimeoutError:
         raise TesseraError(
-            f"query {query_id} has no terminal record after {timeout_s:g} s; do the stages run? "
-            "`tessera run generation scoring settlement` starts them, `tessera topics describe` shows who is behind"
+            f"query {query_id} has no terminal record after {timeout_s:g} s; do the stages run? `tessera run "
+            "generation scoring settlement` starts them, `tessera topics describe` shows who is behind. Its deadline "
+            "has passed: stages that come to it now refuse it as EXPIRED, or reply without adverts, and nobody pays. "
+            "So ask again"
         ) from None
 
 

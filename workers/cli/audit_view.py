@@ -17,6 +17,7 @@ from workers.cli import render
 from workers.cli.visible import visible
 
 MOST_TERMS = 40
+FEWEST_FOR_A_PACE = 100  # of fewer auctions the time is that of the start
 SPOOL_BYTES = 4 * 1024 * 1024
 NOTES = {
     "in_flight": "auctions in flight, incomplete and younger than the grace period",
@@ -131,11 +132,9 @@ def _summary(tally: Tally, duration_s: float) -> Text:
     auctions, found = tally.notes["auctions"], tally.discrepancies
     if not auctions and not found:
         return Text("there is no auction to audit: the topics hold none yet", style="bold yellow")
-    rate = auctions / duration_s if duration_s else 0.0
+    pace = f", {auctions / duration_s:,.0f} auctions/s" if auctions >= FEWEST_FOR_A_PACE and duration_s else ""
     left = sum(tally.unverifiable.values())
     right = "everything is right" if not left else f"nothing is wrong; {left:,} checks could not be made"
     verdict = right if not found else f"{found:,} discrepanc{'y' if found == 1 else 'ies'}"
     style = "bold red" if found else "bold yellow" if left else "bold green"
-    return Text(
-        f"{render.counted(auctions, 'auction')}: {verdict}; {duration_s:.1f} s, {rate:,.0f} auctions/s", style=style
-    )
+    return Text(f"{render.counted(auctions, 'auction')}: {verdict}; {duration_s:.1f} s{pace}", style=style)

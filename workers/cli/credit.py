@@ -17,6 +17,7 @@ from schemas.text import plain_line
 from schemas.topics import CHARGED, CREDITED, Topic
 from workers.app.bus import bus_of
 from workers.cli import options
+from workers.cli.confirmation import require_yes
 from workers.errors import BrokerError, TesseraError
 from workers.ledger.amounts import money, read_amount
 from workers.ledger.credits import Correction, issue
@@ -111,7 +112,7 @@ def credit(
             return
         data = planned.data
         question = f"credit {money(data.credit_micros, data.currency)} to {data.advertiser_id}?"
-        click.confirm(question, abort=True, err=True)
+        require_yes(question)
     _tell(asyncio.run(request.issued()), as_json, "credited")
 
 

@@ -6,6 +6,7 @@ import json
 import click
 
 from workers.cli import options
+from workers.cli.confirmation import require_yes
 from workers.errors import TesseraError
 from workers.operations.redrive import parse_place
 from workers.settings import Settings
@@ -33,7 +34,7 @@ def send(place: str, yes: bool, bootstrap_servers: str | None, as_json: bool) ->
     wanted, settings = parse_place(place, check_source), Settings.read(bootstrap_servers=bootstrap_servers)
     spec = READERS[wanted.topic]
     if not yes:
-        click.confirm(f"make {wanted} a dead letter, and let stage {spec.name} go on behind it?", abort=True, err=True)
+        require_yes(f"make {wanted} a dead letter, and let stage {spec.name} go on behind it?")
     done = asyncio.run(set_aside(settings, wanted))
     click.echo(json.dumps(_as_dict(done)) if as_json else _sentence(done))
 

@@ -120,10 +120,12 @@ def _print_table(verdicts: Sequence[Verdict]) -> None:
     if not verdicts:
         return
     table = Table("", "check", "", "what is there, and what to do", box=box.SIMPLE_HEAD)
+    given: set[str] = set()
     for verdict in verdicts:
         words = Text(verdict.said, overflow="fold")
-        if verdict.advice:
+        if verdict.advice not in {"", *given}:
             words.append(f"\n{verdict.advice}", style="dim")
+        given.add(verdict.advice)
         state = Text(verdict.state.value, style=STYLES[verdict.state])
         table.add_row(verdict.group, verdict.check, state, words)
     render.console().print(table)

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from workers.cli import options
+from workers.cli.confirmation import require_yes
 from workers.cli.offsets_set import set_
 from workers.cli.topics import console
 from workers.pipeline import GROUPS
@@ -69,7 +70,7 @@ def accept_loss(bootstrap_servers: str | None, yes: bool, as_json: bool) -> None
     if not as_json:
         _print(lost)
     if not yes:
-        click.confirm(f"go on without {sum(one.deleted_records for one in lost)} offsets?", abort=True, err=True)
+        require_yes(f"go on without {sum(one.deleted_records for one in lost)} offsets?")
     by_group: defaultdict[str, tuple[GroupOffset, ...]] = defaultdict(tuple)
     for one in lost:
         by_group[one.group] += (one,)

@@ -7,6 +7,7 @@ import click
 
 from schemas.letter import Place
 from workers.cli import options
+from workers.cli.confirmation import require_yes
 from workers.errors import TesseraError
 from workers.operations.redrive import parse_place
 from workers.pipeline import STAGES
@@ -39,7 +40,7 @@ def set_(place: str, name: str | None, yes: bool, bootstrap_servers: str | None,
     wanted, settings = parse_place(place, _read_by_stages), Settings.read(bootstrap_servers=bootstrap_servers)
     spec = _stage(wanted, name)
     if not yes:
-        click.confirm(f"let stage {spec.name} go on at {wanted}?", abort=True, err=True)
+        require_yes(f"let stage {spec.name} go on at {wanted}?")
     done = asyncio.run(set_position(settings, spec, wanted))
     click.echo(json.dumps(_as_dict(wanted, done)) if as_json else _sentence(wanted, done))
 

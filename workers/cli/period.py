@@ -20,5 +20,31 @@ class MomentOption(click.ParamType[datetime, Any]):
             self.fail(f"{value!r} is neither a day as in 2026-11-24 nor a time as in 2026-11-24T08:00:00Z", param, ctx)
 
 
-begin = click.option("--from", "begin", type=MomentOption(), metavar="TIME|DAY", help="The first moment of the period.")
-end = click.option("--to", "end", type=MomentOption(), metavar="TIME|DAY", help="The first moment behind the period.")
+def _in_order(context: click.Context, parameter: click.Parameter, given: datetime | None) -> datetime | None:
+    """Checked with whichever of the two comes last."""
+    period = {**context.params, str(parameter.name): given}
+    first, behind = period.get("begin"), period.get("end")
+    if first and behind and behind <= first:
+        raise click.UsageError(
+            f"no moment is in the period from {first.isoformat()} to {behind.isoformat()}: --to, the first moment "
+            "behind it, has to be later than --from"
+        )
+    return given
+
+
+begin = click.option(
+    "--from",
+    "begin",
+    type=MomentOption(),
+    callback=_in_order,
+    metavar="TIME|DAY",
+    help="The first moment of the period.",
+)
+end = click.option(
+    "--to",
+    "end",
+    type=MomentOption(),
+    callback=_in_order,
+    metavar="TIME|DAY",
+    help="The first moment behind the period.",
+)

@@ -14,6 +14,7 @@ from schemas.letter import DeadLetter, redriven
 from schemas.topics import DEAD_LETTERS, QUERIES
 from workers.app.bus import bus_of
 from workers.cli import options
+from workers.cli.confirmation import require_yes
 from workers.cli.dead_letter_source import stored_letters
 from workers.cli.visible import visible
 from workers.errors import TesseraError
@@ -88,9 +89,8 @@ def redrive(
     _announce(selections)
     wanted = [selection.letter for selection in selections if selection.why_not is None]
     if not dry_run:
-        if not yes and not click.confirm("publish?", err=True):
-            click.echo("nothing is published", err=True)
-            raise SystemExit(1)
+        if not yes:
+            require_yes("publish?")
         asyncio.run(republish(bus_of(settings), [redriven(letter) for letter in wanted]))
     _report(selections, dry_run, as_json)
 

@@ -1,5 +1,7 @@
 """How a terminal record looks to a person: the reply with its sponsors marked, the disclosure, the charges."""
 
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -20,6 +22,7 @@ from workers.ledger.amounts import money
 from workers.receipts import words
 from workers.receipts.query_result import Terminal
 
+NAME = "tessera"
 BRAND = "bold black on yellow"
 LABEL = "bold yellow"
 
@@ -98,14 +101,20 @@ def totals(found: Sequence[Terminal], duration_s: float) -> Text:
     return Text("\n" + "\n".join(lines))
 
 
+def command() -> str:
+    """How this program is called from where we are: by its path where a shell would not find it."""
+    called = sys.argv[0]
+    is_found = os.path.basename(called) != NAME or shutil.which(NAME)
+    return NAME if is_found else os.path.relpath(called)
+
+
 def explanation(query_id: str | None) -> Text:
     """What the numbers above are, and where one of them is worked out."""
     odds = "Percentages are the odds of that reply without the advertiser's bid → with it."
     said = f"\n{odds} {words.WHAT_IS_PAID} {words.WHAT_IS_DRAWN}"
     if query_id:
-        said += (
-            f" One of them worked out: `tessera demo --json > log.jsonl; tessera explain {query_id} --from log.jsonl`."
-        )
+        us = command()
+        said += f" One of them worked out: `{us} demo --json > log.jsonl; {us} explain {query_id} --from log.jsonl`."
     return Text(said, style="dim")
 
 

@@ -98,9 +98,10 @@ def sink() -> None:
 
 
 @sink.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="The same as FOLDER.")
 @_copying
-def parquet(plan: CopyPlan, folder: Path) -> None:
+def parquet(plan: CopyPlan, folder: Path | None, out: Path | None) -> None:
     """Copy into Parquet files: FOLDER/TABLE/day=.../hour=.../*.parquet, for DuckDB, Spark or pandas.
 
     Tables are charges, credits and replies; an hour is that in which the broker took the record (UTC). Files are
@@ -115,11 +116,15 @@ def parquet(plan: CopyPlan, folder: Path) -> None:
       tessera sink parquet november --from 2026-11-01 --to 2026-12-01
       duckdb -c "select advertiser_id, sum(charge_micros) from 'copies/charges/*/*/*.parquet' group by 1"
     """
+    given = [one for one in (folder, out) if one is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one folder to copy into, as FOLDER or as --out FOLDER")
+    (into,) = given
 
     def target() -> "Target":
         from workers.sinks.parquet_files import ParquetFolder
 
-        return ParquetFolder(folder, plan.said)
+        return ParquetFolder(into, plan.said)
 
     _run(plan, target, "parquet", "pyarrow")
 

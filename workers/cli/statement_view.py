@@ -54,9 +54,11 @@ def lift(found: Statement) -> str:
 
 def statement(found: Statement) -> RenderableType:
     """The charges, the credits, and the sums."""
-    table = Table("charged at", "query", box=None, header_style="bold")
-    for column in ("reply without", "with", "named without", "with", "charge"):
-        table.add_column(column, justify="right")
+    table = Table(box=None, header_style="bold")
+    table.add_column("charged at", no_wrap=True)
+    table.add_column("query", overflow="fold")
+    for column in ("reply\nwithout", "\nwith", "named\nwithout", "\nwith", "charge"):
+        table.add_column(column, justify="right", no_wrap=True)
     for line in found.lines:
         table.add_row(f"{line.charged_at:%Y-%m-%d %H:%M:%S}", line.query_id, *_figures(line), _amount(line, found))
     credits = [

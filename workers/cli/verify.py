@@ -86,7 +86,7 @@ def verify(
                            auction that came again are counted: a position upstream went back, nobody pays for it
        3 bills_recomputed  replies and bills are those that the scored event leads to
        4 sums_agree        totals are the sums of their charges; each lies between 0 and its bound
-       5 ledger_folded     not checked: there is no ledger yet
+       5 ledger_folded     not checked: no topic holds accounts; `tessera balance` folds them from the bills
        6 draws_recomputed  the winner is that of the draw repeated
        7 same_sequence     outputs in the order of the inputs; with --witness: as a reader saw them live
        8 aborts_seen       with --expect-aborts: aborted records are there, so transactions were interrupted

@@ -69,7 +69,10 @@ class Verification:
         """Judge what is still open; nothing can be added afterwards."""
         self._bills.finish()
         self._outcomes.finish()
-        self.report.not_checked(Invariant.LEDGER_FOLDED, "there is no ledger yet")
+        self.report.not_checked(
+            Invariant.LEDGER_FOLDED,
+            "no topic holds accounts: `tessera balance` folds them from the bills when it is asked",
+        )
         if self.witness is None:
             self.report.not_checked(Invariant.SAME_SEQUENCE, "no witness was given: only the order was checked")
         else:

@@ -18,6 +18,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from workers.engines.safetensors_file import LazyTensor, write_tensors
 from workers.errors import MissingProgram, SettingsError
 
+MAGIC = b"GGUF"
 CONTROL = 3  # the type of a token that is a command and no text
 DAMAGED = (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError)  # what the reader stumbles with
 NAMES = {
@@ -59,10 +60,20 @@ def unpack(source: Path, out: Path) -> None:
         (out / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def _require_magic(path: Path) -> None:
+    """SettingsError: no GGUF file begins as this one, so that nothing has to be installed to read it."""
+    with path.open("rb") as file:
+        first = file.read(len(MAGIC))
+    if first != MAGIC:
+        found = f"begins with {first!r}, and not with {MAGIC!r}" if first else "is empty"
+        raise SettingsError(f"{path} is not a whole GGUF file: it {found}")
+
+
 class _File:
     """What the package reads, with its many errors as one."""
 
     def __init__(self, path: Path) -> None:
+        _require_magic(path)
         try:
             from gguf import GGUFReader
             from gguf.quants import dequantize
@@ -74,8 +85,7 @@ class _File:
         try:
             self._reader = GGUFReader(path)
         except DAMAGED as error:
-            why = "it is empty" if path.stat().st_size == 0 else str(error)
-            raise SettingsError(f"{path} is not a whole GGUF file that can be read: {why}") from None
+            raise SettingsError(f"{path} is not a whole GGUF file that can be read: {error}") from None
 
     @property
     def tensors(self) -> list[Any]:
