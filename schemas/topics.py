@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from schemas.advertiser import AdvertiserProfile
 from schemas.auction import CandidatesGenerated, CandidatesScored
 from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.draw import DrawCommitment
@@ -66,7 +67,13 @@ INCENTIVES = Topic(IncentiveMeasured, "query_id", timedelta(days=90), 4, MEBIBYT
 # long it is kept; made by a release without that setting, it is kept for ever.
 SETTLED_QUERIES = Topic(QuerySettled, "query_id", FOR_EVER, SCORED.partitions, MEBIBYTE, cleanup="compact")
 
-TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES, CREDITED)
+PROFILES = Topic(AdvertiserProfile, "advertiser_id", FOR_EVER, 4, MEBIBYTE, cleanup="compact")
+
+#: Every profile that was ever valid lies in its topic for so long, also after a newer one: as long as the audit reads
+#: scored events, it can be told which profile an auction was held under.
+PROFILE_HISTORY = timedelta(days=90)
+
+TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES, CREDITED, PROFILES)
 BY_NAME = {topic.name: topic for topic in TOPICS}
 
 #: Topics whose readers remember no ids: a key may move to another partition. Two records of one query id may then be

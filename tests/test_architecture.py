@@ -29,6 +29,7 @@ ARROW = (
     ("workers.audit", "workers.ledger", "workers.truthfulness"),
     ("workers.engines",),
     ("workers.rewards",),
+    ("workers.advertisers",),
     ("workers.generation", "workers.scoring", "workers.settlement", "workers.draw_keys"),
     (
         "workers.incentives",
@@ -90,6 +91,7 @@ ONLY = {
         "schemas",
     },
     "workers.held": {"schemas"},  # no clock
+    "workers.advertisers": {"workers.advertisers", "workers.errors", "schemas"},  # no model, no clock, no Kafka
     "workers.bids": {"workers.mechanism", "schemas"},  # no model, no clock
     "workers.settlement": {
         "workers.bids",
@@ -165,12 +167,20 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.truthfulness",
         "workers.stream.wire.partitioner",
     ),
+    "confusable_homoglyphs": ("workers.advertisers.confusables",),
+    "iso4217": ("workers.advertisers.registry",),
     "rocksdict": ("workers.stream.deduplication",),
     "pyarrow": ("workers.sinks.parquet_files",),
     "psycopg": ("workers.sinks.postgres",),
     "click": ("workers.cli",),
     "rich": ("workers.cli",),
-    "pydantic": ("schemas", "workers.settings", "workers.cli.settings_table", "workers.rewards.choices"),
+    "pydantic": (
+        "schemas",
+        "workers.settings",
+        "workers.cli.settings_table",
+        "workers.rewards.choices",
+        "workers.advertisers.registry",
+    ),
     "pydantic_settings": ("workers.settings",),
     "vllm": ("workers.engines.vllm_local",),
     "huggingface_hub": ("workers.engines.vllm_local",),

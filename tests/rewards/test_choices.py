@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from schemas.reward_source import Adapted, Owned, Probed, Prompted
 from workers.errors import SettingsError
-from workers.rewards.choices import MAX_ADVERTISERS, MAX_BYTES, Adapted, Owned, Probed, Prompted, read_choices
+from workers.rewards.choices import MAX_ADVERTISERS, MAX_BYTES, read_choices
 from workers.rewards.linear_probe import read_weights
 
 LORA = {"source": "lora", "adapter": "ovennest"}

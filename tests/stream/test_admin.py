@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import NotCoordinatorForGroupError
 
-from schemas.topics import CHARGED, DEAD_LETTER_MAX_BYTES, QUERIES, SCORED, SETTLED_QUERIES, TOPICS
+from schemas.topics import CHARGED, DEAD_LETTER_MAX_BYTES, PROFILES, QUERIES, SCORED, SETTLED_QUERIES, TOPICS
 from workers.devkafka import DevelopmentBroker
 from workers.devkafka.ports import free_port
 from workers.errors import BrokerError
@@ -74,8 +74,10 @@ def test_the_topic_plan_has_every_topic_and_a_dead_letter_topic_for_each_consume
 def test_the_topic_of_settled_ids_is_kept_for_the_id_window_and_partitioned_like_its_input(partitions: int) -> None:
     plans = {p.name: p for p in planned_topics(Settings.read(partitions=partitions, id_window_days=3))}
     policies = {name: plan.configs["cleanup.policy"] for name, plan in plans.items()}
-    assert {name for name, policy in policies.items() if policy == "compact"} == {*POSITIONS}
-    assert {name for name, policy in policies.items() if policy != "delete"} == {SETTLED_QUERIES.name, *POSITIONS}
+    assert {name for name, policy in policies.items() if policy == "compact"} == {*POSITIONS, PROFILES.name}
+    assert {name for name, policy in policies.items() if policy == "delete"} == (
+        set(plans) - {SETTLED_QUERIES.name, PROFILES.name, *POSITIONS}
+    )
     assert policies[SETTLED_QUERIES.name] == "compact,delete"
     assert plans[SETTLED_QUERIES.name].configs["retention.ms"] == str((2 * 3 + 1) * 24 * 3600 * 1000)
     assert plans[SETTLED_QUERIES.name].configs["segment.ms"] == str(24 * 3600 * 1000)

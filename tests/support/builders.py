@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+from schemas.advertiser import AdvertiserProfile
 from schemas.auction import Bidder, Candidate, CandidatesGenerated, CandidatesScored, Engine, Sampling
 from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.draw import QueryRecord
@@ -46,6 +47,22 @@ def make_advertiser(index: int = 0, **changes: Any) -> Advertiser:
         "value_micros_per_nat": 500 + 100 * index,
     }
     return Advertiser(**(fields | changes))
+
+
+def make_profile(index: int = 0, **changes: Any) -> AdvertiserProfile:
+    """The profile of advertiser `index`, approved."""
+    advertiser = make_advertiser(index)
+    fields: dict[str, Any] = {
+        "advertiser_id": advertiser.advertiser_id,
+        "version": 2,
+        "status": "approved",
+        "name": advertiser.name,
+        "description": advertiser.description,
+        "value_micros_per_nat": advertiser.value_micros_per_nat,
+        "currency": "USD",
+        "changed_by": "tests",
+    }
+    return AdvertiserProfile(**(fields | changes))
 
 
 def make_bidder(index: int = 0, **changes: Any) -> Bidder:
@@ -140,7 +157,10 @@ def make_settled(scored: Event[CandidatesScored]) -> tuple[Event[ReplySettled], 
 
 
 def make_events(seed: int = 0) -> list[Event[Payload]]:
-    """One event of every type, of one auction: the commitment to its draw, lies that did not pay, its id's memory."""
+    """One event of every type, of one auction: the commitment to its draw, lies that did not pay, its id's memory.
+
+    And a profile of its first advertiser.
+    """
     scored = make_scored(seed)
     reply, bills = make_settled(scored)
     key = commitment(epoch_key(DRAW_KEY, scored.data.draw_epoch), SUBMITTED_AT)
@@ -165,7 +185,7 @@ def make_events(seed: int = 0) -> list[Event[Payload]]:
     credit = make_credit(bills[0])
     return [
         *(make_query(seed), make_generated(seed), scored, reply, bills[0]),
-        *(key, envelop(measured), envelop(used), credit),
+        *(key, envelop(measured), envelop(used), credit, envelop(make_profile())),
     ]
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "prove": "workers.cli.prove:prove",
     "experiment": "workers.cli.experiment:experiment",
     "splitting": "workers.cli.splitting:splitting",
+    "advertisers": "workers.cli.advertisers:advertisers",
     "keys": "workers.cli.keys:keys",
     "topics": "workers.cli.topics:topics",
     "offsets": "workers.cli.offsets:offsets",

@@ -13,6 +13,7 @@ from schemas.topics import (
     DEAD_LETTERS,
     GENERATED,
     INCENTIVES,
+    PROFILES,
     QUERIES,
     SCORED,
     SETTLED,
@@ -30,7 +31,17 @@ DOMAIN = "auction."  # every topic, group, principal and transactional id of our
 
 def principals() -> tuple[Principal, ...]:
     """All of them: the stages in the order of the pipeline, then who sends, commits, checks and administers."""
-    around = (_gateway(), _consumer(), _key_committer(), _creditor(), _auditor(), _verifier(), _operator(), _redriver())
+    around = (
+        _gateway(),
+        _consumer(),
+        _registrar(),
+        _key_committer(),
+        _creditor(),
+        _auditor(),
+        _verifier(),
+        _operator(),
+        _redriver(),
+    )
     return (*(_stage(spec) for spec in STAGES.values()), *around)
 
 
@@ -70,6 +81,12 @@ def _consumer() -> Principal:
         "your services that read replies, bills and credits",
         (*_read([SETTLED.name, CHARGED.name, CREDITED.name]), group),
     )
+
+
+def _registrar() -> Principal:
+    """Not called registrar: a cluster of an older release knows the key-committer by that name."""
+    own = (*_read([PROFILES.name]), *_write([PROFILES.name]))
+    return _principal("advertiser-registrar", "`tessera advertisers`", own)
 
 
 def _key_committer() -> Principal:

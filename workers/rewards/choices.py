@@ -3,68 +3,20 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError
 
-from schemas.payload import AdvertiserId
+from schemas.payload import AdvertiserId, Part
+from schemas.reward_source import AnyChoice
 from workers.errors import SettingsError
 from workers.rewards.reading import read_bounded
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_ADVERTISERS = 10_000
 
-Name = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,500}$")]
-FileName = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
-TimeoutS = Annotated[float, Field(gt=0, le=600)]
 
-
-class SourceChoice(BaseModel):
-    """What every choice has in common."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Prompted(SourceChoice):
-    """The reference engine is told to advertise: the default."""
-
-    source: Literal["prompt"]
-
-
-class Adapted(SourceChoice):
-    """LoRA weights on the reference engine."""
-
-    source: Literal["lora"]
-    adapter: Name
-
-
-class ThroughEngine(SourceChoice):
-    """Through an engine. `timeout_s`: what one auction waits for it; `tokenizer`: a folder like its model's."""
-
-    timeout_s: TimeoutS = 10.0
-    api_key_file: FileName | None = None
-    tokenizer: FileName | None = None
-
-
-class Owned(ThroughEngine):
-    """A model of the advertiser's own."""
-
-    source: Literal["model"]
-    engine: Name
-
-
-class Probed(ThroughEngine):
-    """A linear function of an embedding, of the reference engine where no other is named."""
-
-    source: Literal["linear_probe"]
-    weights_file: FileName
-    engine: Name | None = None
-
-
-AnyChoice = Annotated[Prompted | Adapted | Owned | Probed, Field(discriminator="source")]
-
-
-class _File(SourceChoice):
+class _File(Part):
     advertisers: Annotated[dict[AdvertiserId, AnyChoice], Field(max_length=MAX_ADVERTISERS)]
 
 

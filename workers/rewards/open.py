@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.reward_source import Adapted, Owned, Probed, Prompted
 from workers.engines.base import Embedder, Engine
 from workers.engines.calls import embedder_of
 from workers.engines.lazy import Lazy
@@ -12,7 +13,7 @@ from workers.engines.options import EngineOptions
 from workers.errors import SettingsError
 from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.by_advertiser import ByAdvertiser, Chosen
-from workers.rewards.choices import Adapted, Owned, Probed, Prompted, read_choices
+from workers.rewards.choices import read_choices
 from workers.rewards.linear_probe import Embeddings, LinearProbe, read_weights
 from workers.rewards.log_ratio import LogRatio, Lora, OwnModel
 from workers.rewards.observing import NoObserver, OwnModelObserver

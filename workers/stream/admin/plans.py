@@ -12,6 +12,8 @@ from schemas.topics import (
     DEAD_LETTERS,
     FOR_EVER,
     MEBIBYTE,
+    PROFILE_HISTORY,
+    PROFILES,
     SETTLED_QUERIES,
     TOPICS,
     Topic,
@@ -33,7 +35,7 @@ def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
             settings,
             topic.name,
             _partitions(settings, topic),
-            _memory(settings) if topic is SETTLED_QUERIES else _retention(topic.cleanup, topic.retention),
+            _kept(settings, topic),
             topic.max_message_bytes,
         )
         for topic in TOPICS
@@ -51,6 +53,15 @@ def _partitions(settings: Settings, topic: Topic) -> int:
     if topic is COMMITMENTS:
         return topic.partitions  # so few that everybody may read them all, in one order
     return max(topic.partitions, settings.partitions) if topic in (CHARGED, CREDITED) else settings.partitions
+
+
+def _kept(settings: Settings, topic: Topic) -> Mapping[str, str]:
+    if topic is SETTLED_QUERIES:
+        return _memory(settings)
+    kept = _retention(topic.cleanup, topic.retention)
+    if topic is PROFILES:
+        kept |= SMALL_SEGMENTS | {"min.compaction.lag.ms": str(PROFILE_HISTORY // MILLISECOND)}
+    return kept
 
 
 def _retention(cleanup: str, retention: timedelta) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Advertisers: their registry, and who of them may bid on a query."""
