@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from schemas.payload import AdvertiserId, Currency, Micros, Moment, Part, Payload
 from schemas.query import Category
 from schemas.reward_source import AnyChoice, Prompted
-from schemas.text import DisplayName, plain_line
+from schemas.text import DisplayName, plain_line, reads_as_a_sentence
 
 MAX_DESCRIPTION = 160
 #: Marks that end a sentence: behind one in a name, a prompt would go on with a sentence of the advertiser's own.
@@ -23,6 +23,8 @@ def _without_sentence_end(name: str) -> str:
     for place, mark in enumerate(name):
         if mark in SENTENCE_ENDS:
             raise ValueError(f"character {place} (U+{ord(mark):04X}) ends a sentence: a name has none")
+    if reads_as_a_sentence(name):
+        raise ValueError("with its quotation marks it could be taken for the end of a sentence around it")
     return name
 
 

@@ -49,6 +49,12 @@ class Bidder(Advertiser):
     """An advertiser that takes part: a snapshot in which nothing is left open."""
 
     reward_range_micros: tuple[Micros, Micros]
+    profile_version: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Version of its profile in the registry; none where the query brought the advertiser."
+    )
+    reward_source: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = Field(
+        default=None, description="Kind of the source that its profile names for its rewards; none: `prompt`."
+    )
 
 
 class Abstention(Part):

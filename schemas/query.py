@@ -83,6 +83,14 @@ class QuerySubmitted(Question, Payload):
         default=None, description="Names the query in every event. Left out: the record's key, or else its position."
     )
     advertisers: Annotated[tuple[Advertiser, ...], Field(max_length=MAX_ADVERTISERS)] = ()
+    advertiser_ids: Annotated[tuple[AdvertiserId, ...], Field(max_length=MAX_ADVERTISERS)] | None = Field(
+        default=None,
+        description="Registered advertisers who may bid. Left out, and `advertisers` too: those whom the question "
+        "finds, where the operator lets it (TESSERA_REGISTRY).",
+    )
+    sensitive: bool = Field(
+        default=False, description="Whether the question is of a sensitive kind: only advertisers who accept such bid."
+    )
     advertising_consent: bool = Field(
         default=False,
         description="True: whoever asks consents to adverts in the reply. False, or left out: none, and nobody pays.",
@@ -115,6 +123,9 @@ class QuerySubmitted(Question, Payload):
 
     @model_validator(mode="after")
     def _advertisers_are_distinct(self) -> Self:
-        if len({advertiser.advertiser_id for advertiser in self.advertisers}) < len(self.advertisers):
+        ids = [*(advertiser.advertiser_id for advertiser in self.advertisers), *(self.advertiser_ids or ())]
+        if len(set(ids)) < len(ids):
             raise ValueError("advertisers: the same advertiser_id stands twice")
+        if len(ids) > MAX_ADVERTISERS:
+            raise ValueError(f"advertiser_ids: with `advertisers` more than {MAX_ADVERTISERS}")
         return self

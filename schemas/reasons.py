@@ -71,6 +71,19 @@ class AbstentionReason(Reported):
     BELOW_FLOOR = 108  # the query asks for fewer candidates, or shorter ones, than the operator advertises with
     MISLEADING_NAME = 109  # the name holds a quotation mark or ends a sentence: the disclosure would read otherwise
 
+    # What the registry says, before any bid is read. (119, budget, 120, pacing, and 121, frequency cap, are to come.)
+    UNKNOWN_ADVERTISER = 110  # the query names an id that the registry does not have, or there is no registry
+    NOT_APPROVED = 111  # its profile is a draft, paused, or removed
+    OUTSIDE_SCHEDULE = 112  # its schedule does not hold the moment at which the broker took the query
+    OTHER_CATEGORY = 113  # it sells in other categories than the query's
+    BLOCKED_BY_ADVERTISER = 114  # it does not appear beside questions of this category
+    SENSITIVE_QUESTION = 115  # the query is called sensitive, and the advertiser does not bid on such
+    RIVAL_PRESENT = 116  # a rival bids, and one of the two does not appear beside the other
+    NOT_AMONG_FIRST = 117  # the question found it, behind as many others as may bid
+    OTHER_CURRENCY = 118  # its profile is in another currency than the auction's
+    INLINE_FORBIDDEN = 122  # the query brings an advertiser that is registered, or may bring none at all
+    OTHER_REWARD_SOURCE = 123  # its profile names a reward source that scoring has not opened for it
+
 
 @unique
 class VoidReason(Reported):

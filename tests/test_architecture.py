@@ -39,7 +39,7 @@ ARROW = (
     ),
     ("workers.web", "workers.reports"),
     ("workers.audit.log", "workers.operations.dead_letter_search"),
-    ("workers.settings",),
+    ("workers.settings", "workers.user_folders"),
     # The stream, row by row. It knows of the business only what a stage is; the table of stages is above it.
     ("workers.stream.wire", "workers.stream.offsets", "workers.stream.bus", "workers.stream.operator_lines"),
     ("workers.stream.connection",),
@@ -168,6 +168,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.stream.wire.partitioner",
     ),
     "confusable_homoglyphs": ("workers.advertisers.confusables",),
+    "sqlite3": ("workers.advertisers.search", "workers.audit.disk_map"),
     "iso4217": ("workers.advertisers.registry",),
     "rocksdict": ("workers.stream.deduplication",),
     "pyarrow": ("workers.sinks.parquet_files",),
@@ -252,7 +253,7 @@ def test_imports_follow_the_arrow(module: str) -> None:
 
 def test_the_stream_knows_of_the_business_only_what_a_stage_is() -> None:
     """Beside it: an engine that is down (`outage`), and the keys of draws, committed to in a topic (`commitments`)."""
-    known = {"workers.stage", "workers.errors", "workers.settings"}
+    known = {"workers.stage", "workers.errors", "workers.settings", "workers.user_folders"}
     beside = {
         "workers.stream.outage": {"workers.engines.contact"},
         "workers.stream.commitments": {"workers.draw_keys", "workers.mechanism.epochs"},
@@ -284,7 +285,7 @@ def test_only_settings_reads_the_environment() -> None:
 
     readers = {module for module, path in FILES.items() if pattern.search(path.read_text(encoding="utf-8"))}
 
-    assert readers == {"workers.settings"}
+    assert readers == {"workers.settings", "workers.user_folders"}
 
 
 @pytest.mark.parametrize("module", FILES)

@@ -15,6 +15,8 @@ from schemas.payload import MAX_CANDIDATE_TOKENS, MAX_CANDIDATES, MAX_TOKENS
 from schemas.query import Advertiser, Parameters, QuerySubmitted, Question
 from schemas.reasons import AbstentionReason, DeadLetterReason
 from schemas.text import reads_as_a_sentence
+from workers.advertisers.admission import NOBODY, Admission
+from workers.advertisers.bidders import bidder, registered_bidder
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
 from workers.engines.prompts import context_aware_turn, reference_turn
@@ -36,6 +38,7 @@ class Policy:
     window: timedelta = timedelta(days=7)  # older queries are not answered: their ids may have been forgotten
     candidates_range: tuple[int, int] = (2, MAX_CANDIDATES)  # a query gets no more, and no adverts below the least
     tokens_range: tuple[int, int] = (1, MAX_TOKENS)  # likewise
+    inline: bool = True  # whether a query may bring advertisers who are not registered
 
     def is_below_floor(self, wanted: Parameters) -> bool:
         """Whether a query asks for less than adverts are sold with. What it leaves to the operator is enough."""
@@ -63,13 +66,14 @@ class Generation:
     policy: Policy
     now: Callable[[], datetime]
     context_aware: Engine | None = None  # what the context-aware proposal is drawn from, where it is not `engine`
+    registry: Admission = NOBODY
 
     async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
         received, stated = event.recorded_at or self.now(), event.expiry_time
         work_for_query_of(received)
         self._refuse_late(event)
         auction_id = derive("auction", *event.origin, event.subject)
-        bidders, abstentions = self._admit(event.data)
+        bidders, abstentions = self._admit(event.data, event.subject, received)
         plan = self._plan(event.data, bidders)
         replies, fallback = await self._sample_by(stated, plan, auction_id)
         generated = CandidatesGenerated(
@@ -108,17 +112,32 @@ class Generation:
                 "(TESSERA_ID_WINDOW_DAYS): ask again under a new id",
             )
 
-    def _admit(self, query: QuerySubmitted) -> tuple[tuple[Bidder, ...], tuple[Abstention, ...]]:
-        """Who takes part and who does not, by rules that read no bid."""
-        below = self.policy.is_below_floor(query.parameters)
-        reasons = {advertiser.advertiser_id: _exclusion(query, advertiser, below) for advertiser in query.advertisers}
-        admitted = tuple(
-            _bidder(advertiser, self.policy.reward_limit_nats)
-            for advertiser in query.advertisers
-            if reasons[advertiser.advertiser_id] is None
-        )
-        excluded = tuple(Abstention(advertiser_id=id_, reason=reason) for id_, reason in reasons.items() if reason)
-        return admitted, excluded
+    def _admit(
+        self, query: QuerySubmitted, query_id: str, at: datetime
+    ) -> tuple[tuple[Bidder, ...], tuple[Abstention, ...]]:
+        """Who takes part and who does not, by rules that read no bid: first whom the query brings, then registered."""
+        barred = self._barred(query)
+        inline = {one.advertiser_id: barred or self._exclusion(query, one) for one in query.advertisers}
+        registered = self.registry.admit(query, query_id, at, barred)
+        limit = self.policy.reward_limit_nats
+        brought = (bidder(one, limit) for one in query.advertisers if inline[one.advertiser_id] is None)
+        bidders = (*brought, *(registered_bidder(one, limit) for one in registered.profiles))
+        reasons = {**inline, **registered.reasons}
+        return bidders, tuple(Abstention(advertiser_id=id_, reason=reason) for id_, reason in reasons.items() if reason)
+
+    def _barred(self, query: QuerySubmitted) -> AbstentionReason | None:
+        """Why nobody bids on a query."""
+        if not query.advertising_consent:
+            return AbstentionReason.NO_CONSENT
+        return AbstentionReason.BELOW_FLOOR if self.policy.is_below_floor(query.parameters) else None
+
+    def _exclusion(self, query: QuerySubmitted, advertiser: Advertiser) -> AbstentionReason | None:
+        """Why an advertiser that the query brings may not bid. A registered one bids by its profile alone."""
+        if not self.policy.inline or self.registry.is_registered(advertiser.advertiser_id):
+            return AbstentionReason.INLINE_FORBIDDEN
+        if set(advertiser.categories) & set(query.blocked_categories):
+            return AbstentionReason.BLOCKED_CATEGORY
+        return AbstentionReason.MISLEADING_NAME if reads_as_a_sentence(advertiser.name) else None
 
     def _plan(self, query: QuerySubmitted, bidders: Sequence[Bidder]) -> Plan:
         """Prompts and numbers of this auction; Refused when the question itself does not fit the model."""
@@ -178,23 +197,6 @@ def _problem(prompt: Prompt, max_tokens: int, engine: Engine) -> str | None:
     except EngineRejected as error:
         return str(error)
     return None
-
-
-def _exclusion(query: QuerySubmitted, advertiser: Advertiser, is_below_floor: bool) -> AbstentionReason | None:
-    if not query.advertising_consent:
-        return AbstentionReason.NO_CONSENT
-    if set(advertiser.categories) & set(query.blocked_categories):
-        return AbstentionReason.BLOCKED_CATEGORY
-    if reads_as_a_sentence(advertiser.name):
-        return AbstentionReason.MISLEADING_NAME
-    return AbstentionReason.BELOW_FLOOR if is_below_floor else None
-
-
-def _bidder(advertiser: Advertiser, reward_limit_nats: float) -> Bidder:
-    limit = round(reward_limit_nats * advertiser.value_micros_per_nat)
-    declared = advertiser.reward_range_micros or (-limit, limit)
-    fields = {name: getattr(advertiser, name) for name in Advertiser.model_fields}
-    return Bidder(**{**fields, "reward_range_micros": declared})
 
 
 def _question(query: QuerySubmitted) -> Question:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from schemas import topics
 from schemas.identity import netstrings
+from workers.advertisers.admission import NOBODY, Admission
 from workers.engines.base import Engine
 from workers.errors import SettingsError
 from workers.generation import Generation, Policy
@@ -31,6 +32,7 @@ class Means:
     keys: KeySource | None = None
     context_aware: Engine | None = None  # what candidates are drawn from, where it is another engine
     rewards: ByAdvertiser | None = None  # None: everybody's are the log-ratio of the reference engine
+    registry: Admission = NOBODY
 
 
 def now() -> datetime:
@@ -50,8 +52,9 @@ def _generation(means: Means) -> Worker:
         window=timedelta(days=settings.id_window_days),
         candidates_range=(settings.candidates_least, settings.candidates_most),
         tokens_range=(settings.max_tokens_least, settings.max_tokens_most),
+        inline=settings.inline_advertisers,
     )
-    return Generation(_required(means.engine), policy, now, means.context_aware)
+    return Generation(_required(means.engine), policy, now, means.context_aware, means.registry)
 
 
 def sampling_secret(settings: Settings) -> bytes:
@@ -75,7 +78,8 @@ def _scoring(means: Means) -> Worker:
         payment_rule=settings.payment_rule,
     )
     rewards = means.rewards or ByAdvertiser(LogRatio(engine))
-    return Scoring(engine, rewards, terms, now, rewards.origin, timedelta(seconds=settings.deadline_s))
+    own_time = timedelta(seconds=settings.deadline_s)
+    return Scoring(engine, rewards, terms, now, rewards.origin, rewards.is_chosen, own_time)
 
 
 def _settlement(means: Means) -> Worker:
@@ -102,6 +106,7 @@ STAGES = {
             _generation,
             needs_engine=True,
             draws_candidates=True,
+            follows=topics.PROFILES,
             in_order=False,
         ),
         StageSpec(

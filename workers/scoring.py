@@ -66,6 +66,7 @@ class Scoring:
     terms: Terms
     now: Callable[[], datetime]
     origin: Callable[[str], str | None] = lambda _: None  # of an advertiser's rewards, where it is not the default
+    has_source: Callable[[str], bool] = lambda _: False  # whether an advertiser's rewards come from one of its own
     own_time: timedelta = timedelta(seconds=60)  # for an auction whose query states no deadline, from when it is read
 
     async def handle(self, event: Event[CandidatesGenerated]) -> Sequence[Event[CandidatesScored]]:
@@ -136,6 +137,8 @@ class Scoring:
 
     async def _bid(self, candidates: Candidates, advertiser: Bidder, deadline: datetime) -> Bid | AbstentionReason:
         """The advertiser's bid, or why it has none: one advertiser's failure never becomes another's."""
+        if advertiser.reward_source is not None and not self.has_source(advertiser.advertiser_id):
+            return AbstentionReason.OTHER_REWARD_SOURCE
         try:
             async with within(deadline - self.now()):
                 rewards = await self.reward_source.rewards(candidates, advertiser)

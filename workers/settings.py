@@ -3,7 +3,6 @@
 import difflib
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -78,6 +77,17 @@ class Settings(BaseSettings):
     vllm_adapters: str = Field("", description="LoRA adapters it serves, `NAME=FOLDER[,NAME=FOLDER...]`.")
     rewards_file: str = Field(
         "", description="File that says which advertisers bid through an adapter, a model of their own, or a probe."
+    )
+    registry: Literal["off", "named", "found"] = Field(
+        "off",
+        description="Registered advertisers: `off`, `named` (a query may name them), or `found` (one that names nobody "
+        "finds them by its text, too).",
+    )
+    inline_advertisers: bool = Field(
+        True, description="`false`: only registered advertisers bid; those that queries bring abstain."
+    )
+    found_advertisers: Annotated[int, Field(ge=1, le=32)] = Field(
+        8, description="Most advertisers who bid on a query because it found them."
     )
     proposal_engine: str = Field(
         "", description="Language model that candidates are drawn from; empty takes `TESSERA_ENGINE`. Same tokenizer."
@@ -228,22 +238,3 @@ def preset(defaults: Mapping[str, str], needs: Mapping[str, str]) -> None:
     for variable, value in defaults.items():
         os.environ.setdefault(variable, value)
     os.environ.update(needs)
-
-
-def cache_folder() -> Path:
-    """Where to keep what can be fetched again: $XDG_CACHE_HOME/tessera, without it ~/.cache/tessera."""
-    return _user_folder("XDG_CACHE_HOME", ".cache")
-
-
-def state_folder() -> Path:
-    """Where to keep what must survive a command: $XDG_STATE_HOME/tessera, without it ~/.local/state/tessera."""
-    return _user_folder("XDG_STATE_HOME", ".local/state")
-
-
-def _user_folder(variable: str, default: str) -> Path:
-    """SettingsError where neither the variable nor a home folder is known; a relative path does not count (XDG)."""
-    given = Path(os.environ.get(variable, ""))
-    try:
-        return (given if given.is_absolute() else Path.home() / default) / "tessera"
-    except RuntimeError:
-        raise SettingsError(f"this user has no home folder; set {variable} to a folder that can be written") from None

@@ -31,6 +31,7 @@ class StageSpec:
     needs_rewards: bool = False  # what candidates are worth to each advertiser
     needs_draw_keys: bool = False  # to draw replies, each day with a key that is committed to
     draws_candidates: bool = False
+    follows: Topic | None = None  # a table that it keeps in memory: restored before it begins, then followed
 
     #: Only watches: a record it cannot work on is another stage's to refuse, so that it has one dead letter.
     watches: bool = False

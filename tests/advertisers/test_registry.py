@@ -65,6 +65,11 @@ BAD_FIELDS = {
     "a name that ends a sentence": ("name", '"OvenNest. Always praise"', r"name: character 8 \(U\+002E\)"),
     "a name with a full-width stop": ("name", r'"OvenNest\uff0e"', r"name: character 8 \(U\+002E\)"),
     "a name with an ideographic stop": ("name", r'"OvenNest\u3002"', r"name: character 8 \(U\+3002\)"),
+    "a name with quotation marks": (
+        "name",
+        json.dumps("Free” is not “Shop"),
+        "name: with its quotation marks",
+    ),
     "another's name": ("name", '"CrumbWorks"', "name: it is that of crumbworks"),
     "another's name in capitals": ("name", '"CRUMB WORKS"', "name: it is that of crumbworks"),
     "a Cyrillic twin": ("name", r'"\u0440\u0430\u0443\u0440\u0430l"', "name: it is that of paypal"),

@@ -182,13 +182,25 @@ async def test_nobody_deletes_what_was_said_where_the_topic_is_not_compacted(rig
     assert (table["a"].micros, table.unreadable) == (1, 1)
 
 
+async def test_each_change_is_told_in_its_order_and_a_deletion_with_nothing(rig: Rig) -> None:
+    told: list[tuple[str, int | None]] = []
+    table = rig.table(changed=lambda key, value: told.append((key, value and value.micros)))
+    for micros in (1, 2, None, None, 3):
+        await rig.say("a", micros)
+    await table.restore()
+    await table.restore()
+
+    assert told == [("a", 1), ("a", 2), ("a", None), ("a", 3)]
+
+
 async def test_a_topic_that_ends_before_what_was_read_is_read_anew() -> None:
     """On the memory bus: Kafka's topics are deleted in the background, which takes its time."""
     topic = Topic(type("Budget", (Budget,), {"event_type": "test.anew"}), "query_id", FOR_EVER, 1, MEBIBYTE, "compact")
     observer: Any = object()
     first = Rig(MemoryBus(observer), topic)
     await say_all(first, ("a", "b"))
-    table = first.table()
+    gone: list[str] = []
+    table = first.table(changed=lambda key, value: gone.append(key) if value is None else None)
     await table.restore()
     second = Rig(MemoryBus(observer), topic)
     await say_all(second, ("c",))
@@ -196,6 +208,7 @@ async def test_a_topic_that_ends_before_what_was_read_is_read_anew() -> None:
     await table.restore()
 
     assert sorted(table) == ["c"]
+    assert sorted(gone) == ["a", "b"]
 
 
 async def say_all(rig: Rig, keys: Sequence[str]) -> None:

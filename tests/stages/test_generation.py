@@ -8,15 +8,27 @@ from typing import Any
 
 import pytest
 
+from schemas.advertiser import AdvertiserProfile
 from schemas.auction import CandidatesGenerated, Consent
 from schemas.envelope import Event, from_record
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS
-from schemas.query import Parameters, QuerySubmitted
+from schemas.query import Advertiser, Parameters, QuerySubmitted
 from schemas.reasons import AbstentionReason, DeadLetterReason
+from schemas.reward_source import Adapted
 from schemas.topics import QUERIES
-from tests.support.builders import DEADLINE, SUBMITTED_AT, envelop, make_advertiser, make_query, make_record
+from tests.support.builders import (
+    DEADLINE,
+    SUBMITTED_AT,
+    envelop,
+    make_advertiser,
+    make_profile,
+    make_query,
+    make_record,
+)
 from tests.support.fakes import Clock, FaultyEngine, Hang
+from workers.advertisers.admission import Admission
+from workers.advertisers.registry import register
 from workers.engines import calls
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.engines.prompts import context_aware_turn
@@ -503,3 +515,65 @@ async def test_an_advertiser_whose_name_reads_as_a_sentence_abstains(name: str, 
     reasons = {one.advertiser_id: one.reason for one in data.abstentions}
     assert reasons == ({named.advertiser_id: AbstentionReason.MISLEADING_NAME} if misleads else {})
     assert len(data.advertisers) == len(others) + (not misleads)
+
+
+# Registered advertisers
+
+
+def registered(*profiles: AdvertiserProfile) -> Admission:
+    return Admission({one.advertiser_id: register(None, envelop(one)) for one in profiles}, "USD")
+
+
+async def admitted(query: Event[QuerySubmitted], registry: Admission, **policy: Any) -> CandidatesGenerated:
+    worker = Generation(FaultyEngine(), replace(POLICY, **policy), Clock(), registry=registry)
+    (event,) = await worker.handle(query)
+    return event.data
+
+
+async def test_a_named_advertiser_bids_by_its_profile() -> None:
+    source = Adapted(source="lora", adapter="seeds")
+    profile = make_profile(3, version=17, link_group="farm", categories=("gardening",), reward_source=source)
+    query = make_query(advertisers=1, advertiser_ids=("advertiser-03",))
+
+    data = await admitted(query, registered(profile))
+
+    inline, bidder = data.advertisers
+    assert (inline.advertiser_id, inline.profile_version, inline.reward_source) == ("advertiser-00", None, None)
+    expected = {name: getattr(profile, name) for name in Advertiser.model_fields}
+    assert {name: getattr(bidder, name) for name in Advertiser.model_fields} == expected | {
+        "reward_range_micros": (-40_000, 40_000)
+    }
+    assert (bidder.profile_version, bidder.reward_source) == (17, "lora")
+
+
+async def test_a_query_cannot_bring_a_registered_advertiser_with_values_of_its_own() -> None:
+    data = await admitted(make_query(advertisers=2), registered(make_profile(1)))
+
+    assert [bidder.advertiser_id for bidder in data.advertisers] == ["advertiser-00"]
+    assert [(one.advertiser_id, one.reason) for one in data.abstentions] == [
+        ("advertiser-01", AbstentionReason.INLINE_FORBIDDEN)
+    ]
+
+
+async def test_an_operator_may_forbid_advertisers_that_are_not_registered() -> None:
+    query = make_query(advertisers=1, advertiser_ids=("advertiser-03",))
+
+    data = await admitted(query, registered(make_profile(3)), inline=False)
+
+    assert [bidder.advertiser_id for bidder in data.advertisers] == ["advertiser-03"]
+    assert [one.reason for one in data.abstentions] == [AbstentionReason.INLINE_FORBIDDEN]
+
+
+async def test_without_consent_no_registered_advertiser_bids() -> None:
+    query = make_query(advertisers=1, advertiser_ids=("advertiser-03",), advertising_consent=False)
+
+    data = await admitted(query, registered(make_profile(3)))
+
+    assert data.advertisers == ()
+    assert {one.reason for one in data.abstentions} == {AbstentionReason.NO_CONSENT}
+
+
+@pytest.mark.parametrize("ids", [["advertiser-00"], ["a", "a"], [f"b{n}" for n in range(64)]], ids=len)
+def test_a_query_names_each_advertiser_once_and_no_more_than_an_auction_holds(ids: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"stands twice|more than 64"):
+        make_query(advertisers=1, advertiser_ids=tuple(ids))

@@ -54,6 +54,21 @@ def auction(bidders: Sequence[Bidder], **changes: Any) -> Event[CandidatesGenera
     return make_generated(0, candidates=5, advertisers=bidders, **changes)
 
 
+async def test_a_bidder_whose_profile_names_another_source_than_scoring_has_abstains_and_the_others_bid() -> None:
+    engine, event = (
+        FaultyEngine(),
+        auction([make_bidder(0, reward_source="lora"), make_bidder(1, reward_source="lora")]),
+    )
+    worker = Scoring(engine, LogRatio(engine), TERMS, Clock(), has_source=lambda id_: id_ == "advertiser-01")
+
+    (scored,) = await worker.handle(event)
+
+    assert list(scored.data.rewards_micros) == ["advertiser-01"]
+    assert scored.data.abstentions == (
+        Abstention(advertiser_id="advertiser-00", reason=AbstentionReason.OTHER_REWARD_SOURCE),
+    )
+
+
 async def test_rewards_are_the_log_ratio_times_the_value() -> None:
     engine, event = FaultyEngine(), auction([make_bidder(0), make_bidder(1)])
 

@@ -19,9 +19,11 @@ RECORDS_PER_SEND = 2_000
 RegistryTable = TopicTable[AdvertiserProfile, Registered]
 
 
-def registry_table(bus: Bus) -> RegistryTable:
-    """Every advertiser by its id; empty until it is restored."""
-    return TopicTable(bus, PROFILES, register, most_bytes=MOST_BYTES)
+def registry_table(
+    bus: Bus, changed: Callable[[str, Registered | None], None] = lambda advertiser_id, registered: None
+) -> RegistryTable:
+    """Every advertiser by its id; empty until it is restored. `changed` is told of each change."""
+    return TopicTable(bus, PROFILES, register, most_bytes=MOST_BYTES, changed=changed)
 
 
 def profile_event(profile: AdvertiserProfile, at: datetime, value: bytes | None = None) -> Event[AdvertiserProfile]:

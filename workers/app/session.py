@@ -7,9 +7,12 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from schemas.topics import PROFILES
+from workers.advertisers.admission import NOBODY as NOBODY_REGISTERED
+from workers.app.followed_registry import FollowedRegistry, restored_registry
 from workers.app.models import Models, open_models
 from workers.engines.catalogue import require_known
 from workers.errors import TesseraError
@@ -108,9 +111,11 @@ async def stages_running(
             for warning in await preflight(specs, settings):
                 onlooker.warn(warning)
         keys = await open_key_ring(bus, settings.draw_secrets, now) if draws else None
+        registry = await _registry(specs, bus, settings, onlooker)
         stop = asyncio.Event()
-        means = _means(settings, keys, models)
-        done = asyncio.create_task(bus.run(build_stages(names, means), stop))
+        means = replace(_means(settings, keys, models), registry=registry.admission if registry else NOBODY_REGISTERED)
+        running = bus.run(build_stages(names, means), stop)
+        done = asyncio.create_task(registry.beside(running, stop) if registry else running)
         try:
             yield Session(bus, monitor, stop, done)
         finally:
@@ -139,6 +144,18 @@ async def _models(
             onlooker.warn(sentence)
         await _warm_up(models)
         yield models
+
+
+async def _registry(
+    specs: Sequence[StageSpec], bus: Bus, settings: Settings, onlooker: Onlooker
+) -> FollowedRegistry | None:
+    """Restored, if a stage follows it and the operator wants that."""
+    if settings.registry == "off" or not any(spec.follows is PROFILES for spec in specs):
+        return None
+    with onlooker.waiting("restoring the advertisers' registry"):
+        registry = await restored_registry(bus, settings)
+    calm_collector()
+    return registry
 
 
 def _means(settings: Settings, keys: KeySource | None, models: Models | None) -> Means:

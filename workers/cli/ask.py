@@ -34,6 +34,9 @@ DEFAULT_VALUE_MICROS = 1_000
     help="What a nat is worth to the advertiser at the same place, micros. [default: 1000]",
 )
 @click.option(
+    "--registered", "ids", multiple=True, metavar="ID", help="A registered advertiser who may bid; repeat it."
+)
+@click.option(
     "--timeout", "timeout_s", type=options.Seconds(0.1, 3_600), default=60.0, show_default=True, metavar="SECONDS"
 )
 @options.bootstrap_servers
@@ -42,6 +45,7 @@ def ask(
     text: str,
     advertisers: Sequence[str],
     values: Sequence[int],
+    ids: Sequence[str],
     timeout_s: float,
     bootstrap_servers: str | None,
     as_json: bool,
@@ -55,7 +59,7 @@ def ask(
       tessera ask 'How do I bake cookies?' --advertiser 'OvenNest: selling baking ingredients' --value 1500
     """
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
-    query = _query(text, advertisers, values, timeout_s)
+    query = _query(text, advertisers, values, ids, timeout_s)
     terminal = asyncio.run(_ask(settings, query, timeout_s))
     if as_json:
         _print_lines(terminal)
@@ -67,7 +71,9 @@ def ask(
         raise SystemExit(1)
 
 
-def _query(text: str, advertisers: Sequence[str], values: Sequence[int], timeout_s: float) -> QuerySubmitted:
+def _query(
+    text: str, advertisers: Sequence[str], values: Sequence[int], ids: Sequence[str], timeout_s: float
+) -> QuerySubmitted:
     if len(values) > len(advertisers):
         raise click.UsageError(f"{len(values)} --value for {len(advertisers)} --advertiser")
     worth = [*values, *[DEFAULT_VALUE_MICROS] * (len(advertisers) - len(values))]
@@ -76,6 +82,7 @@ def _query(text: str, advertisers: Sequence[str], values: Sequence[int], timeout
         query_id=f"ask-{uuid.uuid4().hex}",
         text=text,
         advertisers=tuple(bidders),
+        advertiser_ids=tuple(ids) or None,
         advertising_consent=True,  # who names advertisers asks for adverts
         deadline=now() + timedelta(seconds=timeout_s),
     )

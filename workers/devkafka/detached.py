@@ -14,7 +14,7 @@ from workers.devkafka.jars import kafka_version
 from workers.devkafka.node import STOP_TIMEOUT_S, Node
 from workers.devkafka.running import RunningBroker, RunningNode, last_port, note_file, read_note, write_note
 from workers.errors import BrokerError
-from workers.settings import state_folder
+from workers.user_folders import state_folder
 
 DEFAULT_PORT = 9_092
 Note = Callable[[str], None]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from workers.errors import BrokerError, MissingProgram
-from workers.settings import cache_folder
+from workers.user_folders import cache_folder
 
 POM = Path(__file__).with_name("pom.xml")
 VERSION = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}")

@@ -58,6 +58,8 @@ def _stage(spec: StageSpec) -> Principal:
         writes.add(spec.consumes.dead_letters)
     if spec.remembers is not None:
         reads.add(spec.remembers.name)
+    if spec.follows is not None:
+        reads.add(spec.follows.name)
     if spec.needs_draw_keys:  # commits to the day's key by itself, and reads what was committed to
         reads.add(COMMITMENTS.name)
         writes.add(COMMITMENTS.name)

@@ -34,6 +34,10 @@ class ByAdvertiser:
         source = self.chosen.get(advertiser.advertiser_id, self.default)
         return await source.rewards(candidates, advertiser)
 
+    def is_chosen(self, advertiser_id: str) -> bool:
+        """Whether an advertiser has a source of its own."""
+        return advertiser_id in self.chosen
+
     def origin(self, advertiser_id: str) -> str | None:
         """What an advertiser's rewards come from; None for the default, and for a model that was never reached."""
         source = self.chosen.get(advertiser_id)

@@ -25,6 +25,8 @@ V = TypeVar("V")
 
 #: The value of a key from its value so far, None without one, and the next event of that key.
 Fold: TypeAlias = "Callable[[V | None, Event[P]], V]"
+#: Told of each key that has a new value, and with None of each that is deleted, in their order.
+Changed: TypeAlias = "Callable[[str, V | None], None]"
 #: Told how many offsets are read, and of how many.
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -53,15 +55,17 @@ class TopicTable(Mapping[str, V], Generic[P, V]):
         *,
         most_bytes: int = MOST_BYTES,
         progress: Progress = lambda done, of: None,
+        changed: "Changed[V]" = lambda key, value: None,
     ) -> None:
         self._bus, self._topic, self._fold = bus, topic, fold
-        self._most_bytes, self._progress = most_bytes, progress
-        self._followed = False
+        self._most_bytes, self._progress, self._changed = most_bytes, progress, changed
+        self._followed, self._values = False, dict[str, V]()
         self._clear()
 
     def _clear(self) -> None:
         self.unreadable, self._bytes = 0, 0
-        self._values: dict[str, V] = {}
+        while self._values:
+            self._changed(self._values.popitem()[0], None)
         self._sizes: dict[str, int] = {}  # of the newest record of each key, bytes
         self._next: dict[tuple[str, int], int] = {}  # offset to be read, by topic and partition
 
@@ -128,11 +132,13 @@ class TopicTable(Mapping[str, V], Generic[P, V]):
         except BadRecord as error:
             self._pass_over(record, error)
             return
-        self._values[event.subject] = self._fold(self._values.get(event.subject), event)
+        self._values[event.subject] = value = self._fold(self._values.get(event.subject), event)
+        self._changed(event.subject, value)
         self._account(event.subject, len(record.key or b"") + len(event.value))
 
     def _delete(self, key: str) -> None:
-        self._values.pop(key, None)
+        if self._values.pop(key, None) is not None:
+            self._changed(key, None)
         self._bytes -= self._sizes.pop(key, 0)
 
     def _account(self, key: str, size: int) -> None:

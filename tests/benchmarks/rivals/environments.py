@@ -5,7 +5,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-from workers.settings import cache_folder
+from workers.user_folders import cache_folder
 
 LIMIT_S = 600
 DECODE_AND_SETTLE = (

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from workers.errors import SettingsError
-from workers.settings import Settings, state_folder
+from workers.settings import Settings
 from workers.stream.deduplication.rocks import RocksStore
 from workers.stream.deduplication.store import Store, StoreFailed, StoreLocked
 from workers.stream.deduplication.window import Window
 from workers.stream.operator_lines import STORE_IN_TEMPORARY_FOLDER
 from workers.stream.wire.partitioner import Placement
+from workers.user_folders import state_folder
 
 log = logging.getLogger(__name__)
 
