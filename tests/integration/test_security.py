@@ -25,6 +25,7 @@ from tests.integration.test_readme import block
 from tests.support.kafka_client import EVERYTHING, Header, Reader, of, produce
 from tests.support.own_node import started
 from tests.support.worker_process import WorkerProcess, tessera
+from workers.app.followed_registry import restored_registry
 from workers.devkafka import DevelopmentBroker
 from workers.devkafka.secured import ADMIN, Secured
 from workers.engines.null import NullEngine
@@ -262,6 +263,8 @@ async def failure(kafka: SecuredKafka, user: str, stage: str) -> str:
     with pytest.raises(TesseraError) as ended:
         async with asyncio.timeout(FAILS_WITHIN_S):
             keys = await open_key_ring(bus, settings.draw_secrets, now) if STAGES[stage].needs_draw_keys else None
+            if STAGES[stage].follows is not None:
+                await restored_registry(bus, settings)
             stages = build_stages([stage], Means(settings, NullEngine(), keys))
             await bus.run(stages, asyncio.Event())
     return str(ended.value)

@@ -62,6 +62,7 @@ SHORT_HELP = {
     "prove": "a search for counterexamples to the mechanism's properties",
     "experiment": "the paper's claims measured again",
     "splitting": "advertisers that may be one party bidding in parts",
+    "advertisers": "the registry of advertisers: put, approve, pause, remove, import, export",
     "keys": "the secret of the draw and the commitments to its daily keys",
     "topics": "make and show the Kafka topics; who is behind",
     "offsets": "where each stage stands in its topic, and where it goes on",
