@@ -57,7 +57,7 @@ class Budgets(Part):
 class Schedule(Part):
     """When the advertiser bids, by UTC and the broker's clock; what is left out limits nothing."""
 
-    starts_at: Moment | None = None
+    starts_at: Moment | None = Field(default=None, description="Before this moment it does not bid.")
     ends_at: Moment | None = Field(default=None, description="From this moment on it bids no more.")
     weekdays: Annotated[tuple[Weekday, ...], Field(max_length=7)] = Field(
         default=(), description="1 is Monday, 7 is Sunday; none: every day."
@@ -100,9 +100,11 @@ class AdvertiserProfile(Payload):
     reward_range_micros: tuple[Micros, Micros] | None = Field(
         default=None, description="Declared least and largest reward of any reply, micros; rewards are clamped to it."
     )
-    reward_source: AnyChoice = Prompted(source="prompt")
-    budgets: Budgets = Budgets()
-    schedule: Schedule = Schedule()
+    reward_source: AnyChoice = Field(
+        default=Prompted(source="prompt"), description="Where its rewards come from; left out: a prompt."
+    )
+    budgets: Budgets = Field(default=Budgets(), description="What it may be charged; left out: without a limit.")
+    schedule: Schedule = Field(default=Schedule(), description="When it bids; left out: always.")
     categories: Annotated[tuple[Category, ...], Field(max_length=16)] = Field(
         default=(), description="What it sells. A query may block them; one of another category does not find it."
     )

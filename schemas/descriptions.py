@@ -75,6 +75,7 @@ MEANINGS = {
     "link_group": "Advertisers with the same one bid as one party; absent: alone.",
     "value_micros_per_nat": "What a nat of its model's log-probability is worth to it, micros.",
     "declaration": "What it brought to the auction.",
+    "source": "Which kind of source.",
     "engine": "The model that the candidates were drawn from.",
     "parties": "Those who bid, each with what it moved and owes.",
     "issued_at": "When it was issued; UTC.",

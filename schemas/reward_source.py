@@ -25,30 +25,30 @@ class Adapted(SourceChoice):
     """LoRA weights on the reference engine."""
 
     source: Literal["lora"]
-    adapter: Name
+    adapter: Name = Field(description="Name of the weights, as the engine knows them.")
 
 
 class ThroughEngine(SourceChoice):
-    """Through an engine. `timeout_s`: what one auction waits for it; `tokenizer`: a folder like its model's."""
+    """Through an engine."""
 
-    timeout_s: TimeoutS = 10.0
-    api_key_file: FileName | None = None
-    tokenizer: FileName | None = None
+    timeout_s: TimeoutS = Field(default=10.0, description="What one auction waits for the engine, seconds.")
+    api_key_file: FileName | None = Field(default=None, description="File with the key that the engine asks for.")
+    tokenizer: FileName | None = Field(default=None, description="Folder with a tokenizer like its model's.")
 
 
 class Owned(ThroughEngine):
     """A model of the advertiser's own."""
 
     source: Literal["model"]
-    engine: Name
+    engine: Name = Field(description="The advertiser's model, by the URL of its engine.")
 
 
 class Probed(ThroughEngine):
     """A linear function of an embedding, of the reference engine where no other is named."""
 
     source: Literal["linear_probe"]
-    weights_file: FileName
-    engine: Name | None = None
+    weights_file: FileName = Field(description="File with the function's weights.")
+    engine: Name | None = Field(default=None, description="Whose embedding; left out: the reference engine's.")
 
 
 AnyChoice = Annotated[Prompted | Adapted | Owned | Probed, Field(discriminator="source")]
