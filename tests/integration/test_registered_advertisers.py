@@ -40,7 +40,7 @@ def generated(kafka: str, reader: Reader, **query: Any) -> dict[str, Any]:
 def test_generation_follows_the_registry_while_it_runs(topics: str, tmp_path: Path) -> None:
     word = f"zz{uuid.uuid4().hex[:10]}"
     first, second = register(topics, word)
-    asked = {"text": f"Who mends a {word}?"}
+    asked = {"text": f"Who mends a {word}?", "advertising_consent": True}
     with worker(["generation"], topics, tmp_path / "log", registry="found", candidates=2), Reader(topics) as reader:
         # Those whom a query names bid by their profiles
         named = generated(topics, reader, **asked, advertiser_ids=[second, "nobody"])
