@@ -126,6 +126,11 @@ class AdvertiserProfile(Payload):
     def _fields_fit_together(self) -> Self:
         if self.reward_range_micros and self.reward_range_micros[0] > self.reward_range_micros[1]:
             raise ValueError("reward_range_micros: the least reward is above the largest")
+        if self.reward_range_micros is None and self.budgets != Budgets():
+            raise ValueError(
+                "reward_range_micros: to be declared where there is a budget, as the most that an auction may cost "
+                "follows from it; without one it would follow from the value, and a budget may depend on no bid"
+            )
         if self.advertiser_id in self.rivals:
             raise ValueError("rivals: the advertiser itself is among them")
         return self

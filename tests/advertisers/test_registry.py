@@ -100,6 +100,7 @@ BAD_FIELDS = {
     "a range beyond its bound": ("reward_range_micros", "[0, 500000000000001]", "reward_range_micros.1: "),
     "a budget of nothing": ("budgets", '{"daily_micros": 0}', "budgets.daily_micros: .* greater than or equal to 1"),
     "a day above all": ("budgets", '{"daily_micros": 2, "total_micros": 1}', "budgets: daily_micros: more than"),
+    "a budget without a range": ("budgets", '{"daily_micros": 5}', "reward_range_micros: to be declared where there"),
     "a budget that overflows": ("budgets", '{"total_micros": 1000000000000001}', "budgets.total_micros: "),
     "an end before its start": (
         "schedule",
@@ -176,7 +177,7 @@ def test_a_version_that_does_not_rise_is_refused(version: int) -> None:
     ("change", "status"),
     [
         ({"value_micros_per_nat": 5}, "approved"),
-        ({"budgets": {"daily_micros": 5}}, "approved"),
+        ({"budgets": {"daily_micros": 5}, "reward_range_micros": [-5, 5]}, "approved"),
         ({"description": "printing in colour"}, "draft"),
         ({"name": "HPE"}, "draft"),
         ({"keywords": ["ink"]}, "draft"),
