@@ -261,4 +261,4 @@ def test_a_query_that_went_through_kafka_is_explained(topics: str, tmp_path: Pat
     assert [member.bill.charge_micros for member in members] == [bill["charge_micros"] for bill in bills]
     assert (receipt.draw.verification, receipt.draw.committed_key_sha256) == ("verified", receipt.draw.key_sha256)
     assert recheck(receipt) == []
-    assert "has no query 'nothing'" in refused(tessera("explain", "nothing", kafka=topics))
+    assert "has no query 'nothing'" in refused(tessera("explain", "nothing", "--from", "2020-01-01", kafka=topics))

@@ -39,4 +39,5 @@ async def test_a_period_is_read_from_its_first_record_and_not_to_the_end_of_time
     assert await read(middle, None) == [b"1", b"2"]
     assert await read(None, times[2] - STAMPS_MAY_DIFFER) == [b"0", b"1"]
     assert await read(after, None) == []
+    assert len([record async for record in bus.stored_in([name], after, None, whole=[name])]) == 3
     assert await read(datetime.min.replace(tzinfo=times[0].tzinfo), middle) == [b"0", b"1", b"2"]

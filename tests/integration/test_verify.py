@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,11 @@ def test_verify_finds_nothing_after_poison_and_an_aborted_transaction(
     assert rows[8]["counts"][SCORED.name] == 1
     assert rows[7]["counts"]["compared with the witness"] > 4 * 108
     assert available.returncode == 0 and "nothing is broken; not checked: 5, 8, 10, 11" in available.stdout.decode()
+
+    # and so does the part that was taken since yesterday, which is all of it
+    part = tessera("verify", "--from", str(datetime.now(UTC) - timedelta(days=1)), "--json", kafka=own_kafka)
+    rows, summary = verdict(part)
+    assert (part.returncode, summary["broken"], rows[1]["counts"]["settled"]) == (0, [], 108)
 
     # And when a reply is there twice, that is what is broken
     double(own_kafka, SETTLED.name, reply.key(), reply.value())

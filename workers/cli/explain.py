@@ -2,21 +2,35 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
 from schemas.receipt import Receipt
 from workers.app.bus import bus_of
-from workers.cli import options, receipt_view, render
+from workers.cli import options, period, receipt_view, render
 from workers.cli.documents import require_writable, write_whole
 from workers.cli.query_log import QueryLog, read_kafka, read_lines
 from workers.cli.visible import visible
 from workers.receipts.build import advertiser_receipt, auditor_receipt
 from workers.receipts.recheck import recheck
+from workers.receipts.statement import Period
 from workers.settings import Settings
 from workers.web.receipt.page import page
+
+
+class MomentOrFile(click.ParamType[Any, Any]):
+    """A time or a day where the text is one, else a file; a file that is called like a day is ./2026-11-24."""
+
+    name = "time|file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return period.moment(value)
+        except ValueError:
+            return click.File("rb").convert(value, param, ctx)
 
 
 @click.command()
@@ -26,11 +40,13 @@ from workers.web.receipt.page import page
 )
 @click.option(
     "--from",
-    "file",
-    type=click.File("rb"),
-    metavar="FILE|-",
-    help="CloudEvents lines, as `tessera demo --json` prints them, instead of Kafka.",
+    "begin",
+    type=MomentOrFile(),
+    callback=period.in_order,
+    metavar="FILE|-|TIME|DAY",
+    help="CloudEvents lines, as `tessera demo --json` prints them, instead of Kafka; or the first moment of a period.",
 )
+@period.end
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -42,7 +58,8 @@ from workers.web.receipt.page import page
 def explain(
     query_id: str,
     advertiser: str | None,
-    file: BinaryIO | None,
+    begin: BinaryIO | datetime | None,
+    end: datetime | None,
     html: Path | None,
     bootstrap_servers: str | None,
     as_json: bool,
@@ -54,6 +71,8 @@ def explain(
     TESSERA_DRAW_KEY. Without --advertiser it is the auditor's and holds everything. With it, it holds what that
     advertiser may see: its own rewards, the two probabilities of each candidate, its charge and the draw.
 
+    Kafka is read from end to end, unless --from and --to say in which period the query was settled.
+
     Exit code 1: the receipt was made but does not recompute, for instance because a bill is not the charge that
     follows from the logged numbers; standard error says what does not fit. Exit code 2: there is no receipt.
 
@@ -63,11 +82,12 @@ def explain(
       tessera explain demo-memory-003 --from log.jsonl
       tessera explain demo-memory-003 --from log.jsonl --html receipt.html
       tessera explain demo-memory-003 --from log.jsonl --advertiser irontable --json
+      tessera explain chat-7f3a --from 2026-11-24 --to 2026-11-25
     """
     if html:
         require_writable(html)
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
-    log = read_lines(file, query_id, file.name) if file else asyncio.run(_from_kafka(settings, query_id))
+    log = _log(settings, query_id, begin, end)
     if log.unreadable:
         click.echo(
             f"tessera: {log.unreadable:,} unreadable records that do not name {query_id} were skipped; "
@@ -85,9 +105,13 @@ def explain(
         raise SystemExit(1)
 
 
-async def _from_kafka(settings: Settings, query_id: str) -> QueryLog:
-    bus = bus_of(settings)
-    return await read_kafka(bus, query_id, f"Kafka at {settings.bootstrap_servers}")
+def _log(settings: Settings, query_id: str, begin: BinaryIO | datetime | None, end: datetime | None) -> QueryLog:
+    if begin is None or isinstance(begin, datetime):
+        stored = period.StoredInPeriod(bus_of(settings), Period(begin, end))
+        return asyncio.run(read_kafka(stored, query_id, f"Kafka at {settings.bootstrap_servers}"))
+    if end is not None:
+        raise click.UsageError("--to is for Kafka: a file is read whole")
+    return read_lines(begin, query_id, begin.name)
 
 
 def _print(receipt: Receipt, problems: Sequence[str], html: Path | None, as_json: bool) -> None:

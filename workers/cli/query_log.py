@@ -1,10 +1,10 @@
 """The events of one query, from Kafka or from CloudEvents lines, put together for its receipt."""
 
 import json
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from schemas.dead_letter import Header
 from schemas.draw import DrawCommitment
@@ -22,7 +22,6 @@ from workers.mechanism.epochs import EpochKey, epoch_key
 from workers.receipts.query_events import QueryEvents
 from workers.receipts.sale import KnownKey, Sale
 from workers.settings import DEMO_DRAW_KEY
-from workers.stream.bus import Bus
 
 
 @dataclass
@@ -111,7 +110,13 @@ def _why_unsold(settled: ReplySettled) -> str:
     )
 
 
-async def read_kafka(bus: Bus, query_id: str, where: str) -> QueryLog:
+class Stored(Protocol):
+    """What is read: a bus, or what of it a period holds."""
+
+    def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]: ...
+
+
+async def read_kafka(bus: Stored, query_id: str, where: str) -> QueryLog:
     """The query's partitions for its events and refusals, its bidders' for its bills.
 
     ReceiptError names the record of this query that cannot be read.

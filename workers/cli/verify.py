@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,15 +14,17 @@ from workers.audit.log import campaign_faults
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.plan import read_plan
 from workers.audit.log.witness import read_witness
-from workers.cli import options
+from workers.cli import options, period
 from workers.cli.verify_kafka import Evidence, Look, verify_kafka
 from workers.cli.verify_view import Work, print_json, print_table
 from workers.cli.witness import record
 from workers.errors import BrokerError
+from workers.receipts.statement import Period
 from workers.settings import Settings
 
 HEALED_WITHIN_S = 120.0
 MOST_FAULT_BYTES = 16 * 1024 * 1024
+CAMPAIGN = ("complete", "expect_aborts", "plan", "witness")
 
 _file = click.File("rb")
 
@@ -56,6 +59,8 @@ _file = click.File("rb")
     metavar="FILE",
     help="Check nothing: write what is committed from now on to FILE until SIGTERM or Ctrl-C, then exit with 0.",
 )
+@period.begin
+@period.end
 @options.bootstrap_servers
 @options.as_json
 def verify(
@@ -69,6 +74,8 @@ def verify(
     healed_within: float | None,
     examples: int,
     record_witness: Path | None,
+    begin: datetime | None,
+    end: datetime | None,
     bootstrap_servers: str | None,
     as_json: bool,
 ) -> None:
@@ -98,6 +105,9 @@ def verify(
     A query is under way while the stage it has come to has not read it, or while it is younger than --grace.
     What retention has deleted is not held against anybody.
 
+    With --from and --to, queries of a period are checked, from the records of it and of an hour around it; what lies
+    across that hour's ends is not held against anybody either. Commitments to keys are read whole.
+
     \b
     Files:
       plan       JSON lines {"value_sha256": HEX, "query_id": ID, "expect": "settled" or a dead letter's reason}
@@ -113,6 +123,7 @@ def verify(
     \b
     Examples:
       tessera verify
+      tessera verify --from 2026-11-23 --to 2026-11-24
       tessera verify --record-witness witness.jsonl
       tessera verify --complete --expect-aborts --plan plan.jsonl --faults faults.json --witness witness.jsonl --json
       tessera verify --json | jq -r 'select(.state == "broken") | .id, .examples[]'
@@ -122,9 +133,11 @@ def verify(
         _refuse_others(click.get_current_context(), {"record_witness", "bootstrap_servers"})
         asyncio.run(record(settings, record_witness))
         return
+    if begin or end:
+        _refuse_campaign(click.get_current_context())
     began, report = time.time(), Report(most_examples=examples)
     healed_within_s = HEALED_WITHIN_S if complete and healed_within is None else healed_within
-    look = Look(began, complete, grace, expect_aborts, healed_within_s)
+    look = Look(began, complete, grace, expect_aborts, healed_within_s, Period(begin, end))
     evidence = Evidence(
         read_plan(plan, plan.name) if plan else None, read_witness(witness, witness.name) if witness else None
     )
@@ -134,6 +147,14 @@ def verify(
         raise BrokerError("the topics hold no record: there is nothing that could be complete")
     (print_json if as_json else print_table)(report, Work(records, time.time() - began))
     sys.exit(1 if report.is_broken else 0)
+
+
+def _refuse_campaign(context: click.Context) -> None:
+    """A campaign is judged by all that is stored."""
+    given = [one for one in context.command.params if one.name in CAMPAIGN and _is_given(context, one)]
+    if given:
+        names = ", ".join(sorted(one.opts[0] for one in given))
+        raise click.UsageError(f"--from and --to look at a part, and {names} at all that is stored: leave one out")
 
 
 def _refuse_others(context: click.Context, wanted: set[str]) -> None:

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from contextlib import aclosing, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from schemas.topics import GENERATED, QUERIES, SETTLED, Topic
 from workers.app.bus import bus_of
@@ -14,10 +15,15 @@ from workers.audit.log.plan import CampaignPlan
 from workers.audit.log.verifier import Verification
 from workers.audit.log.witness import Witness
 from workers.cli.audit import secrets_of
+from workers.cli.period import WHOLE, StoredInPeriod
 from workers.cli.witness import reading_bar
 from workers.pipeline import PATH, STAGES
+from workers.receipts.statement import Period
 from workers.settings import Settings
 from workers.stream.admin import positions
+from workers.stream.bus import Offsets
+from workers.stream.connection.clients import Clients
+from workers.stream.period import begins_at
 
 MILLISECONDS = 1_000
 DAY_S = 24 * 60 * 60
@@ -33,6 +39,7 @@ class Look:
     grace_s: float
     expect_aborts: bool
     healed_within_s: float | None
+    limits: Period = field(default_factory=Period)
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,12 @@ async def verify_kafka(settings: Settings, report: Report, look: Look, evidence:
     """Check everything that needs Kafka; how many records were read. BrokerError: it cannot be read."""
     with positions.named(settings):
         await _check_lag(settings, report, look)
-        horizon = await _horizon(settings, look)
+        stored = StoredInPeriod(bus_of(settings), look.limits)
+        horizon = limited(await _horizon(settings, look), look.limits, await _first_of(settings, stored.read.begin))
         last = await positions.ends(settings, NAMES)
         verification = Verification(report, horizon, secrets_of(settings), evidence.plan, evidence.witness)
         with closing(verification):
-            records, committed = await _read(settings, verification, last)
+            records, committed = await _read(stored, verification, last)
             verification.finish()
         await _check_aborts(settings, report, look, committed, horizon, last)
     return records
@@ -81,6 +89,28 @@ async def _horizon(settings: Settings, look: Look) -> Horizon:
     )
 
 
+def limited(horizon: Horizon, limits: Period, first: Offsets) -> Horizon:
+    """The horizon of a period: what began before counts as deleted, and what is newer as under way.
+
+    `first`: offsets by (topic, partition) from which records are read, of the topics that are not read whole.
+    """
+    if limits.begin is not None:
+        begin_ms = _milliseconds(limits.begin.timestamp())
+        names = ("settled_from_ms", "queried_from_ms", "generated_from_ms")
+        later = {name: max(getattr(horizon, name), begin_ms) for name in names}
+        begins = {at: max(offset, first.get(at, 0)) for at, offset in horizon.begins.items()}
+        horizon = replace(horizon, begins=begins, **later)
+    if limits.end is not None:
+        end_ms = min(horizon.in_flight_from_ms, _milliseconds(limits.end.timestamp()))
+        horizon = replace(horizon, in_flight_from_ms=end_ms)
+    return horizon
+
+
+async def _first_of(settings: Settings, begin: datetime | None) -> Offsets:
+    names = [name for name in NAMES if name not in WHOLE]
+    return await begins_at(Clients(settings), names, begin) if begin else {}
+
+
 def _stored_ms(topic: Topic) -> int:
     """So long every record is certainly kept; a day is for clocks and for auctions that took long."""
     return _milliseconds(topic.retention.total_seconds() - DAY_S)
@@ -90,11 +120,13 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * MILLISECONDS)
 
 
-async def _read(settings: Settings, verification: Verification, last: positions.Positions) -> tuple[int, Counter[str]]:
+async def _read(
+    source: StoredInPeriod, verification: Verification, last: positions.Positions
+) -> tuple[int, Counter[str]]:
     """Every committed record into the verification; how many there were, and by topic those before `last`."""
     counts, records = Counter[str](), 0
     with reading_bar("records") as advance:
-        async with aclosing(bus_of(settings).stored(NAMES)) as stored:
+        async with aclosing(source.stored(NAMES)) as stored:
             async for record in stored:
                 verification.add(record)
                 records += 1

@@ -1,7 +1,7 @@
 """The bus on Kafka: consumer groups, one actor per input partition, exactly-once by transactions."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeGuard
@@ -69,11 +69,20 @@ class KafkaBus:
                 yield record
 
     async def stored_in(
-        self, topics: Sequence[str], begin: datetime | None, end: datetime | None, key: bytes | None = None
+        self,
+        topics: Sequence[str],
+        begin: datetime | None,
+        end: datetime | None,
+        key: bytes | None = None,
+        whole: Collection[str] = (),
     ) -> AsyncGenerator[Record, None]:
-        """As `stored`, of a period: all that was stamped in it, and some of what comes after; None is no limit."""
-        since = await begins_at(self._clients, topics, begin) if begin else None
-        until = await ends_at(self._clients, topics, end) if end else None
+        """As `stored`, of a period: all that was stamped in it, and some of what comes after; None is no limit.
+
+        `whole`: those of the topics that are read from end to end.
+        """
+        limited = [name for name in topics if name not in whole]
+        since = await begins_at(self._clients, limited, begin) if begin else None
+        until = await ends_at(self._clients, limited, end) if end else None
         async with aclosing(self.stored(topics, key, since, until)) as records:
             async for record in records:
                 yield record
