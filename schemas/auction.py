@@ -32,7 +32,13 @@ TokenIds = Annotated[tuple[int, ...], Field(min_length=1, max_length=MAX_TOKENS)
 Rewards = Annotated[tuple[Annotated[float, Field(ge=-5e14, le=5e14)], ...], Field(max_length=MAX_CANDIDATES)]
 #: `KIND:` and what the kind says; readers take kinds that they do not know as they are: they decide nothing.
 RewardOrigin = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}:[!-~][ -~]{0,299}$")]
+#: What an operator calls a set of words for its prompts.
+VersionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 Tau = Annotated[int, Field(ge=1, le=10**12, description="Weight of the reference model, micros per nat.")]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Candidate(Part):
@@ -73,6 +79,13 @@ class Engine(Part):
     tokenizer_sha256: Digest
 
 
+class PromptVersion(Part):
+    """The words that models were asked in, by the operator's name for them and by their digest."""
+
+    version: VersionName
+    sha256: Digest = Field(description="SHA-256 of the templates and the system line, as JSON with sorted names.")
+
+
 class Sampling(Part):
     """How the candidates were drawn."""
 
@@ -82,6 +95,11 @@ class Sampling(Part):
     max_tokens: TokenCount
     proposal_prompt_sha256: Digest
     reference_prompt_sha256: Digest
+    prompts: PromptVersion | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Whose words the prompts are in (`TESSERA_PROMPTS_FILE`); absent where they are the paper's.",
+    )
 
 
 class Consent(Part):
@@ -178,6 +196,11 @@ class CandidatesScored(CandidatesGenerated):
     )
     scoring_engine: Engine | None = Field(
         default=None, description="What log_ref comes from, where that is not what the fallback comes from."
+    )
+    scoring_prompts: PromptVersion | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="The words that log_ref and rewards were asked for in, where generation used others.",
     )
     tau_micros_per_nat: Tau
     currency: Currency

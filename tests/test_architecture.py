@@ -181,6 +181,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.cli.settings_table",
         "workers.rewards.choices",
         "workers.advertisers.registry",
+        "workers.engines.prompts",
     ),
     "pydantic_settings": ("workers.settings",),
     "vllm": ("workers.engines.vllm_local",),

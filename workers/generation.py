@@ -19,7 +19,7 @@ from workers.advertisers.admission import NOBODY, Admission
 from workers.advertisers.bidders import bidder, registered_bidder
 from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
 from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
-from workers.engines.prompts import context_aware_turn, reference_turn
+from workers.engines.prompts import PAPER, Prompts
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
 
 SOURCE = "generation"
@@ -67,6 +67,7 @@ class Generation:
     now: Callable[[], datetime]
     context_aware: Engine | None = None  # what the context-aware proposal is drawn from, where it is not `engine`
     registry: Admission = NOBODY
+    prompts: Prompts = PAPER
 
     async def handle(self, event: Event[QuerySubmitted]) -> Sequence[Event[CandidatesGenerated]]:
         received, stated = event.recorded_at or self.now(), event.expiry_time
@@ -90,7 +91,7 @@ class Generation:
             abstentions=abstentions,
             engine=plan.proposal_engine.identity.in_event(),
             reference_engine=self.engine.identity.in_event() if plan.proposal_engine is not self.engine else None,
-            sampling=_sampling(plan),
+            sampling=_sampling(plan, self.prompts),
             candidates=tuple(_candidate(index, reply) for index, reply in enumerate(replies)),
             fallback=_candidate(0, fallback),
         )
@@ -146,7 +147,7 @@ class Generation:
         max_tokens = min(
             query.parameters.max_tokens or self.policy.max_tokens, longest, MAX_CANDIDATE_TOKENS // candidates
         )
-        reference = self.engine.encode(reference_turn(query.text))
+        reference = self.engine.encode(self.prompts.reference_turn(query.text))
         if problem := _problem(reference, max_tokens, self.engine):
             raise Refused(DeadLetterReason.ENGINE_REJECTED, f"the question does not fit the model: {problem}")
         plan = Plan("reference", self.engine, reference, reference, candidates if bidders else 0, max_tokens)
@@ -156,7 +157,7 @@ class Generation:
         """The proposal; the reference model where the names of all bidders together do not fit the model's context."""
         engine = self.context_aware or self.engine
         if self.policy.proposal == "context_aware" and bidders:
-            prompt = engine.encode(context_aware_turn(question, bidders))
+            prompt = engine.encode(self.prompts.context_aware_turn(question, bidders))
             if not _problem(prompt, plan.max_tokens, engine):
                 return replace(plan, proposal="context_aware", proposal_engine=engine, proposal_prompt=prompt)
         return plan
@@ -207,7 +208,7 @@ def _consent(query: QuerySubmitted) -> auction.Consent:
     return auction.Consent(advertising=query.advertising_consent, gpp=query.gpp, tcf=query.tcf)
 
 
-def _sampling(plan: Plan) -> auction.Sampling:
+def _sampling(plan: Plan, prompts: Prompts) -> auction.Sampling:
     return auction.Sampling(
         proposal=plan.proposal,
         temperature=1.0,
@@ -215,6 +216,7 @@ def _sampling(plan: Plan) -> auction.Sampling:
         max_tokens=plan.max_tokens,
         proposal_prompt_sha256=_prompt_digest(plan.proposal_prompt),
         reference_prompt_sha256=_prompt_digest(plan.reference_prompt),
+        prompts=None if prompts == PAPER else prompts.used,
     )
 
 

@@ -10,6 +10,7 @@ from schemas import topics
 from schemas.identity import netstrings
 from workers.advertisers.admission import NOBODY, Admission
 from workers.engines.base import Engine
+from workers.engines.prompts import PAPER, Prompts
 from workers.errors import SettingsError
 from workers.generation import Generation, Policy
 from workers.incentives import Incentives
@@ -33,6 +34,7 @@ class Means:
     context_aware: Engine | None = None  # what candidates are drawn from, where it is another engine
     rewards: ByAdvertiser | None = None  # None: everybody's are the log-ratio of the reference engine
     registry: Admission = NOBODY
+    prompts: Prompts = PAPER
 
 
 def now() -> datetime:
@@ -54,7 +56,7 @@ def _generation(means: Means) -> Worker:
         tokens_range=(settings.max_tokens_least, settings.max_tokens_most),
         inline=settings.inline_advertisers,
     )
-    return Generation(_required(means.engine), policy, now, means.context_aware, means.registry)
+    return Generation(_required(means.engine), policy, now, means.context_aware, means.registry, means.prompts)
 
 
 def sampling_secret(settings: Settings) -> bytes:
@@ -79,7 +81,8 @@ def _scoring(means: Means) -> Worker:
     )
     rewards = means.rewards or ByAdvertiser(LogRatio(engine))
     own_time = timedelta(seconds=settings.deadline_s)
-    return Scoring(engine, rewards, terms, now, rewards.origin, rewards.is_chosen, own_time)
+    chosen = rewards.origin, rewards.is_chosen
+    return Scoring(engine, rewards, terms, now, *chosen, own_time, means.prompts)
 
 
 def _settlement(means: Means) -> Worker:

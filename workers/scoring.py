@@ -13,7 +13,7 @@ from schemas.envelope import Event
 from schemas.reasons import AbstentionReason, VoidReason
 from workers.engines.base import Engine, Reply
 from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
-from workers.engines.prompts import reference_turn
+from workers.engines.prompts import PAPER, Prompts
 from workers.errors import (
     AuctionVoid,
     EngineError,
@@ -68,6 +68,7 @@ class Scoring:
     origin: Callable[[str], str | None] = lambda _: None  # of an advertiser's rewards, where it is not the default
     has_source: Callable[[str], bool] = lambda _: False  # whether an advertiser's rewards come from one of its own
     own_time: timedelta = timedelta(seconds=60)  # for an auction whose query states no deadline, from when it is read
+    prompts: Prompts = PAPER
 
     async def handle(self, event: Event[CandidatesGenerated]) -> Sequence[Event[CandidatesScored]]:
         began, generated = self.now(), event.data
@@ -80,6 +81,7 @@ class Scoring:
             generated_sha256=event.digest,
             log_ref=scores.log_ref,
             scoring_engine=self._other_engine(generated) if scores.log_ref else None,
+            scoring_prompts=self._other_prompts(generated) if scores.log_ref else None,
             rewards_micros={id_: tuple(bid.rewards.tolist()) for id_, bid in scores.bids.items()},
             reward_origins={id_: origin for id_ in scores.bids if (origin := self.origin(id_))},
             clamped={id_: bid.clamped for id_, bid in scores.bids.items() if bid.clamped},
@@ -96,6 +98,10 @@ class Scoring:
         """Ours, if the fallback comes from another: stages are updated one after the other."""
         ours = self.engine.identity.in_event()
         return None if ours == (generated.reference_engine or generated.engine) else ours
+
+    def _other_prompts(self, generated: CandidatesGenerated) -> auction.PromptVersion | None:
+        """Ours, if the fallback was asked for in other words."""
+        return None if self.prompts.used == (generated.sampling.prompts or PAPER.used) else self.prompts.used
 
     async def _scores(self, generated: CandidatesGenerated) -> Scores:
         if not generated.candidates:
@@ -120,7 +126,7 @@ class Scoring:
     async def _all_scores(self, generated: CandidatesGenerated, deadline: datetime) -> Scores:
         replies = _replies(generated)
         log_ref = await self._log_ref(generated, replies, deadline)
-        candidates = Candidates(generated.question.text, replies, log_ref)
+        candidates = Candidates(generated.question.text, replies, log_ref, self.prompts)
         results = await all_of(self._bid(candidates, advertiser, deadline) for advertiser in generated.advertisers)
         return _collect(generated.advertisers, results, log_ref)
 
@@ -128,7 +134,7 @@ class Scoring:
         self, generated: CandidatesGenerated, replies: Sequence[Reply], deadline: datetime
     ) -> NDArray[np.float64]:
         """[M] nats. An engine that is down is not the auction's fault: what it raises propagates, as all else does."""
-        prompt = self.engine.encode(reference_turn(generated.question.text))
+        prompt = self.engine.encode(self.prompts.reference_turn(generated.question.text))
         async with within(deadline - self.now()):
             log_ref = await self.engine.log_probs(prompt, replies)
         if not np.isfinite(log_ref).all():

@@ -50,9 +50,7 @@ class Settings(BaseSettings):
     engine_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = Field(
         60.0, description="Seconds one request to a vLLM engine may take before it is asked again."
     )
-    engine_concurrency: Annotated[int, Field(ge=1, le=4_096)] = Field(
-        64, description="Requests to a vLLM server in flight."
-    )
+    engine_concurrency: Annotated[int, Field(ge=1, le=4_096)] = Field(64, description="Requests in flight to a server.")
     engine_tokenizer: str = Field("", description="Folder with the server's tokenizer, chat template and config.json.")
     engine_api_key: SecretStr = Field(
         SecretStr(""),
@@ -89,6 +87,7 @@ class Settings(BaseSettings):
     found_advertisers: Annotated[int, Field(ge=1, le=32)] = Field(
         8, description="Most advertisers who bid on a query because it found them."
     )
+    prompts_file: str = Field("", description="TOML file with the words of the turns; empty takes the paper's.")
     proposal_engine: str = Field(
         "", description="Language model that candidates are drawn from; empty takes `TESSERA_ENGINE`. Same tokenizer."
     )

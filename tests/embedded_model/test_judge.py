@@ -12,7 +12,7 @@ from infra.embedded_model.replies import Mention, reply
 from infra.embedded_model.things import Thing
 from infra.embedded_model.turns import Ad, context_prompt, random_ads
 from schemas.query import QuerySubmitted
-from workers.engines.prompts import context_aware_turn
+from workers.engines.prompts import PAPER
 
 ADS = (Ad("OvenNest", "selling baking ingredients"), Ad("Crumb.io!", "a platform for kitchen tools"))
 COOKIES = Thing("bake cookies", True, "cookies")
@@ -89,7 +89,9 @@ def test_the_cases_are_the_demos_queries_with_the_demos_prompts() -> None:
     context, reference = demo_cases()
     queries = [QuerySubmitted.decode(line) for line in DEMO.read_bytes().splitlines()]
 
-    assert [case.turn for case in context] == [context_aware_turn(query.text, query.advertisers) for query in queries]
+    assert [case.turn for case in context] == [
+        PAPER.context_aware_turn(query.text, query.advertisers) for query in queries
+    ]
     assert [case.turn for case in reference] == [query.text for query in queries]
     assert len(context) == len(reference) == len(unseen_cases()) == 50 and REPLIES == 20
 

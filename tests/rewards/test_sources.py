@@ -23,7 +23,7 @@ from tests.support.fakes import Clock, drawn_by
 from workers.engines.base import Prompt, Reply
 from workers.engines.log_probs import total
 from workers.engines.options import EngineOptions
-from workers.engines.prompts import reference_turn
+from workers.engines.prompts import PAPER
 from workers.errors import EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, SettingsError
 from workers.operations.monitor import Monitor
 from workers.rewards.base import Candidates
@@ -96,7 +96,7 @@ def replies() -> list[Reply]:
 
 async def nats(engine: Fake) -> NDArray[np.float64]:
     """[M] the log-probabilities of the candidates behind the question alone."""
-    return await engine.log_probs(engine.encode(reference_turn(QUESTION)), replies())
+    return await engine.log_probs(engine.encode(PAPER.reference_turn(QUESTION)), replies())
 
 
 async def test_each_source_gives_its_own_numbers(tmp_path: Path) -> None:

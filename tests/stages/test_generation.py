@@ -31,7 +31,7 @@ from workers.advertisers.admission import Admission
 from workers.advertisers.registry import register
 from workers.engines import calls
 from workers.engines.base import Engine, Prompt, Reply, derive_seed
-from workers.engines.prompts import context_aware_turn
+from workers.engines.prompts import PAPER
 from workers.errors import EngineRejected, EngineUnavailable, Refused, RetriesExhausted
 from workers.generation import Generation, Policy
 
@@ -161,7 +161,7 @@ async def test_every_candidate_and_the_fallback_have_seeds_of_their_own() -> Non
     assert seeds == tuple(derive_seed(b"sampling", auction_id, "candidate", index) for index in range(5))
     assert last == (derive_seed(b"sampling", auction_id, "fallback", 0),)
     assert reference_turn == make_query().data.text  # the advert-free reply: the question and nothing else
-    assert proposal_turn == context_aware_turn(reference_turn, make_query().data.advertisers)
+    assert proposal_turn == PAPER.context_aware_turn(reference_turn, make_query().data.advertisers)
 
 
 async def test_log_q_is_the_log_probability_under_the_proposal() -> None:
@@ -169,7 +169,7 @@ async def test_log_q_is_the_log_probability_under_the_proposal() -> None:
 
     data = (await generate(make_query(), engine)).data
 
-    turn = context_aware_turn(data.question.text, data.advertisers)
+    turn = PAPER.context_aware_turn(data.question.text, data.advertisers)
     drawn = await engine.sample(engine.encode(turn), seeds=engine.calls.sampled[1][1], max_tokens=12)
     assert [candidate.log_q for candidate in data.candidates] == [reply.log_q for reply in drawn]
 
@@ -466,7 +466,9 @@ async def test_candidates_come_from_the_proposals_engine_and_the_fallback_from_t
     (event,) = await Generation(reference, POLICY, Clock(), larger).handle(query)
 
     data = event.data
-    assert [turn for turn, _, _ in larger.calls.sampled] == [context_aware_turn(query.data.text, data.advertisers)]
+    assert [turn for turn, _, _ in larger.calls.sampled] == [
+        PAPER.context_aware_turn(query.data.text, data.advertisers)
+    ]
     assert [turn for turn, _, _ in reference.calls.sampled] == [query.data.text]
     assert (data.engine.name, data.engine.model_sha256) == ("larger", "e" * 64)
     assert data.reference_engine is not None and data.reference_engine.name == "null"

@@ -21,7 +21,7 @@ from workers.engines import calls
 from workers.engines.base import Engine, Reply
 from workers.engines.catalogue import ENGINES, open_engine
 from workers.engines.options import EngineOptions
-from workers.engines.prompts import advertiser_turn, reference_turn
+from workers.engines.prompts import PAPER
 from workers.errors import EngineError, EngineGone, EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted
 from workers.rewards.base import Candidates
 from workers.rewards.log_ratio import LogRatio
@@ -75,10 +75,10 @@ async def test_rewards_are_the_log_ratio_times_the_value() -> None:
     scored = await score(event, engine)
 
     data, replies = scored.data, replies_of(event)
-    log_ref = await engine.log_probs(engine.encode(reference_turn(REFERENCE)), replies)
+    log_ref = await engine.log_probs(engine.encode(PAPER.reference_turn(REFERENCE)), replies)
     assert data.log_ref == tuple(log_ref)
     for bidder in event.data.advertisers:
-        own = await engine.log_probs(engine.encode(advertiser_turn(REFERENCE, bidder)), replies)
+        own = await engine.log_probs(engine.encode(PAPER.advertiser_turn(REFERENCE, bidder)), replies)
         assert data.rewards_micros[bidder.advertiser_id] == tuple(bidder.value_micros_per_nat * (own - log_ref))
     assert (data.tau_micros_per_nat, data.currency, data.payment_rule) == (1_234, "EUR", "offset")
     assert (data.void_reason, data.abstentions, data.clamped) == (None, (), {})

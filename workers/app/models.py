@@ -10,9 +10,11 @@ from workers.engines.catalogue import open_engine
 from workers.engines.compatibility import open_checked, require_scorable
 from workers.engines.openai_http.address import origin_of
 from workers.engines.options import EngineOptions, HttpOptions, VllmOptions
+from workers.engines.prompts import MAX_BYTES, PAPER, Prompts, parse_prompts
 from workers.errors import SettingsError
 from workers.rewards.observing import NoObserver, OwnModelObserver
 from workers.rewards.open import OpenEngines, Sources, open_sources
+from workers.rewards.reading import read_bounded
 from workers.settings import Settings, preset
 
 #: Switches of vLLM and of its libraries, read when they are imported. By itself vLLM logs to standard output, which is
@@ -30,11 +32,12 @@ VLLM_NEEDS = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "SPT_NOENV": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The reference engine, and what is not the reference engine's where a process needs it."""
+    """The reference engine, what is not the reference engine's where a process needs it, and how all are asked."""
 
     reference: Engine
     context_aware: Engine | None = None
     sources: Sources | None = None
+    prompts: Prompts = PAPER
 
 
 @asynccontextmanager
@@ -60,7 +63,7 @@ async def open_models(
         if rewards and settings.rewards_file:
             own = OpenEngines(reference, known, options, observer or NoObserver())
             sources = await open_sources(Path(settings.rewards_file), own, stack)
-        yield Models(reference, context_aware, sources)
+        yield Models(reference, context_aware, sources, prompts_of(settings))
 
 
 async def open_reference(settings: Settings) -> Engine:
@@ -106,7 +109,15 @@ def engine_options(settings: Settings) -> EngineOptions:
         concurrency=settings.engine_concurrency,
         tokenizer=settings.engine_tokenizer,
     )
-    return EngineOptions(settings.engine_threads, settings.engine_timeout_s, vllm, http)
+    return EngineOptions(settings.engine_threads, settings.engine_timeout_s, vllm, http, prompts_of(settings).system)
+
+
+def prompts_of(settings: Settings) -> Prompts:
+    """How the models are asked. SettingsError: TESSERA_PROMPTS_FILE cannot be read."""
+    if not settings.prompts_file:
+        return PAPER
+    named_by = "TESSERA_PROMPTS_FILE"
+    return parse_prompts(read_bounded(Path(settings.prompts_file), MAX_BYTES, named_by), named_by)
 
 
 def _adapters(text: str) -> dict[str, str]:

@@ -162,7 +162,7 @@ def _means(settings: Settings, keys: KeySource | None, models: Models | None) ->
     if models is None:
         return Means(settings, keys=keys)
     rewards = models.sources.rewards if models.sources else None
-    return Means(settings, models.reference, keys, models.context_aware, rewards)
+    return Means(settings, models.reference, keys, models.context_aware, rewards, prompts=models.prompts)
 
 
 def calm_collector() -> None:

@@ -10,19 +10,26 @@ MOST_ROWS = 10_000  # what comes on top of so many is counted, and not told apar
 
 
 class AuctionTerms(NamedTuple):
-    """What one auction was held on. `models`: name and digest of each model it used, first the one it was drawn by."""
+    """What one auction was held on. `models`: name and digest of each model it used, first the one it was drawn by.
+
+    `prompts`: the words these were asked in, likewise; none where they are the paper's.
+    """
 
     tau_micros_per_nat: int
     currency: str
     payment_rule: str
     models: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
 
 
 def terms_of(scored: CandidatesScored) -> AuctionTerms:
     """The terms that a scored event names."""
     engines = (scored.engine, scored.reference_engine, scored.scoring_engine)
     models = dict.fromkeys(f"{one.name}@{one.model_sha256[:12]}" for one in engines if one is not None)
-    return AuctionTerms(scored.tau_micros_per_nat, scored.currency, scored.payment_rule, tuple(models))
+    words = (scored.sampling.prompts, scored.scoring_prompts)
+    prompts = dict.fromkeys(f"{one.version}@{one.sha256[:12]}" for one in words if one is not None)
+    known = scored.tau_micros_per_nat, scored.currency, scored.payment_rule
+    return AuctionTerms(*known, tuple(models), tuple(prompts))
 
 
 @dataclass

@@ -116,7 +116,9 @@ def _print_terms(found: TermsByDay) -> None:
 
 def _shown(terms: AuctionTerms) -> str:
     models = ", ".join(map(visible, terms.models))
-    return f"τ {terms.tau_micros_per_nat:,} micros per nat, {terms.currency}, rule {terms.payment_rule}, model {models}"
+    words = f", prompts {', '.join(terms.prompts)}" if terms.prompts else ""
+    known = f"τ {terms.tau_micros_per_nat:,} micros per nat, {terms.currency}, rule {terms.payment_rule}"
+    return f"{known}, model {models}{words}"
 
 
 def _print_findings(tally: Tally, findings: Findings) -> None:

@@ -19,7 +19,6 @@ from schemas.topics import QUERIES
 from workers.app.models import Models
 from workers.doctor.verdict import State
 from workers.engines.base import Reply
-from workers.engines.prompts import context_aware_turn, reference_turn
 from workers.errors import TesseraError
 from workers.mechanism.epochs import EpochKey, epoch_key
 from workers.pipeline import PATH, STAGES, Means, now
@@ -99,7 +98,8 @@ async def hold_auction(models: Models, settings: Settings) -> Held:
     """
     rewards = models.sources.rewards if models.sources else None
     settings = settings.model_copy(update={"draw_key": DEMO_DRAW_KEY})
-    means, duration_s = Means(settings, models.reference, _PublicKeys(), models.context_aware, rewards), {}
+    means = Means(settings, models.reference, _PublicKeys(), models.context_aware, rewards, prompts=models.prompts)
+    duration_s: dict[str, float] = {}
     bidders = (*ADVERTISERS, *_named(rewards.chosen if rewards else ()))
     events: list[Event[Any]] = [_query(bidders)]
     for stage in PATH:
@@ -144,7 +144,8 @@ async def _differences(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """[M] nats between log q and what each reply scores after the prompt it was drawn from; [M] the replies' tokens."""
     aware = generated.sampling.proposal == "context_aware"
-    turn = context_aware_turn(QUESTION, bidders) if aware else reference_turn(QUESTION)
+    words = models.prompts
+    turn = words.context_aware_turn(QUESTION, bidders) if aware else words.reference_turn(QUESTION)
     engine = (models.context_aware if aware else None) or models.reference
     replies = _replies(generated)
     again = await engine.log_probs(engine.encode(turn), replies)

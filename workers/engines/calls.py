@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from workers.engines.base import Embedder, Engine, Prompt, Reply, Scorer
 from workers.engines.contact import engine_answered, engine_asked
-from workers.engines.prompts import reference_turn
 from workers.errors import EngineRejected, EngineTimeout, EngineUnavailable, RetriesExhausted
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ async def require_answer(engine: Engine) -> None:
     """EngineUnavailable: not even that within ANSWERS_WITHIN, so that it was not the question that was too much."""
     try:
         async with within(ANSWERS_WITHIN):
-            await engine.sample(engine.encode(reference_turn(QUESTION)), seeds=[0], max_tokens=1)
+            await engine.sample(engine.encode(QUESTION), seeds=[0], max_tokens=1)
     except (EngineTimeout, RetriesExhausted) as error:
         raise EngineUnavailable(
             f"the engine {engine.identity.name} let a deadline pass, and then draws no token within "

@@ -18,7 +18,7 @@ Open = Callable[[str, EngineOptions], Awaitable[Engine]]
 async def _bundled(_: str, options: EngineOptions) -> Engine:
     from workers.engines.embedded.engine import EmbeddedEngine
 
-    return EmbeddedEngine(threads=options.threads)
+    return EmbeddedEngine(threads=options.threads, system=options.system)
 
 
 async def _embedded(folder: str, options: EngineOptions) -> Engine:
@@ -27,13 +27,13 @@ async def _embedded(folder: str, options: EngineOptions) -> Engine:
     from workers.engines.embedded.files import model_files
 
     files = model_files(folder)
-    return await asyncio.to_thread(lambda: EmbeddedEngine(files, threads=options.threads))
+    return await asyncio.to_thread(lambda: EmbeddedEngine(files, threads=options.threads, system=options.system))
 
 
 async def _null(_: str, options: EngineOptions) -> Engine:
     from workers.engines.null import NullEngine
 
-    return NullEngine()
+    return NullEngine(options.system)
 
 
 async def _http(scheme: str, rest: str, options: EngineOptions) -> Engine:

@@ -1,4 +1,4 @@
-"""A model's chat template around one user's turn, rendered as Transformers renders it."""
+"""A model's chat template around one user's turn, and a system line before it, as Transformers renders it."""
 
 import json
 from collections.abc import Mapping
@@ -29,17 +29,18 @@ class GenerationTag(Extension):
         return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
 
 
-def render_turn(template: str, special_tokens: Mapping[str, str], turn: str) -> str:
-    """Up to where the model goes on. Sandboxed: the template came with a model.
+def render_turn(template: str, special_tokens: Mapping[str, str], turn: str, system: str = "") -> str:
+    """Up to where the model goes on; an empty `system` is none. Sandboxed: the template came with a model.
 
     Any exception: a template is a program, and may fail in every way.
     """
+    before = [{"role": "system", "content": system}] if system else []
     try:
         return (
             _environment()
             .from_string(template)
             .render(
-                messages=[{"role": "user", "content": turn}],
+                messages=[*before, {"role": "user", "content": turn}],
                 tools=None,
                 documents=None,
                 add_generation_prompt=True,

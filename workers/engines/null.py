@@ -46,13 +46,14 @@ class NullEngine:
     seed_scope: SeedScope = "reply"
     dimensions = DIMENSIONS
 
-    def __init__(self) -> None:
+    def __init__(self, system: str = "") -> None:
+        self._frame = (START, *map(_OF_BYTE, system.encode()))
         nothing = sha256(b"null").hexdigest()
         self.identity = Identity("null", "2", nothing, nothing, "none: chances from a hash of the prompt")
         self.limits = Limits(VOCABULARY, CONTEXT)
 
     def encode(self, turn: str) -> Prompt:
-        return (START, *map(_OF_BYTE, turn.encode()))
+        return (*self._frame, *map(_OF_BYTE, turn.encode()))
 
     async def sample(self, prompt: Prompt, *, seeds: Sequence[int], max_tokens: int) -> tuple[Reply, ...]:
         check_sampling(prompt, max_tokens, self.limits)

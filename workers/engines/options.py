@@ -36,6 +36,7 @@ class EngineOptions:
     timeout_s: float = 60.0  # of one request to the model
     vllm: VllmOptions = field(default_factory=VllmOptions)
     http: HttpOptions = field(default_factory=HttpOptions)
+    system: str = ""  # the system line before every user turn
 
     def with_key(self, api_key: str) -> "EngineOptions":
         """For a server that asks for that key."""

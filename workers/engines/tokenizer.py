@@ -17,6 +17,7 @@ TEMPLATE = "chat_template.jinja"
 DEFAULT = "default"  # the name of the template for plain questions, where there are several
 MAX_NAMES = 500  # characters of a message
 MARK = "\u2045turn\u2046"  # stands for the turn while the template is rendered; no template has it
+SYSTEM_MARK = "\u2045system\u2046"  # for the system line
 
 AGAIN = "is it a git-lfs pointer or a part of the file? Fetch the model again"
 
@@ -25,15 +26,15 @@ class ChatTokenizer:
     """The tokenizer and chat template in `folder`.
 
     What the template puts around a turn is encoded once. The turn is encoded by itself, with every special token in it
-    as plain text, so that a stranger's words cannot end their turn. `frame` has what is put around it, text to ids.
-    SettingsError: a file is missing or does not fit.
+    as plain text, so that a stranger's words cannot end their turn. `frame` has what is put around it, text to ids;
+    the operator's line `system` is a part of it. SettingsError: a file is missing or does not fit.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, system: str = "") -> None:
         content = _read(folder / FILE)
         self.sha256 = sha256(content).hexdigest()
         self._tokenizer = _tokenizer(content, folder)
-        before, found, after = _rendered(folder).partition(MARK)
+        before, found, after = _rendered(folder, system).partition(MARK)
         if not found or MARK in after:
             raise SettingsError(f"the chat template in {folder} does not show a user's turn exactly once, unchanged")
         self._before, self._after = self.plain(before), self.plain(after)  # special tokens are meant as such
@@ -95,15 +96,21 @@ def _configuration(path: Path) -> dict[str, Any]:
     return config
 
 
-def _rendered(folder: Path) -> str:
-    """The template around one user's turn, up to where the model goes on."""
+def _rendered(folder: Path, system: str) -> str:
+    """The template around one user's turn, up to where the model goes on, with the system line where there is one."""
     config = _configuration(folder / CONFIG)
     template = _template(folder, config)
     tokens = {name: _text(config[name]) for name in SPECIAL_TOKENS if config.get(name) is not None}
     try:
-        return render_turn(template, tokens, MARK)
+        rendered = render_turn(template, tokens, MARK, SYSTEM_MARK if system else "")
     except Exception as error:  # a template is a program: it may fail in every way
         raise SettingsError(f"the chat template in {folder} cannot be rendered: {error}") from error
+    if rendered.count(SYSTEM_MARK) != bool(system):
+        raise SettingsError(
+            f"the chat template in {folder} does not show a system line exactly once, unchanged: this model has no "
+            "place for one. Leave system out of TESSERA_PROMPTS_FILE and put the words into its turns"
+        )
+    return rendered.replace(SYSTEM_MARK, system)
 
 
 def _template(folder: Path, config: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from schemas.auction import Bidder
 from workers.engines.base import Reply
+from workers.engines.prompts import PAPER, Prompts
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)  # one object is one auction: a key for what it costs
@@ -18,6 +19,12 @@ class Candidates:
     question: str
     replies: Sequence[Reply]
     log_ref: NDArray[np.float64]  # [M] nats
+    prompts: Prompts = PAPER  # how models are asked
+
+    @property
+    def reference_turn(self) -> str:
+        """What the reference model is asked, and every model that speaks for one advertiser by its weights."""
+        return self.prompts.reference_turn(self.question)
 
 
 class RewardSource(Protocol):

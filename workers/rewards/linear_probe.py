@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from schemas.auction import Bidder
 from workers.engines.base import Embedder
 from workers.engines.lazy import Lazy
-from workers.engines.prompts import reference_turn
 from workers.errors import EngineError, SettingsError
 from workers.rewards.base import Candidates
 from workers.rewards.by_advertiser import origin_of
@@ -112,7 +111,7 @@ class Embeddings:
 
     async def _embed(self, candidates: Candidates) -> NDArray[np.float64]:
         embedder = await self.embedder.available()
-        return await embedder.embed(embedder.encode(reference_turn(candidates.question)), candidates.replies)
+        return await embedder.embed(embedder.encode(candidates.reference_turn), candidates.replies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from schemas.auction import Bidder
 from workers.engines.base import Engine, Scorer
 from workers.engines.lazy import Lazy
-from workers.engines.prompts import advertiser_turn, reference_turn
 from workers.errors import NotANumber
 from workers.rewards.base import Candidates
 from workers.rewards.by_advertiser import origin_of
@@ -30,7 +29,7 @@ class OwnModel:
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
         engine = await self.engine.available()
-        return await log_ratio(engine, reference_turn(candidates.question), candidates, advertiser)
+        return await log_ratio(engine, candidates.reference_turn, candidates, advertiser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Lora:
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
         try:
-            return await log_ratio(self.scorer, reference_turn(candidates.question), candidates, advertiser)
+            return await log_ratio(self.scorer, candidates.reference_turn, candidates, advertiser)
         except NotANumber:
             return np.full(len(candidates.replies), np.nan)
 
@@ -62,7 +61,7 @@ class LogRatio:
     engine: Scorer
 
     async def rewards(self, candidates: Candidates, advertiser: Bidder) -> NDArray[np.float64]:
-        turn = advertiser_turn(candidates.question, advertiser)
+        turn = candidates.prompts.advertiser_turn(candidates.question, advertiser)
         return await log_ratio(self.engine, turn, candidates, advertiser)
 
 

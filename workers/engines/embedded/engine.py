@@ -38,11 +38,11 @@ class EmbeddedEngine:
 
     seed_scope: SeedScope = "call"
 
-    def __init__(self, files: Files | None = None, *, threads: int = 2) -> None:
-        """`files`: without any, those of the bundled model."""
+    def __init__(self, files: Files | None = None, *, threads: int = 2, system: str = "") -> None:
+        """`files`: without any, those of the bundled model. `system`: the system line before every user turn."""
         files = files or bundled()
         self._ct2 = ct2_files(files.ct2)
-        self._framing = ChatTokenizer(files.folder.path)
+        self._framing = ChatTokenizer(files.folder.path, system)
         self._tokens: list[str] = json.loads(self._ct2["vocabulary.json"])
         self._ends = files.ends
         self._scorer = self._generator(threads)

@@ -64,7 +64,8 @@ async def open_embeddings(name: str, options: EngineOptions) -> HttpEmbedder:
     client = Client(address.url, api_key=http.api_key, concurrency=http.concurrency, timeout_s=options.timeout_s)
     try:
         version, cards = await listed(client)
-        card, (framing, vocabulary) = chosen(cards, address.url, address.model), tokenizer_of(http.tokenizer)
+        card = chosen(cards, address.url, address.model)
+        framing, vocabulary = tokenizer_of(http.tokenizer, options.system)
         await check_tokenizer(client, card.id, framing)
         model = served(cards, card, version, framing.sha256, vocabulary)
         bare = HttpEmbedder(client, model, framing)

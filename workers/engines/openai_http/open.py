@@ -95,7 +95,7 @@ async def open_http(name: str, options: EngineOptions) -> HttpEngine:
         raise SettingsError("TESSERA_ENGINE_API_KEY has a line break or another character that no header can have")
     client = Client(address.url, api_key=http.api_key, concurrency=http.concurrency, timeout_s=options.timeout_s)
     try:
-        return await _opened(client, address, http.tokenizer)
+        return await _opened(client, address, options)
     except BaseException as error:
         await client.close()
         if isinstance(error, EngineRejected | Unusable | Misdirected) and not isinstance(error, Failing):
@@ -103,10 +103,10 @@ async def open_http(name: str, options: EngineOptions) -> HttpEngine:
         raise
 
 
-async def _opened(client: Client, address: Address, tokenizer: str) -> HttpEngine:
+async def _opened(client: Client, address: Address, options: EngineOptions) -> HttpEngine:
     version, cards = await listed(client)
     card = chosen(cards, address.url, address.model)
-    framing, vocabulary = tokenizer_of(tokenizer)
+    framing, vocabulary = tokenizer_of(options.http.tokenizer, options.system)
     await check_tokenizer(client, card.id, framing)
     models = [served(cards, one, version, framing.sha256, vocabulary) for one in (card, *adapters_of(cards, card))]
     bare = HttpEngine(client, models[0], framing)
@@ -126,7 +126,7 @@ def _known(version: str, card: Card, model: Served, framing: ChatTokenizer, scor
     return Baseline(version, card, drawn, scoring(card.id, prompt, answer), score, REPLY_NATS * len(answer))
 
 
-def tokenizer_of(folder: str) -> tuple[ChatTokenizer, int]:
+def tokenizer_of(folder: str, system: str = "") -> tuple[ChatTokenizer, int]:
     """The tokenizer in TESSERA_ENGINE_TOKENIZER, and how many ids its model knows. SettingsError: there is none."""
     if not folder:
         raise SettingsError(
@@ -134,7 +134,7 @@ def tokenizer_of(folder: str) -> tuple[ChatTokenizer, int]:
             "needs the folder with its model's tokenizer.json and chat template on this machine"
         )
     path = Path(folder).expanduser()
-    framing = ChatTokenizer(path)
+    framing = ChatTokenizer(path, system)
     return framing, vocabulary_of(path, framing)
 
 

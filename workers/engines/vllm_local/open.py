@@ -43,7 +43,7 @@ async def open_engine(model: str, folder: Path, options: EngineOptions) -> Engin
 
     SettingsError: it cannot run them as the options say. EngineGone: its engine core died while it loaded them.
     """
-    framing, adapters = ChatTokenizer(folder), read_adapters(options.vllm.adapters, folder)
+    framing, adapters = ChatTokenizer(folder, options.system), read_adapters(options.vllm.adapters, folder)
     digest = Background(partial(weights_sha256, folder))
     arguments = _arguments(folder, options.vllm, adapters)
     llm, guard = await start_guarded(lambda: _started(arguments, digest.start))

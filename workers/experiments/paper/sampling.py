@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.identity import netstrings
 from workers.engines.base import Engine, Reply, derive_seeds
-from workers.engines.prompts import advertiser_turn, context_aware_turn, reference_turn
+from workers.engines.prompts import PAPER
 from workers.experiments.paper.instances import Instance
 from workers.mechanism.allocation import Floats
 
@@ -65,14 +65,14 @@ async def draw_samples(engine: Engine, instance: Instance, plan: SamplePlan, see
 
 def _turn(instance: Instance, proposal: ProposalName) -> str:
     if proposal == "reference":
-        return reference_turn(instance.question)
-    return context_aware_turn(instance.question, instance.advertisers)
+        return PAPER.reference_turn(instance.question)
+    return PAPER.context_aware_turn(instance.question, instance.advertisers)
 
 
 def _scoring_turns(instance: Instance) -> Sequence[str]:
     """The reference model's turn, then each advertiser's."""
-    own = [advertiser_turn(instance.question, one) for one in instance.advertisers]
-    return [reference_turn(instance.question), *own]
+    own = [PAPER.advertiser_turn(instance.question, one) for one in instance.advertisers]
+    return [PAPER.reference_turn(instance.question), *own]
 
 
 async def _scores(engine: Engine, turn: str, replies: Sequence[Reply]) -> Floats:
