@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from workers.cli.whatif_view import ASSUMED
+from workers.cli.whatif_view import ASSUMED, few_candidates, passed_over
 from workers.ledger.amounts import money
 from workers.reports.frontier import STEEP_NATS, Frontier, calm_from, frontiers, is_steep, strays
 from workers.reports.what_if import TermsSums, WhatIf
@@ -25,14 +25,14 @@ def page(report: WhatIf) -> RenderableType:
 
 
 def _table(found: Frontier, currency: str) -> Table:
-    table = Table("τ", box=None, header_style="bold")
+    table = Table("τ", title=f"in {currency}", title_justify="left", box=None, header_style="bold")
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for factor, sums in found.items():
         amounts = (sums.revenue_micros, round(sums.reward_micros), round(sums.welfare_micros))
         shares = f"{strays(sums):.4f}", f"{sums.naming / sums.auctions:.1%}"
         candidates = f"{sums.effective_sample_size / sums.auctions:.1f}"
-        table.add_row(named(factor), *(money(amount, currency) for amount in amounts), *shares, candidates)
+        table.add_row(named(factor), *(money(amount, "").rstrip() for amount in amounts), *shares, candidates)
     return table
 
 
@@ -44,8 +44,10 @@ def named(factor: float) -> str:
 
 
 def warnings(report: WhatIf) -> Iterator[str]:
-    """A sentence for each currency whose τ, as held, is on the steep part."""
+    """What was left out, where few candidates count, and for each currency whose τ is on the steep part, that it is."""
+    yield from passed_over(report)
     for currency, found in frontiers(report).items():
+        yield from few_candidates(currency, found[1.0])
         if is_steep(found, 1.0):
             yield f"{currency}: {_steep(found)} {_calmer(found, currency)}"
 

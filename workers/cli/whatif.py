@@ -136,5 +136,5 @@ def _tell(report: WhatIf, plot: Path | None, as_json: bool, frontier: bool) -> N
             click.echo(json.dumps(line, ensure_ascii=False))
     else:
         render.console().print((frontier_view if frontier else whatif_view).page(report))
-    for warning in (*whatif_view.warnings(report), *(frontier_view.warnings(report) if frontier else ())):
+    for warning in (frontier_view if frontier else whatif_view).warnings(report):
         click.echo(f"tessera: {warning}", err=True)

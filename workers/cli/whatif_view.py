@@ -102,18 +102,28 @@ def _advertiser(own: AdvertiserSums) -> dict[str, Any]:
 
 def warnings(report: WhatIf) -> Iterator[str]:
     """What makes the numbers say less than they seem to, in sentences."""
-    if report.passed_over:
-        yield f"{counted(report.passed_over, 'event')} passed over: no auction was held, or not the query's first"
+    yield from passed_over(report)
     for currency, known in sorted(report.currencies.items()):
         for sums in known:
-            if sums.with_few_candidates > MANY_WITH_FEW * sums.auctions:
-                yield (
-                    f"{currency}, {named(sums.terms)}: in {sums.with_few_candidates:,} of {sums.auctions:,} auctions "
-                    f"fewer than {FEW_CANDIDATES:g} candidates count (effective sample size): these figures rest on a "
-                    "few replies; auctions with more candidates would say more"
-                )
+            yield from few_candidates(currency, sums)
     for id_ in sorted(_unknown(report)):
         yield f"--without {id_}: nobody of that id bid in that log and time"
+
+
+def passed_over(report: WhatIf) -> Iterator[str]:
+    """How many events are not in the numbers, and why."""
+    if report.passed_over:
+        yield f"{counted(report.passed_over, 'event')} passed over: no auction was held, or not the query's first"
+
+
+def few_candidates(currency: str, sums: TermsSums) -> Iterator[str]:
+    """That the figures of these terms rest on a few replies, where they do."""
+    if sums.with_few_candidates > MANY_WITH_FEW * sums.auctions:
+        yield (
+            f"{currency}, {named(sums.terms)}: in {sums.with_few_candidates:,} of {sums.auctions:,} auctions "
+            f"fewer than {FEW_CANDIDATES:g} candidates count (effective sample size): these figures rest on a "
+            "few replies; auctions with more candidates would say more"
+        )
 
 
 def _unknown(report: WhatIf) -> set[str]:
