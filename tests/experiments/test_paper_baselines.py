@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from workers.experiments.paper.baselines import BASELINES, RuleOutcome, argmax_clarke, outcomes, uniform
+from workers.experiments.paper.baselines import BASELINES, RuleOutcome, argmax_clarke, outcomes, scalar_myerson, uniform
 from workers.mechanism.allocation import Numbers
+from workers.truthfulness.rule import as_billed
 
 SEED = 7
-AUCTIONS = 25
+AUCTIONS = 8
 TAU = 1_000.0
 
 
@@ -31,7 +32,7 @@ def test_no_lie_was_found_to_gain_a_micro_against_a_truthful_rule(
     assert max(one.incentive_gap for one in found[name]) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["softmax_first_price", "softmax_argmax_clarke"])
+@pytest.mark.parametrize("name", ["softmax_first_price", "softmax_argmax_clarke", "winner_takes_all"])
 def test_lies_gain_against_payments_that_do_not_belong_to_the_allocation(
     name: str, found: dict[str, list[RuleOutcome]]
 ) -> None:
@@ -51,3 +52,8 @@ def test_clarke_pivots_by_hand() -> None:
     priced = argmax_clarke(numbers)
     assert priced.allocation.pi.tolist() == [1.0, 0.0] and priced.prices.tolist() == [4.0, 0.0]
     assert uniform(numbers).allocation.pi.tolist() == [0.5, 0.5]
+
+
+def test_myersons_payments_for_one_number_each_are_the_products() -> None:
+    numbers = draw(np.random.default_rng(SEED))
+    assert scalar_myerson(numbers).prices == pytest.approx(as_billed(numbers).prices, rel=1e-9)

@@ -12,7 +12,7 @@ from workers.experiments.paper.campaign import sample_evaluation
 from workers.experiments.paper.catalogue import FIGURES
 from workers.experiments.paper.claims import Evaluation
 from workers.experiments.paper.drawing import LOOKS
-from workers.experiments.paper.instances import Instance, load_instances
+from workers.experiments.paper.instances import BUNDLED, Instance, load_instances, read_instances
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.report import as_csv, chapters, write_report
 from workers.experiments.paper.sampling import SamplePlan, Samples, content_address, draw_samples
@@ -32,7 +32,7 @@ async def evaluated(folder: Path, limit: int = 3) -> Evaluation:
 def made(rewards: list[list[float]], names: list[list[bool]], log_ref: list[float]) -> Auctions:
     """One auction whose candidates come from the reference model: without rewards all weigh alike."""
     logs = np.array([[log_ref]])
-    return Auctions(logs, logs, np.array([[rewards]]), np.array([[names]]))
+    return Auctions(logs, logs, logs, np.array([[rewards]]), np.array([[names]]))
 
 
 def test_the_bundled_instances_are_fifty_with_two_advertisers_each_and_hold_the_papers_two_examples() -> None:
@@ -43,10 +43,25 @@ def test_the_bundled_instances_are_fifty_with_two_advertisers_each_and_hold_the_
     assert len({one.question for one in instances}) == 50
 
 
-def test_a_line_that_is_no_instance_is_named(tmp_path: Path) -> None:
+def test_a_file_of_queries_is_read_and_those_without_two_advertisers_are_counted(tmp_path: Path) -> None:
+    # Given queries as on the topic, one of them with an advertiser only
     path = tmp_path / "queries.jsonl"
-    path.write_text('\n{"text": "What is tea?", "advertisers": []}\n')
-    with pytest.raises(SettingsError, match="line 2 has 0 advertisers"):
+    rows = [json.loads(line) for line in BUNDLED.read_bytes().splitlines()[:3]]
+    rows[1]["advertisers"] = rows[1]["advertisers"][:1]
+    path.write_text("\n\n".join(map(json.dumps, rows)) + "\n")
+    # Then two are taken, in their order, and the same ones where only so many are wanted
+    found = read_instances(path)
+    assert ([one.question for one in found.taken], found.passed_over) == ([rows[0]["text"], rows[2]["text"]], 1)
+    assert read_instances(path, limit=2) == found
+
+
+def test_a_line_that_is_no_query_is_named_and_a_file_without_instances_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    path.write_text('\n{"text": 5}\n')
+    with pytest.raises(SettingsError, match="line 2 is not a query"):
+        load_instances(path)
+    path.write_text('{"query_id": "q", "text": "What is tea?", "advertisers": []}\n')
+    with pytest.raises(SettingsError, match="none of its 1 queries has 2 advertisers"):
         load_instances(path)
 
 
@@ -82,7 +97,7 @@ async def test_samples_survive_their_file_to_the_bit(tmp_path: Path) -> None:
     file.append(0, drawn)
     read = file.read()[0]
     assert read.texts == drawn.texts and read.tokens == drawn.tokens
-    for name in ("log_q", "log_ref", "log_own"):
+    for name in ("log_q", "log_ref", "log_context", "log_own"):
         assert np.array_equal(getattr(read, name), getattr(drawn, name))
 
 

@@ -20,7 +20,7 @@ from workers.errors import MissingProgram
 from workers.experiments.paper.campaign import sample_evaluation
 from workers.experiments.paper.catalogue import FIGURES
 from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf
-from workers.experiments.paper.instances import load_instances
+from workers.experiments.paper.instances import read_instances
 from workers.experiments.paper.report import chapters, write_report
 from workers.experiments.paper.sampling import MOST_CANDIDATES, PROPOSALS
 from workers.experiments.paper.statistics import RESAMPLES, RESAMPLING_SEED
@@ -44,7 +44,7 @@ SAMPLING = (
         "--instances",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Queries with two advertisers or more each, one JSON object a line as on the query topic. "
+        help="Queries as on the query topic, one JSON object a line; those with two advertisers are taken. "
         "[default: 50 bundled ones]",
     ),
     click.option("--limit", type=click.IntRange(1), metavar="Q", help="Only the first Q queries."),
@@ -76,8 +76,8 @@ def run(names: Sequence[str], as_json: bool, engine: str | None, **sampling: Any
     """Sample the paper's evaluation on a model and judge its claims.
 
     Fifty queries, two advertisers each, twenty candidates from either proposal, and every claim of the paper's section
-    6 with its interval. Samples are kept: after Ctrl-C the same command goes on where it stopped. With --json each
-    row of each figure is an object.
+    6 with its interval; then what goes beyond it. Samples are kept: after Ctrl-C the same command goes on where it
+    stopped. With --json each row of each figure is an object.
 
     \b
     Examples:
@@ -134,7 +134,8 @@ async def _sample(
     settings: Settings, *, seeds: int, instances: Path | None, limit: int | None, max_tokens: int, samples: Path
 ) -> tuple[Evaluation, dict[str, str]]:
     """The auctions, and what they were sampled with, in words."""
-    asked = load_instances(instances, limit)
+    found = read_instances(instances, limit)
+    asked = found.taken
     model = await open_reference(settings)
     columns = (TextColumn("auctions"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     console = render.console(stderr=True)
@@ -150,7 +151,8 @@ async def _sample(
     return evaluation, {
         "model": f"{named.name} {named.version}",
         "model SHA-256": named.model_sha256,
-        "queries": f"{len(asked)}, from {instances or 'the bundled instances'}",
+        "queries": f"{len(asked)}, from {instances.name if instances else 'the bundled instances'}; "
+        f"{found.passed_over} passed over, without two advertisers",
         "seeds of each query": str(seeds),
         "candidates": f"{MOST_CANDIDATES}, and the first M of them",
         "longest reply": f"{max_tokens} tokens",

@@ -34,18 +34,24 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number of a figure: what it is of, with how many candidates, and its interval."""
+    """One number of a figure: what it is of, with how many candidates, its interval; `x` where M is not the axis."""
 
     series: str
     candidates: int
     measured: Interval
+    x: float | None = None
+
+    @property
+    def place(self) -> float:
+        """Where it stands on the horizontal axis."""
+        return self.candidates if self.x is None else self.x
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimVerdict:
     """One sentence of the paper against the numbers. Several verdicts stand uncorrected beside one another."""
 
-    claim: str  # N5 to N12
+    claim: str  # N5 to N12, or one that goes beyond the paper
     says: str  # in our words
     holds: bool
     measured: str  # the numbers it rests on, with their intervals
@@ -76,6 +82,9 @@ class FigureOf:
     run: Callable[[Evaluation], tuple[Row, ...]]
     judge: Callable[[Sequence[Row]], tuple[ClaimVerdict, ...]]
     points: Callable[[Evaluation], Mapping[str, Points]] | None = None  # what a scatter plot shows, by panel
+    x_label: str = "candidates M"
+    log_x: bool = False
+    panels: bool = False  # each curve has axes of its own: their units differ
 
     @property
     def paragraphs(self) -> tuple[str, ...]:

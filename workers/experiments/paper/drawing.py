@@ -17,6 +17,7 @@ from workers.experiments.paper.claims import FigureOf, Points, Row
 from workers.experiments.paper.statistics import fit
 
 WIDTH, HEIGHT = 7.2, 3.6  # inches
+PANELS_ABREAST, PANEL_HEIGHT = 3, 2.2
 INK = "#123456"  # stands for the page's colour of text
 COLOURS = {f"#abcde{place}": f"var(--p{place})" for place in range(6)}  # stand for the page's six
 LOOKS = tuple(zip(COLOURS, "os^Dvx", ("-", "--", "-.", ":", "-", "--"), strict=True))
@@ -41,26 +42,44 @@ def draw(figure: FigureOf, rows: Sequence[Row], points: Mapping[str, Points]) ->
         if points:
             return _svg(_scatter(points))
         found = curves(rows)
-        return _svg(_against_candidates(figure, found)) if found else None
+        lay_out = _panels if figure.panels else _curves
+        return _svg(lay_out(figure, found)) if found else None
 
 
 def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """By name, the series that have a number for more than one M."""
+    """By name, the series that have a number for more than one place on the axis."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row.series.replace("_", "-"), []).append(row)
     return {name: points for name, points in found.items() if len(points) > 1}
 
 
-def _against_candidates(figure: FigureOf, found: Mapping[str, Sequence[Row]]) -> Canvas:
+def _curves(figure: FigureOf, found: Mapping[str, Sequence[Row]]) -> Canvas:
     canvas = Canvas(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = canvas.subplots()
-    for (name, points), (colour, mark, dash) in zip(found.items(), cycle(LOOKS)):
-        _draw_curve(axes, name, points, colour, mark, dash)
-    axes.set_xlabel("candidates M")
+    for (name, points), look in zip(found.items(), cycle(LOOKS)):
+        _draw_curve(axes, name, points, look)
+    _label(axes, figure)
     axes.set_ylabel(figure.unit)
     axes.legend(fontsize="small")
     return canvas
+
+
+def _panels(figure: FigureOf, found: Mapping[str, Sequence[Row]]) -> Canvas:
+    rows = -(-len(found) // PANELS_ABREAST)
+    canvas = Canvas(figsize=(WIDTH, rows * PANEL_HEIGHT), layout="constrained")
+    grid = canvas.subplots(rows, PANELS_ABREAST, squeeze=False).ravel()
+    for axes, (name, points) in zip(grid, found.items(), strict=False):
+        _draw_curve(axes, name, points, LOOKS[0])
+        axes.set_title(name, fontsize="small")
+        _label(axes, figure)
+    return canvas
+
+
+def _label(axes: Any, figure: FigureOf) -> None:
+    axes.set_xlabel(figure.x_label)
+    if figure.log_x:
+        axes.set_xscale("log", base=2)
 
 
 def _scatter(panels: Mapping[str, Points]) -> Canvas:
@@ -77,11 +96,12 @@ def _scatter(panels: Mapping[str, Points]) -> Canvas:
     return canvas
 
 
-def _draw_curve(axes: Any, name: str, points: Sequence[Row], colour: str, mark: str, dash: str) -> None:
-    sizes = [row.candidates for row in points]
+def _draw_curve(axes: Any, name: str, points: Sequence[Row], look: tuple[str, str, str]) -> None:
+    colour, mark, dash = look
+    places = [row.place for row in points]
     low, high = ([getattr(row.measured, end) for row in points] for end in ("low", "high"))
-    axes.plot(sizes, [row.measured.value for row in points], color=colour, marker=mark, linestyle=dash, label=name)
-    axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(places, [row.measured.value for row in points], color=colour, marker=mark, linestyle=dash, label=name)
+    axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _svg(canvas: Canvas) -> str:

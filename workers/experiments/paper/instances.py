@@ -12,6 +12,7 @@ from workers.errors import SettingsError
 #: Fifty questions with two fictitious advertisers each, the paper's two published examples among them.
 BUNDLED = files("workers.experiments.paper") / "instances.jsonl"
 MOST_INSTANCES = 10_000
+ADVERTISERS = 2  # of an instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,36 @@ class Instance:
         return sha256("\x1f".join(told).encode()).hexdigest()
 
 
-def load_instances(path: Path | None = None, limit: int | None = None) -> tuple[Instance, ...]:
-    """The instances of a file of queries, or the bundled ones; the first `limit` of them.
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """Those of a file that the evaluation takes, and how many lines it passes over."""
 
-    SettingsError names the line that is no query with two advertisers or more.
+    taken: tuple[Instance, ...]
+    passed_over: int  # with another number of advertisers: the paper's figures are about two
+
+
+def read_instances(path: Path | None = None, limit: int | None = None) -> Instances:
+    """The instances of a file of queries, or the bundled ones, until `limit` of them are found.
+
+    SettingsError names the line that is no query, or says that no line has two advertisers.
     """
-    lines = (path or BUNDLED).read_bytes().splitlines()
-    wanted = [(number, line) for number, line in enumerate(lines, 1) if line.strip()][: limit or MOST_INSTANCES]
-    if not wanted:
-        raise SettingsError(f"{path} has no instance in it")
-    return tuple(_read(line, f"{path or 'bundled instances'}, line {number}") for number, line in wanted)
+    taken: list[Instance] = []
+    passed_over = 0
+    for number, line in enumerate((path or BUNDLED).read_bytes().splitlines(), 1):
+        if len(taken) == (limit or MOST_INSTANCES):
+            break
+        if line.strip():
+            found = _read(line, f"{path or 'bundled instances'}, line {number}")
+            taken += [found] if len(found.advertisers) == ADVERTISERS else []
+            passed_over += len(found.advertisers) != ADVERTISERS
+    if not taken:
+        raise SettingsError(f"{path}: none of its {passed_over} queries has {ADVERTISERS} advertisers")
+    return Instances(tuple(taken), passed_over)
+
+
+def load_instances(path: Path | None = None, limit: int | None = None) -> tuple[Instance, ...]:
+    """Those that `read_instances` takes. SettingsError."""
+    return read_instances(path, limit).taken
 
 
 def _read(line: bytes, where: str) -> Instance:
@@ -45,6 +66,4 @@ def _read(line: bytes, where: str) -> Instance:
         query = QuerySubmitted.decode(line)
     except BadRecord as error:
         raise SettingsError(f"{where} is not a query: {error.reason.name}: {error}") from None
-    if len(query.advertisers) < 2:
-        raise SettingsError(f"{where} has {len(query.advertisers)} advertisers: the evaluation compares two or more")
     return Instance(query.text, query.advertisers)

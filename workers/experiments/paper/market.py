@@ -1,8 +1,8 @@
 """All auctions of an evaluation as arrays, and what each is worth with the first M of its candidates."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from workers.mechanism.allocation import Allocation, Floats, Numbers
 from workers.mechanism.payments import no_offset, offset
 
 TAU = 1.0  # the paper's; rewards are in nats
+
+Names: TypeAlias = NDArray[np.bool_]  # [N, M] whether a candidate names an advertiser's brand
+Measure: TypeAlias = Callable[[Numbers, Names], Any]  # an array-like of numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +44,7 @@ class Auctions:
 
     log_q: Floats  # [Q, S, M]
     log_ref: Floats  # [Q, S, M]
+    log_context: Floats  # [Q, S, M] under the context-aware model
     rewards: Floats  # [Q, S, N, M] nats
     names: NDArray[np.bool_]  # [Q, S, N, M] whether the reply names the advertiser's brand
     _known: dict[int, Estimates] = field(default_factory=dict)
@@ -57,6 +61,18 @@ class Auctions:
         """The auction of one query and seed as the mechanism takes it."""
         m = slice(candidates)
         return Numbers(self.log_q[query, seed, m], self.log_ref[query, seed, m], self.rewards[query, seed, :, m], TAU)
+
+    def measure(self, candidates: int, of: Measure) -> Floats:
+        """[Q, S, ...] `of` each auction's first `candidates`, and which of them name whom [N, M]."""
+        queries, seeds, _ = self.log_q.shape
+        rows = [
+            [
+                of(self.numbers(query, seed, candidates), self.names[query, seed, :, :candidates])
+                for seed in range(seeds)
+            ]
+            for query in range(queries)
+        ]
+        return np.array(rows)
 
     def _estimate(self, candidates: int) -> Estimates:
         queries, seeds, _ = self.log_q.shape
@@ -76,6 +92,7 @@ def as_auctions(instances: Sequence[Instance], samples: Sequence[Sequence[Sample
     return Auctions(
         _stacked([one.log_q for _, one in flat], shape),
         _stacked([one.log_ref for _, one in flat], shape),
+        _stacked([one.log_context for _, one in flat], shape),
         _stacked([one.log_own - one.log_ref for _, one in flat], shape),
         _stacked([_names(instance, one.texts) for instance, one in flat], shape),
     )
@@ -85,6 +102,13 @@ def _stacked(rows: Sequence[NDArray[Any]], shape: tuple[int, int]) -> NDArray[An
     """[Q, S, ...] of Q·S equal arrays, query by query."""
     stacked = np.array(rows)
     return stacked.reshape(*shape, *stacked.shape[1:])
+
+
+def divergence(numbers: Numbers, allocation: Allocation) -> float:
+    """KL(π ‖ π without any bid), nats: how far all bids together move the reply from the reference model's."""
+    advert_free = replace(numbers, rewards=numbers.rewards[:0]).solve().log_pi
+    likely = allocation.pi > 0
+    return float(allocation.pi[likely] @ (allocation.log_pi[likely] - advert_free[likely]))
 
 
 def _names(instance: Instance, texts: Sequence[str]) -> NDArray[np.bool_]:

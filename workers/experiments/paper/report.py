@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from workers.experiments.paper.catalogue import FIGURES
 from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row
 
-COLUMNS = ("series", "candidates", "value", "low", "high")
+COLUMNS = ("series", "candidates", "x", "value", "low", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,9 @@ def as_csv(rows: Sequence[Row]) -> str:
     table.writerow(COLUMNS)
     for row in rows:
         measured = row.measured
-        table.writerow((row.series, row.candidates, repr(measured.value), repr(measured.low), repr(measured.high)))
+        table.writerow(
+            (row.series, row.candidates, row.place, repr(measured.value), repr(measured.low), repr(measured.high))
+        )
     return written.getvalue()
 
 

@@ -17,7 +17,7 @@ ProposalName: TypeAlias = Literal["context_aware", "reference"]
 PROPOSALS: tuple[ProposalName, ...] = ("context_aware", "reference")
 MOST_CANDIDATES = 20
 SEEDS_KEY = b"tessera evaluation 1"  # public: the same engine draws the same replies again
-FORMAT = "paper-samples-v1"
+FORMAT = "paper-samples-v2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +28,7 @@ class Samples:
     tokens: tuple[int, ...]  # [M] length of each reply
     log_q: Floats  # [M] under the proposal
     log_ref: Floats  # [M] under the reference model
+    log_context: Floats  # [M] under the context-aware model; with log_ref, any mixture's density
     log_own: Floats  # [N, M] under each advertiser's model
 
 
@@ -53,12 +54,13 @@ async def draw_samples(engine: Engine, instance: Instance, plan: SamplePlan, see
     prompt = engine.encode(_turn(instance, plan.proposal))
     seeds = derive_seeds(SEEDS_KEY, f"{instance.digest}:{seed}", plan.proposal, plan.candidates)
     replies = await engine.sample(prompt, seeds=seeds, max_tokens=plan.max_tokens)
-    reference, *own = [await _scores(engine, turn, replies) for turn in _scoring_turns(instance)]
+    context, reference, *own = [await _scores(engine, turn, replies) for turn in _scoring_turns(instance)]
     return Samples(
         tuple(reply.text for reply in replies),
         tuple(len(reply.token_ids) for reply in replies),
         np.array([reply.log_q for reply in replies]),
         reference,
+        context,
         np.array(own),
     )
 
@@ -70,9 +72,9 @@ def _turn(instance: Instance, proposal: ProposalName) -> str:
 
 
 def _scoring_turns(instance: Instance) -> Sequence[str]:
-    """The reference model's turn, then each advertiser's."""
+    """The context-aware model's turn, the reference's, then each advertiser's."""
     own = [PAPER.advertiser_turn(instance.question, one) for one in instance.advertisers]
-    return [PAPER.reference_turn(instance.question), *own]
+    return [_turn(instance, "context_aware"), _turn(instance, "reference"), *own]
 
 
 async def _scores(engine: Engine, turn: str, replies: Sequence[Reply]) -> Floats:

@@ -46,6 +46,7 @@ def _line(seed: int, samples: Samples) -> bytes:
         "tokens": samples.tokens,
         "log_q": samples.log_q.tolist(),
         "log_ref": samples.log_ref.tolist(),
+        "log_context": samples.log_context.tolist(),
         "log_own": samples.log_own.tolist(),
     }
     return json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -53,5 +54,5 @@ def _line(seed: int, samples: Samples) -> bytes:
 
 def _parse(line: bytes) -> tuple[int, Samples]:
     row = json.loads(line)
-    logs = (np.array(row[name]) for name in ("log_q", "log_ref", "log_own"))
+    logs = (np.array(row[name]) for name in ("log_q", "log_ref", "log_context", "log_own"))
     return row["seed"], Samples(tuple(row["texts"]), tuple(row["tokens"]), *logs)
