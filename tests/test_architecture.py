@@ -35,6 +35,7 @@ ARROW = (
         "workers.incentives",
         "workers.truthfulness.split_bids_watch",
         "workers.receipts",
+        "workers.load",
         "workers.operations.redrive",
     ),
     ("workers.web", "workers.reports"),
@@ -129,6 +130,7 @@ ONLY = {
         "workers.id_set",
         "schemas",
     },
+    "workers.load": {"workers.load", "workers.errors", "schemas"},  # from outside: no stage, no Kafka
     "workers.receipts": {  # no model, no clock, no Kafka
         "workers.receipts",
         "workers.ledger",
@@ -161,6 +163,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.scoring",
         "workers.bids",
         "workers.incentives",
+        "workers.load",
         "workers.receipts",
         "workers.reports",
         "workers.experiments",

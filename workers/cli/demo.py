@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from schemas.envelope import from_record
 from schemas.lines import dead_letter_line, to_line
-from schemas.payload import BadRecord
 from schemas.query import QuerySubmitted
 from schemas.record import Outgoing, Record
 from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTERS, INCENTIVES, QUERIES, SCORED
 from workers.app.session import Session, monitor_of, stages_running
 from workers.cli import options, render
+from workers.cli.query_file import MOST_QUERIES, load_queries
 from workers.cli.waiting import TERMINAL
 from workers.errors import SettingsError
 from workers.pipeline import GROUPS, PATH
@@ -28,13 +27,11 @@ from workers.settings import DEMO_DRAW_KEY, Settings
 from workers.stream.admin.first_offsets import initialise_offsets
 from workers.stream.admin.topics import create_topics
 
-MOST_QUERIES = 10_000
 MOST_CHARGE_ROWS = 10
 LONGEST_SEARCH_S = 10.0
 SEARCH_POLL_S = 0.05
 IN_MEMORY = "demo-memory-"  # ids that every run gives again
 SILENCE_S = 120.0  # the longest wait for the next record, where no auction may take longer
-BUNDLED = files("workers.cli") / "demo_queries.jsonl"
 
 
 @click.command()
@@ -77,26 +74,7 @@ def demo(limit: int | None, queries: Path | None, kafka: bool, as_json: bool, **
     """
     settings = Settings.read(**given)
     settings = settings.model_copy(update={"draw_key": settings.draw_key or DEMO_DRAW_KEY, "incentive_sample": 1.0})
-    asyncio.run(_demo(settings, _load(queries, limit), kafka=kafka, as_json=as_json))
-
-
-def _load(path: Path | None, limit: int | None) -> list[QuerySubmitted]:
-    """The queries of a file; SettingsError names the line that is none."""
-    lines = (path or BUNDLED).read_bytes().splitlines()
-    found: list[QuerySubmitted] = []
-    for number, line in enumerate(lines, 1):
-        if line.strip() and len(found) < (limit or MOST_QUERIES):
-            found.append(_parse(line, f"{path or 'bundled queries'}, line {number}"))
-    if not found:
-        raise SettingsError(f"{path} has no query in it")
-    return found
-
-
-def _parse(line: bytes, where: str) -> QuerySubmitted:
-    try:
-        return QuerySubmitted.decode(line)
-    except BadRecord as error:
-        raise SettingsError(f"{where} is not a query: {error.reason.name}: {error}") from None
+    asyncio.run(_demo(settings, load_queries(queries, limit), kafka=kafka, as_json=as_json))
 
 
 async def _demo(settings: Settings, queries: Sequence[QuerySubmitted], *, kafka: bool, as_json: bool) -> None:

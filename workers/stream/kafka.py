@@ -1,19 +1,21 @@
 """The bus on Kafka: consumer groups, one actor per input partition, exactly-once by transactions."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeGuard
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from schemas.record import Outgoing, Record
 from schemas.topics import DEAD_LETTER_MAX_BYTES
-from workers.errors import NotRetriable, Stalled
+from workers.errors import BrokerError, NotRetriable, Stalled
 from workers.settings import Settings
 from workers.stage import Stage
 from workers.stream.bus import Observer, Offsets
+from workers.stream.connection.access_errors import WRITE, denied
 from workers.stream.connection.admin_client import LATEST
 from workers.stream.connection.clients import Clients
 from workers.stream.connection.edges import edges
@@ -47,6 +49,24 @@ class KafkaBus:
         async with started(producer, self._clients):
             sent = [await _send(producer, record) for record in records]
             await asyncio.wait_for(asyncio.gather(*sent), PUBLISH_TIMEOUT_S)
+
+    @asynccontextmanager
+    async def publisher(self) -> AsyncIterator[Callable[[Outgoing], Awaitable[None]]]:
+        """One producer for as long as it takes: what is yielded writes a record, and returns when Kafka has it.
+
+        BrokerError: Kafka did not take it, or did not say so. AccessDenied: it refuses this user.
+        """
+        producer = self._clients.producer(enable_idempotence=True, max_request_size=DEAD_LETTER_MAX_BYTES)
+
+        async def write(record: Outgoing) -> None:
+            try:
+                await (await _send(producer, record))
+            except KafkaError as error:
+                why = denied(error, self._clients.user, WRITE)
+                raise why or BrokerError(f"Kafka did not acknowledge a record: {error!r}") from error
+
+        async with started(producer, self._clients):
+            yield write
 
     @asynccontextmanager
     async def read(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
