@@ -190,6 +190,19 @@ PIPELINE = (
                 (("sum by (stage) (auction_in_flight)", "{{stage}}"),),
             ),
             Panel(
+                "Records behind",
+                "Stored on the stage's input and not yet committed, over all its workers. A stage without a worker has "
+                "no number.",
+                "short",
+                (("sum by (stage) (auction_consumer_lag_records)", "{{stage}}"),),
+            ),
+            Panel(
+                "Oldest record",
+                "Since the oldest record that the stage has not committed was stored, by the broker's stamp.",
+                "s",
+                (("max by (stage) (auction_consumer_lag_seconds)", "{{stage}}"),),
+            ),
+            Panel(
                 "Own models, calls per minute",
                 "Auctions in which an advertiser's own model was due, by outcome. Skipped: it was left out after a "
                 "failure or slow answers; its advertiser abstained, and nobody waited.",

@@ -40,6 +40,8 @@ def test_an_overview_is_what_happened_between_two_scrapes() -> None:
     other.transaction("settlement", "committed", 0.1, 2)
     one.in_flight("generation", 2)
     other.in_flight("generation", 3)
+    one.lag("generation", 30, 4.0)
+    other.lag("generation", 12, 45.0)
 
     found = Overview.between(before, scrape(one, other), 2.0)
 
@@ -48,6 +50,7 @@ def test_an_overview_is_what_happened_between_two_scrapes() -> None:
     assert found.revenue_micros_per_minute == {"USD": 30.0 * BILLED_MICROS}
     rows = {row.stage: row for row in found.stages}
     assert (rows["generation"].in_flight, rows["generation"].handled_hz, rows["generation"].duration_s) == (5, 0.5, 0.5)
+    assert (rows["generation"].lag_records, rows["generation"].lag_s) == (42, 45.0)
     assert (rows["settlement"].commits_hz, rows["settlement"].duration_s) == (0.5, None)
 
 

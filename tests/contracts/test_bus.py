@@ -31,6 +31,7 @@ from workers.stream.connection.admin_client import TopicPlan
 from workers.stream.connection.clients import Clients
 from workers.stream.kafka import KafkaBus
 from workers.stream.memory import MemoryBus
+from workers.stream.partition import lag
 from workers.stream.partition.crash_count import MOST_DEATHS
 
 WAIT_S = 60.0
@@ -61,6 +62,7 @@ class Journal:
     refusals: list[tuple[str, DeadLetterReason]] = field(default_factory=list)
     repeats: list[RepeatReason] = field(default_factory=list)
     down: list[bool] = field(default_factory=list)
+    lags: list[tuple[int, float]] = field(default_factory=list)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def committed(self, events: Iterable[Event[Any]]) -> None:
@@ -79,6 +81,10 @@ class Journal:
     def handled(self, stage: str, duration_s: float) -> None: ...
     def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None: ...
     def in_flight(self, stage: str, count: int) -> None: ...
+
+    def lag(self, stage: str, records: int, age_s: float) -> None:
+        self.lags.append((records, age_s))
+
     def rebalanced(self, stage: str) -> None: ...
     def producer_reopened(self, stage: str) -> None: ...
     def stale_position(self, stage: str) -> None: ...
@@ -342,6 +348,31 @@ async def test_while_the_engine_is_down_records_wait_and_none_is_refused(
         rig.answerer.is_down = False
         assert numbers(await take(6)) == [0, 1, 2, 3, 4, 5]
     assert (rig.journal.down, rig.journal.refusals) == ([True, False], [])
+
+
+@pytest.mark.parametrize("rig", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+async def test_the_lag_is_what_is_stored_and_not_committed_also_while_nothing_is_fetched(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(lag, "PERIOD_S", 0.05)
+
+    async def until(records: int) -> float:
+        """The age with so many records behind."""
+        async with asyncio.timeout(WAIT_S):
+            while not rig.journal.lags or rig.journal.lags[-1][0] != records:
+                await asyncio.sleep(0.01)
+        return rig.journal.lags[-1][1]
+
+    rig.answerer.is_down = True
+    async with rig.running():
+        assert await until(0) == 0.0
+        await rig.publish(range(20))
+        age_s = await until(20)
+        await rig.publish(range(20, 40))  # the backlog is full: these are not fetched
+        assert await until(40) > age_s
+        rig.answerer.is_down = False
+        assert await until(0) == 0.0
 
 
 async def test_only_one_record_at_a_time_asks_an_engine_that_is_down(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

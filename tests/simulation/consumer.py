@@ -10,6 +10,7 @@ from aiokafka.errors import ConsumerStoppedError
 from tests.simulation.fetching import Fetching
 from tests.simulation.membership import Membership
 from tests.simulation.network import Network
+from workers.stream.connection.admin_client import LATEST
 
 MILLISECONDS = 1_000
 MOST_RECORDS = 500
@@ -65,6 +66,16 @@ class SimulatedConsumer:
     def last_stable_offset(self, partition: TopicPartition) -> int | None:
         assert partition in self._fetching.places, "Partition is not assigned"  # as aiokafka
         return self._fetching.places[partition].stable
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The ends of what is stored, whatever is committed of it."""
+        broker = self._network.broker
+
+        def ends() -> dict[TopicPartition, int]:
+            broker.check_up()
+            return {at: broker.logs[at.topic][at.partition].edge(LATEST, stable=False) for at in partitions}
+
+        return await self._network.ask("ListOffsets", ends)
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None

@@ -141,11 +141,30 @@ def _latency(value: float | None) -> str:
 
 def _stages(overview: Overview) -> Table:
     table = Table("stage", box=box.SIMPLE)
-    for name in ("in flight", "events/s", "mean, s", "commits/s", "aborts/s", "dead letters", "reopened"):
+    for name in (
+        "in flight",
+        "behind",
+        "oldest, s",
+        "events/s",
+        "mean, s",
+        "commits/s",
+        "aborts/s",
+        "dead letters",
+        "reopened",
+    ):
         table.add_column(name, justify="right")
     for row in overview.stages:
         mean = "-" if row.duration_s is None else f"{row.duration_s:.3f}"
         rates = (f"{rate:,.1f}" for rate in (row.commits_hz, row.aborts_hz))
         counts = (f"{count:,}" for count in (row.dead_letters, row.reopened))
-        table.add_row(row.stage, f"{row.in_flight:,}", f"{row.handled_hz:,.1f}", mean, *rates, *counts)
+        table.add_row(
+            row.stage,
+            f"{row.in_flight:,}",
+            f"{row.lag_records:,}",
+            f"{row.lag_s:,.0f}",
+            f"{row.handled_hz:,.1f}",
+            mean,
+            *rates,
+            *counts,
+        )
     return table

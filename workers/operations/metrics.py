@@ -97,6 +97,11 @@ class Metrics:
         """`count` input records were read and are not yet committed."""
         self._in_flight.labels(stage).set(count)
 
+    def lag(self, stage: str, records: int, age_s: float) -> None:
+        """In this process's partitions `records` are stored and not committed, the oldest of them for `age_s`."""
+        self._lag_records.labels(stage).set(records)
+        self._lag_s.labels(stage).set(age_s)
+
     def rebalanced(self, stage: str) -> None:
         """The group handed out the partitions anew."""
         self._rebalances.labels(stage).inc()
@@ -181,6 +186,12 @@ class Metrics:
             "transaction_auctions", "Input records whose outputs share a transaction.", AUCTION_BUCKETS, "stage"
         )
         self._in_flight = self._gauge("in_flight", "Input records read and not yet committed.", "stage")
+        self._lag_records = self._gauge(
+            "consumer_lag_records", "Input records that are stored and not yet committed, of this process.", "stage"
+        )
+        self._lag_s = self._gauge(
+            "consumer_lag_seconds", "Since the oldest of those records was stored, by the broker's stamp.", "stage"
+        )
         self._rebalances = self._counter("rebalances", "Times the group handed out partitions.", "stage")
         self._fenced = self._counter("producer_fenced", "Transactional producers discarded and reopened.", "stage")
         self._stale_positions = self._counter(
@@ -205,7 +216,7 @@ class Metrics:
                 family.labels(stage)
             for counter in (self._rebalances, self._fenced, self._stale_positions):
                 counter.labels(stage)
-            for gauge in (self._in_flight, self._engine_down):
+            for gauge in (self._in_flight, self._lag_records, self._lag_s, self._engine_down):
                 gauge.labels(stage)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 MINUTE_S = 60.0
 LATE_LOOP_S = 0.5
+LATE_RECORD_S = 30.0  # as the alert AuctionConsumerLag
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,15 @@ class Scrape:
 
 @dataclass(frozen=True)
 class StageRow:
-    """One stage over the interval. Rates are a second; the duration is one event's mean in the worker, seconds."""
+    """One stage over the interval. Rates are a second; the duration is one event's mean in the worker, seconds.
+
+    `lag_records` are stored and not committed, the oldest of them for `lag_s` seconds.
+    """
 
     stage: str
     in_flight: int
+    lag_records: int
+    lag_s: float
     handled_hz: float
     duration_s: float | None
     commits_hz: float
@@ -102,6 +108,8 @@ class Overview:
                 yield f"{row.stage}: the engine is down, records wait"
             elif row.in_flight and not row.commits_hz:
                 yield f"{row.stage}: {row.in_flight} records in work, none committed within {self.interval_s:.0f} s"
+            if row.lag_s > LATE_RECORD_S and row.commits_hz:
+                yield f"{row.stage}: its oldest record has waited for {row.lag_s:.0f} s, {row.lag_records} wait"
             if row.dead_letters:
                 yield f"{row.stage}: {row.dead_letters} dead letters within {self.interval_s:.0f} s"
 
@@ -140,6 +148,8 @@ class _Change:
         return StageRow(
             stage=stage,
             in_flight=int(self.after.total("auction_in_flight", stage=stage)),
+            lag_records=int(self.after.total("auction_consumer_lag_records", stage=stage)),
+            lag_s=self.after.largest("auction_consumer_lag_seconds", stage=stage),
             handled_hz=count / self.interval_s,
             duration_s=spent_s / count if count else None,
             commits_hz=self.grown("auction_transactions_total", stage=stage, result="committed") / self.interval_s,

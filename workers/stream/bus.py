@@ -43,6 +43,9 @@ class Observer(Protocol):
     def in_flight(self, stage: str, count: int) -> None:
         """`count` input records of the stage, over all its partitions here, were read and are not yet committed."""
 
+    def lag(self, stage: str, records: int, age_s: float) -> None:
+        """In this process `records` of the stage's input are stored and not committed, the oldest for `age_s` s."""
+
     def rebalanced(self, stage: str) -> None:
         """The stage's group handed out its partitions anew."""
 

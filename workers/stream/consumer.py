@@ -22,6 +22,7 @@ from workers.stream.deduplication.recollection import check_partitions
 from workers.stream.displacement import Claim, StaticMembership
 from workers.stream.liveness import Liveness, Progress
 from workers.stream.operator_lines import PARTITIONS_ASSIGNED, PARTITIONS_LET_GO, Line
+from workers.stream.partition.lag import LagMeter
 from workers.stream.partition.position import lost
 from workers.stream.partition.position_log import Position
 from workers.stream.partition.processor import PartitionActor
@@ -66,15 +67,18 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._liveness = Liveness(stage.spec.name)
         self._place = StaticMembership(clients, claim, stage.spec.name, stage.spec.group, settings.session_timeout_s)
         self._consumer = self._new_consumer()
+        self._lag = LagMeter(stage.spec.name, self._consumer, observer)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; raises what an actor failed with, and BrokerError for topics that do not fit."""
         async with started(self._consumer, self._clients):
             self._partitions = await check_partitions(self._clients, self.stage.spec)
             self._consumer.subscribe([self.stage.spec.consumes.name], listener=self)
+            self._lag.start(lambda: [*self._actors.values()])
             try:
                 while not stop.is_set() and self._failure is None:
                     await self._poll()
+                    self._lag.check()
             except OffsetOutOfRangeError as error:
                 ((at, offset),) = [*error.args[0].items()][:1]
                 where = f"group {self.stage.spec.group}, {at.topic} partition {at.partition}"
@@ -84,6 +88,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
                 raise unsuitable(error, session_s=self._settings.session_timeout_s) or refused from error
             finally:
                 self._is_over = True
+                self._lag.stop()
                 await self._let_go(list(self._actors))
                 # whom a rebalance let go, and who takes long to let go of its producer: nobody waits for us any more
                 await self._end(list(self._tasks.values()), LONGEST_LEAVE_S)
@@ -113,7 +118,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
                 # These records may have been fetched after the actor's own seek: fetch them again.
                 actor.fetching.seek()
             else:
-                actor.deliver([as_record(record) for record in records])
+                actor.deliver(self._lag.noted(partition, [as_record(record) for record in records]))
         self._observer.in_flight(self.stage.spec.name, sum(len(actor.state) for actor in self._actors.values()))
         self._observer.assigned(self.stage.spec.name, self._is_ready())
         self._liveness.check({actor.partition: self._progress(actor) for actor in self._actors.values() if actor.ready})
