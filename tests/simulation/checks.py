@@ -134,8 +134,11 @@ def offsets(outcome: Outcome) -> Iterator[str]:
 
 
 def told(outcome: Outcome) -> Iterator[str]:
-    """A process tells its observer of each committed event once at most, and of no other."""
+    """Processes tell their observers of each committed event once at most, all of them together, and of no other."""
     committed = {dict(entry.headers)["ce_id"] for entry in published(outcome, ANSWERED.name, USED.name)}
+    everywhere = Counter(id_ for life in outcome.lives for id_ in {*life.journal.committed_ids})
+    if shared := [id_ for id_, count in everywhere.items() if count > 1]:
+        yield f"{len(shared)} events were reported by several processes"
     for life in outcome.lives:
         ids = Counter(life.journal.committed_ids)
         if twice := [id_ for id_, count in ids.items() if count > 1]:

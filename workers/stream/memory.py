@@ -107,7 +107,7 @@ class MemoryBus:
             began = time.perf_counter()
             await self.publish(list(result.outgoing))
             self._observer.transaction(stage.spec.name, "committed", time.perf_counter() - began, 1)
-            report(result, stage.spec.name, self._observer)
+            report([result], stage.spec.name, self._observer)
         finally:
             work.cancel()
             limit.release()

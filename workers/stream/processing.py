@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from schemas.dead_letter import PREFIX, Header, dead_letter
@@ -138,12 +138,13 @@ def _tell(letter: Outgoing, stage: str) -> None:
     )
 
 
-def report(result: Result, stage: str, observer: Observer) -> None:
-    """Tell the observer what was committed."""
-    observer.committed(result.events)
-    if result.letter is not None and log.isEnabledFor(DEAD_LETTER.level):
-        _tell(result.letter, stage)
-    if result.repeat is not None:
-        observer.repeated(stage, result.repeat)
-    elif result.refusal is not None:
-        observer.refused(stage, result.refusal)
+def report(results: Iterable[Result], stage: str, observer: Observer) -> None:
+    """Tell the observer, and the log, what was committed."""
+    for result in results:
+        observer.committed(result.events)
+        if result.letter is not None and log.isEnabledFor(DEAD_LETTER.level):
+            _tell(result.letter, stage)
+        if result.repeat is not None:
+            observer.repeated(stage, result.repeat)
+        elif result.refusal is not None:
+            observer.refused(stage, result.refusal)

@@ -128,6 +128,7 @@ class PartitionActor:
         self.fetching.pause()
         if await self._transactions.open():
             self._observer.stale_position(self._stage.spec.name)
+        report(self._transactions.take_confirmed(), self._stage.spec.name, self._observer)
         self._cancel()
         self.fetching.seek()
         self.fetching.resume()
@@ -198,8 +199,7 @@ class PartitionActor:
         self.fetching.apply_backpressure()
         self._quarantine.give(self)
         self._quarantine.ease()
-        for result in commit.results:
-            report(result, self._stage.spec.name, self._observer)
+        report(commit.results, self._stage.spec.name, self._observer)
 
     def _check_owner(self) -> None:
         if not self._is_owner(self):
@@ -232,6 +232,7 @@ class PartitionActor:
         """End what is in work, and take back its attempt if Kafka can be told: our own end is no record's fault."""
         await self._abandon()
         await self._transactions.disclaim()
+        report(self._transactions.take_confirmed(), self._stage.spec.name, self._observer)
 
     async def _abandon(self) -> None:
         """End what is in work, and forget everything; what does not end at once is nobody's any more."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -23,6 +23,7 @@ from workers.stream.partition.position import read_position
 from workers.stream.partition.position_log import Position, PositionLog
 from workers.stream.partition.producer import Oversized, TransactionalWriter, WriterLost
 from workers.stream.partition.state import Commit, PartitionState
+from workers.stream.processing import Result
 
 
 class NotOwner(Exception):
@@ -55,6 +56,8 @@ class Transactions:
         self._log = PositionLog(stage.spec.positions, partition)
         self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
         self._writer: TransactionalWriter | None = None
+        self._unanswered: Commit | None = None  # its answer was lost, as far as is known
+        self._confirmed: Sequence[Result] = ()
 
     async def open(self) -> bool:
         """Fence every earlier owner, and only then read where the partition stands and what the stage remembers.
@@ -72,6 +75,7 @@ class Transactions:
         self.once = await self._memory.read()
         self._check_owner()
         self._known[at], completion = found.position, found.position.completion
+        self._confirm(completion)
         is_first = self._state.committed is NOTHING_KNOWN
         self._state.opened(completion, is_excused=is_first and self._takes_note(completion))
         if not found.is_written:
@@ -94,9 +98,21 @@ class Transactions:
             self._state.too_large(commit, error.numbers)
             raise
         self._check_owner()
+        self._unanswered = commit
         await writer.commit(self._partition, completion.base, completion.metadata(), self._stage.spec.group)
-        self._known[self._partition] = position
+        self._known[self._partition], self._unanswered = position, None
         self._state.acknowledged(commit)
+
+    def _confirm(self, completion: Completion) -> None:
+        """What is committed says how a commit ended whose answer was lost: nobody else worked on these results."""
+        unanswered, self._unanswered = self._unanswered, None
+        if unanswered is not None and completion.covers(unanswered.finished):
+            self._confirmed = (*self._confirmed, *unanswered.results)
+
+    def take_confirmed(self) -> Sequence[Result]:
+        """Results that turned out to be committed when the partition was opened again; each is given once."""
+        confirmed, self._confirmed = self._confirmed, ()
+        return confirmed
 
     async def disclaim(self) -> None:
         """Take back the attempt; what is committed may be more than this process knows of.
