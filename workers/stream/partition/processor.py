@@ -231,8 +231,7 @@ class PartitionActor:
     async def _disclaim(self) -> None:
         """End what is in work, and take back its attempt if Kafka can be told: our own end is no record's fault."""
         await self._abandon()
-        await self._transactions.disclaim()
-        report(self._transactions.take_confirmed(), self._stage.spec.name, self._observer)
+        report(await self._transactions.disclaim(), self._stage.spec.name, self._observer)
 
     async def _abandon(self) -> None:
         """End what is in work, and forget everything; what does not end at once is nobody's any more."""

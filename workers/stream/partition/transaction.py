@@ -114,8 +114,8 @@ class Transactions:
         confirmed, self._confirmed = self._confirmed, ()
         return confirmed
 
-    async def disclaim(self) -> None:
-        """Take back the attempt; what is committed may be more than this process knows of.
+    async def disclaim(self) -> Sequence[Result]:
+        """Take back the attempt; what is committed may be more than this process knows of: those results.
 
         Where Kafka cannot be told, the disk is, for whoever is next on this machine: `_takes_note`.
         """
@@ -129,6 +129,7 @@ class Transactions:
                 self._stores.leave(self._note_name, _attempt(state.committed))
         finally:
             await self.close()
+        return self.take_confirmed()
 
     def _takes_note(self, completion: Completion) -> bool:
         """Whether the newest attempt was one whose process has left a note: it ended in order, and died of nothing.
