@@ -153,6 +153,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.operations.own_model_metrics",
         "workers.operations.health",
         "workers.operations.overview",
+        "workers.operations.ledger_metrics",
         "workers.sinks.metrics",
     ),
     "numpy": (

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 
 from tests.support.prometheus_server import require
 from workers.cli import cli
+from workers.operations.ledger_metrics import LedgerMetrics
 from workers.operations.monitor import Monitor
 from workers.settings import Settings
 
@@ -74,7 +75,8 @@ def test_a_runbook_names_only_settings_commands_and_metrics_that_exist(alert: st
     text = (RUNBOOKS / f"{alert}.md").read_text(encoding="utf-8")
     settings = {f"TESSERA_{name.upper()}" for name in Settings.model_fields}
     commands = re.findall(r"`tessera ([a-z]+(?: [a-z]+)?)", text)
-    families = generate_latest(Monitor(stages=("scoring",), currency="USD", engine="none").registry).decode()
+    told_by = Monitor(stages=("scoring",), currency="USD", engine="none").registry, LedgerMetrics().registry
+    families = "".join(generate_latest(registry).decode() for registry in told_by)
 
     assert set(re.findall(r"TESSERA_[A-Z_]+", text)) <= settings
     assert [words for words in commands if CliRunner().invoke(cli, [*words.split(), "--help"]).exit_code] == []

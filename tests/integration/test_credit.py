@@ -2,6 +2,12 @@
 
 import asyncio
 import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +17,7 @@ from schemas.envelope import Event
 from schemas.lines import read_event
 from schemas.topics import CHARGED, CREDITED
 from tests.support.kafka_client import Reader, of
-from tests.support.worker_process import tessera
+from tests.support.worker_process import environment, tessera
 from workers.cli.credit import TRANSACTIONAL_ID
 from workers.errors import BrokerError
 from workers.ledger.credits import Correction, issue
@@ -83,3 +89,24 @@ async def test_of_two_that_issue_at_the_same_time_the_first_to_begin_writes_noth
                 await slow.publish(one.to_record())
 
         assert credited(reader, bill) == [bill.data.charge_micros]
+
+
+@pytest.mark.usefixtures("bills")
+def test_prometheus_is_told_the_trial_balance(topics: str) -> None:
+    command = [sys.executable, "-m", "workers", "balance", "--metrics-port", "0"]
+    with subprocess.Popen(command, env=environment(topics), stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            said = re.search(rb"http\S+", process.stderr.readline())
+            assert said is not None
+            deadline, text = time.monotonic() + 60, ""
+            while "trial_balance_micros{" not in text:
+                assert time.monotonic() < deadline and process.poll() is None
+                text = urllib.request.urlopen(said[0].decode(), timeout=10).read().decode()  # noqa: S310  # our own
+                time.sleep(0.1)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert 'auction_ledger_trial_balance_micros{currency="USD"} 0.0' in text
+    (owed,) = re.findall(r'owed_micros{currency="USD"} (\S+)', text)
+    assert float(owed) > 0

@@ -11,16 +11,15 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.topics import CHARGED, CREDITED
 from workers.app.bus import bus_of
 from workers.cli import options, period, render
-from workers.cli.ledger_source import Placed, Unreadable, file_events, log_file, stored_events
+from workers.cli.balance_watch import watch
+from workers.cli.ledger_source import Unreadable, count, file_events, log_file, stored_events
 from workers.errors import TesseraError
 from workers.ledger.account import Account
 from workers.ledger.amounts import money
 from workers.ledger.book import Book
-from workers.ledger.entries import charge_entry, credit_entry
 from workers.receipts.statement import Period
 from workers.settings import Settings
 
@@ -30,6 +29,12 @@ from workers.settings import Settings
 @period.begin
 @period.end
 @log_file
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Go on counting all accounts, and serve /metrics for Prometheus at TESSERA_METRICS_HOST; 0 takes a free port.",
+)
 @options.bootstrap_servers
 @options.as_json
 def balance(
@@ -37,6 +42,7 @@ def balance(
     begin: datetime | None,
     end: datetime | None,
     file: BinaryIO | None,
+    metrics_port: int | None,
     bootstrap_servers: str | None,
     as_json: bool,
 ) -> None:
@@ -45,6 +51,9 @@ def balance(
     Every bill and every credit of the topics, or of a file, is counted once. In double entry: what advertisers owe is
     the platform's revenue, and the trial balance, all debits less all credits, is 0. With --to it is what was owed
     then; with --from only what came since: a charge or credit belongs to the moment in which the broker took it.
+
+    With --metrics-port nothing is printed: all bills and credits are counted as they come, until SIGTERM or Ctrl-C, and
+    Prometheus is told the trial balance, what is owed, and what came twice; infra/prometheus has an alert on it.
 
     Exit code 1: the balances were made, but a record that nobody can read was passed over, or a bill came twice and is
     counted once; standard error says which.
@@ -55,11 +64,17 @@ def balance(
       tessera balance ovennest --json
       tessera balance --to 2026-12-01
       tessera balance --log auctions.jsonl
+      tessera balance --metrics-port 9470
     """
+    if metrics_port is not None:
+        if advertiser_id or begin or end or file or as_json:
+            raise click.UsageError("--metrics-port counts all accounts of the topics: it goes with no other option")
+        asyncio.run(watch(Settings.read(bootstrap_servers=bootstrap_servers), metrics_port))
+        return
     book, unreadable, limits = Book(), Unreadable(), Period(begin, end)
     if file:
         for placed in file_events(file, (CHARGED, CREDITED), advertiser_id, limits):
-            _count(book, placed, advertiser_id)
+            count(book, placed, advertiser_id)
     else:
         settings = Settings.read(bootstrap_servers=bootstrap_servers)
         asyncio.run(_read(book, settings, advertiser_id, limits, unreadable))
@@ -79,15 +94,7 @@ async def _read(
 ) -> None:
     keys = [advertiser_id] if advertiser_id else None
     async for placed in stored_events(bus_of(settings), (CHARGED, CREDITED), unreadable, keys, limits):
-        _count(book, placed, advertiser_id)
-
-
-def _count(book: Book, placed: Placed, advertiser_id: str | None) -> None:
-    data, offset = placed[0].data, placed[1]
-    if isinstance(data, AdvertiserCharged) and advertiser_id in (None, data.advertiser_id):
-        book.add(charge_entry(data, offset))
-    elif isinstance(data, AdvertiserCredited) and advertiser_id in (None, data.advertiser_id):
-        book.add(credit_entry(data, offset))
+        count(book, placed, advertiser_id)
 
 
 def _print_json(book: Book, accounts: Sequence[Account]) -> None:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import click
 
+from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.envelope import Event, from_record
 from schemas.lines import read_event
 from schemas.payload import BadRecord, Payload
@@ -14,6 +15,8 @@ from schemas.record import Record
 from schemas.topics import BY_NAME, Topic
 from workers.cli.visible import visible
 from workers.errors import TesseraError
+from workers.ledger.book import Book
+from workers.ledger.entries import charge_entry, credit_entry
 from workers.receipts.statement import Period
 from workers.stream.kafka import KafkaBus
 
@@ -48,6 +51,15 @@ class Unreadable:
                 f"tessera: {records} passed over, which nobody can read; the first: {visible(self.first)}", err=True
             )
             raise SystemExit(1)
+
+
+def count(book: Book, placed: Placed, advertiser_id: str | None = None) -> None:
+    """Count a bill or a credit; of that advertiser only, if one is given."""
+    data, offset = placed[0].data, placed[1]
+    if isinstance(data, AdvertiserCharged) and advertiser_id in (None, data.advertiser_id):
+        book.add(charge_entry(data, offset))
+    elif isinstance(data, AdvertiserCredited) and advertiser_id in (None, data.advertiser_id):
+        book.add(credit_entry(data, offset))
 
 
 async def stored_events(
