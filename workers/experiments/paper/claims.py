@@ -88,8 +88,8 @@ class FigureOf:
 
     @property
     def paragraphs(self) -> tuple[str, ...]:
-        """`about` without its line breaks."""
-        return tuple(" ".join(part.split()) for part in (self.about or "").split("\n\n"))
+        """`about` without its line breaks and marks of code."""
+        return tuple(" ".join(part.split()) for part in (self.about or "").replace("`", "").split("\n\n"))
 
 
 def above_zero(claim: str, says: str, measured: Interval, unit: str = "nats") -> ClaimVerdict:

@@ -12,12 +12,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 
 from workers.experiments.paper.claims import FigureOf, Points, Row
 from workers.experiments.paper.statistics import fit
 
 WIDTH, HEIGHT = 7.2, 3.6  # inches
 PANELS_ABREAST, PANEL_HEIGHT = 3, 2.2
+LEGEND_COLUMNS = 3
 INK = "#123456"  # stands for the page's colour of text
 COLOURS = {f"#abcde{place}": f"var(--p{place})" for place in range(6)}  # stand for the page's six
 LOOKS = tuple(zip(COLOURS, "os^Dvx", ("-", "--", "-.", ":", "-", "--"), strict=True))
@@ -61,7 +63,7 @@ def _curves(figure: FigureOf, found: Mapping[str, Sequence[Row]]) -> Canvas:
         _draw_curve(axes, name, points, look)
     _label(axes, figure)
     axes.set_ylabel(figure.unit)
-    axes.legend(fontsize="small")
+    canvas.legend(loc="outside upper left", ncols=LEGEND_COLUMNS, fontsize="small")
     return canvas
 
 
@@ -80,6 +82,8 @@ def _label(axes: Any, figure: FigureOf) -> None:
     axes.set_xlabel(figure.x_label)
     if figure.log_x:
         axes.set_xscale("log", base=2)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _scatter(panels: Mapping[str, Points]) -> Canvas:
@@ -88,7 +92,7 @@ def _scatter(panels: Mapping[str, Points]) -> Canvas:
     for axes, (name, (x, y)), colour in zip(row, panels.items(), COLOURS, strict=False):
         line = fit(x, y)
         ends = np.array([x.min(), x.max()])
-        axes.scatter(x, y, s=4, alpha=0.35, color=colour, linewidths=0)
+        axes.scatter(x, y, s=6, alpha=0.5, color=colour, linewidths=0)
         axes.plot(ends, y.mean() + line.slope * (ends - x.mean()), color=INK, linewidth=1)
         axes.set_title(f"{name}: slope {line.slope:.2f}, R² {line.r_squared:.2f}", fontsize="small")
         axes.set_xlabel("normalised reward, nats")

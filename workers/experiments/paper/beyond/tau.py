@@ -84,4 +84,4 @@ def judge(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     return tuple(above_zero(CLAIM, says, only(rows, name)) for says, name in parts.items())
 
 
-FIGURE = FigureOf("τ", "What τ decides", "", __doc__, run, judge, x_label="τ, nats", log_x=True, panels=True)
+FIGURE = FigureOf("tau", "What τ decides", "", __doc__, run, judge, x_label="τ, nats", log_x=True, panels=True)
