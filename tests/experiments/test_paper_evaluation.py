@@ -12,6 +12,7 @@ from workers.experiments.paper.campaign import sample_evaluation
 from workers.experiments.paper.catalogue import FIGURES
 from workers.experiments.paper.claims import Evaluation
 from workers.experiments.paper.drawing import LOOKS
+from workers.experiments.paper.figures.table_1 import MUSICAL_INSTRUMENT
 from workers.experiments.paper.instances import BUNDLED, Instance, load_instances, read_instances
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.report import as_csv, chapters, write_report
@@ -195,9 +196,22 @@ async def test_the_report_is_one_page_that_needs_no_network_and_comes_out_the_sa
     assert again == found[:3]
     assert {f"{kind}.csv" for kind in ("figure-1a", "figure-ec2", "figure-table-1")} <= files
     assert "&lt;none&gt;" in page and "<script" not in page and " src=" not in page and "@import" not in page
+    assert page.count("<caption>") == 1
     assert page.count("<svg") == len([name for name in files if name.endswith(".svg")])
 
 
 def test_curves_differ_by_their_marks_and_dashes_not_by_colour_alone() -> None:
     looks = {(mark, dash) for _, mark, dash in LOOKS}
     assert len(looks) == len(LOOKS)
+
+
+async def test_the_replies_of_table_1_are_candidates_of_their_seed_and_the_same_again(tmp_path: Path) -> None:
+    evaluation = await evaluated(tmp_path)
+    assert FIGURES["table 1"].replies is not None
+    shown = FIGURES["table 1"].replies(evaluation)
+    assert [one.seed for one in shown] == [0, 1] and FIGURES["table 1"].replies(evaluation) == shown
+    assert "musical instrument" in load_instances()[MUSICAL_INSTRUMENT].question
+    query = evaluation.context_aware.questions.index(shown[0].question)
+    for one in shown:
+        assert one.context_aware in evaluation.context_aware.texts[query, one.seed, :10]
+        assert one.reference in evaluation.reference.texts[query, one.seed, :10]

@@ -57,6 +57,16 @@ class ClaimVerdict:
     measured: str  # the numbers it rests on, with their intervals
 
 
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """What each mechanism returned to one question with one seed."""
+
+    question: str
+    seed: int
+    context_aware: str
+    reference: str
+
+
 def series(rows: Sequence[Row], name: str) -> dict[int, Interval]:
     """The numbers of one series by M. KeyError: there is no such series."""
     found = {row.candidates: row.measured for row in rows if row.series == name}
@@ -82,6 +92,7 @@ class FigureOf:
     run: Callable[[Evaluation], tuple[Row, ...]]
     judge: Callable[[Sequence[Row]], tuple[ClaimVerdict, ...]]
     points: Callable[[Evaluation], Mapping[str, Points]] | None = None  # what a scatter plot shows, by panel
+    replies: Callable[[Evaluation], tuple[SideBySide, ...]] | None = None  # texts that the report prints
     x_label: str = "candidates M"
     log_x: bool = False
     panels: bool = False  # each curve has axes of its own: their units differ

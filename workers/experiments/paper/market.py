@@ -47,6 +47,8 @@ class Auctions:
     log_context: Floats  # [Q, S, M] under the context-aware model
     rewards: Floats  # [Q, S, N, M] nats
     names: NDArray[np.bool_]  # [Q, S, N, M] whether the reply names the advertiser's brand
+    questions: tuple[str, ...] = ()  # [Q]
+    texts: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0, 0), dtype=object))  # [Q, S, M] str
     _known: dict[int, Estimates] = field(default_factory=dict)
 
     def at(self, candidates: int) -> Estimates:
@@ -95,6 +97,8 @@ def as_auctions(instances: Sequence[Instance], samples: Sequence[Sequence[Sample
         _stacked([one.log_context for _, one in flat], shape),
         _stacked([one.log_own - one.log_ref for _, one in flat], shape),
         _stacked([_names(instance, one.texts) for instance, one in flat], shape),
+        tuple(instance.question for instance in instances),
+        _stacked([np.array(one.texts, dtype=object) for _, one in flat], shape),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from workers.experiments.paper.catalogue import FIGURES
-from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, SideBySide
 
 COLUMNS = ("series", "candidates", "x", "value", "low", "high")
 
@@ -23,6 +23,7 @@ class Chapter:
     rows: tuple[Row, ...]
     verdicts: tuple[ClaimVerdict, ...]
     svg: str | None  # None: there is nothing to draw
+    replies: tuple[SideBySide, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -43,7 +44,8 @@ def chapters(evaluation: Evaluation) -> Iterator[Chapter]:
     for figure in FIGURES.values():
         rows = figure.run(evaluation)
         points = figure.points(evaluation) if figure.points else {}
-        yield Chapter(figure, rows, figure.judge(rows), draw(figure, rows, points))
+        replies = figure.replies(evaluation) if figure.replies else ()
+        yield Chapter(figure, rows, figure.judge(rows), draw(figure, rows, points), replies)
 
 
 def write_report(folder: Path, found: Sequence[Chapter], configuration: Mapping[str, str]) -> Path:

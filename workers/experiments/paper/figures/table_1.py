@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, above_zero, only
+from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, SideBySide, above_zero, only
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.statistics import mean
 from workers.mechanism.allocation import Floats
 
 CANDIDATES = 10
 GAP = "context_aware − reference"
+MUSICAL_INSTRUMENT = 4  # the paper's question, by its place among the bundled instances
+SHOWN = 5  # seeds whose replies are printed
+DRAWS = 12  # seed of the draws
 
 
 def _names_somebody(auctions: Auctions, size: int) -> Floats:
@@ -25,6 +28,22 @@ def _names_somebody(auctions: Auctions, size: int) -> Floats:
         for query in range(queries)
     ]
     return np.array(probabilities)
+
+
+def replies(evaluation: Evaluation) -> tuple[SideBySide, ...]:
+    """What was returned to the paper's question, or to the last one where fewer are there; a reply for each seed."""
+    size = min(CANDIDATES, evaluation.sizes[-1])
+    query = min(MUSICAL_INSTRUMENT, len(evaluation.context_aware.questions) - 1)
+    question = evaluation.context_aware.questions[query]
+    seeds = range(min(SHOWN, evaluation.context_aware.log_q.shape[1]))
+    both = evaluation.by_proposal.values()
+    return tuple(SideBySide(question, seed, *(_returned(one, query, seed, size) for one in both)) for seed in seeds)
+
+
+def _returned(auctions: Auctions, query: int, seed: int, size: int) -> str:
+    """The reply that the law draws, with public randomness: the same again from the same samples."""
+    pi = auctions.numbers(query, seed, size).solve().pi
+    return str(auctions.texts[query, seed, np.random.default_rng([DRAWS, seed]).choice(size, p=pi)])
 
 
 def run(evaluation: Evaluation) -> tuple[Row, ...]:
@@ -41,4 +60,6 @@ def judge(rows: Sequence[Row]) -> tuple[ClaimVerdict, ...]:
     return (above_zero("N12", says, only(rows, GAP), ""),)
 
 
-FIGURE = FigureOf("table 1", "Probability that the returned reply names an advertiser", "", __doc__, run, judge)
+FIGURE = FigureOf(
+    "table 1", "Probability that the returned reply names an advertiser", "", __doc__, run, judge, replies=replies
+)
