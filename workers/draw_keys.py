@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from typing import Final
 
 from schemas.draw import DrawCommitment
@@ -14,6 +15,7 @@ from workers.errors import Refused, SettingsError
 from workers.mechanism.epochs import EpochKey, committed_key, epoch_key, epoch_of, has_begun, next_epoch
 
 SOURCE = "urn:tessera:keys"
+REST: Final = timedelta(hours=1)  # after midnight, before a day's key is shown: its last auctions are drawn by then
 LOOK_AGAIN: Final = timedelta(seconds=1)  # so long a day that is over counts as not revealed after a look
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -46,6 +48,16 @@ def bind(first: Committed | None, event: Event[DrawCommitment]) -> Committed:
     if said.key is not None and said.key_sha256 == bound.key_sha256 and bound.key is None:
         bound = replace(bound, key=said.key, revealed_at=at)
     return bound
+
+
+def revealable_at(epoch: str) -> datetime:
+    """From when on the key of a day may be shown: REST after the day's end. ValueError: `epoch` is no day."""
+    return datetime.combine(date.fromisoformat(next_epoch(epoch)), clock_time(), UTC) + REST
+
+
+def oldest_unrevealed(known: Iterable[Committed]) -> datetime | None:
+    """From when on the first key could have been shown that is not; it may lie ahead. None: all are shown."""
+    return min((revealable_at(one.epoch) for one in known if one.key is None), default=None)
 
 
 def commitment(key: EpochKey, at: datetime, *, reveal: bool = False) -> Event[DrawCommitment]:

@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from schemas.topics import PROFILES
@@ -22,7 +23,7 @@ from workers.settings import Settings
 from workers.settlement import KeySource
 from workers.stage import StageSpec
 from workers.stream.bus import Bus
-from workers.stream.commitments import open_key_ring
+from workers.stream.commitments import open_key_ring, read_commitments
 from workers.stream.connection.preflight import preflight
 from workers.stream.kafka import KafkaBus
 from workers.stream.memory import MemoryBus
@@ -121,6 +122,19 @@ async def stages_running(
         finally:
             stop.set()
             await done
+
+
+@asynccontextmanager
+async def watched_keys(names: Sequence[str], session: Session) -> AsyncIterator[None]:
+    """While stages draw, their monitor is told which days' keys are not revealed; Kafka is asked now and then."""
+    if not any(STAGES[name].needs_draw_keys for name in names):
+        yield
+        return
+    watching = asyncio.create_task(session.monitor.draw_keys.watch(partial(read_commitments, session.bus)))
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from schemas.draw import a_day
 from schemas.topics import SCORED
 from workers.app.bus import bus_of
 from workers.cli import options
-from workers.draw_keys import Committed, commitment
+from workers.draw_keys import REST, Committed, commitment
 from workers.errors import TesseraError
 from workers.mechanism.epochs import EpochKey, committed_key, epoch_of
 from workers.pipeline import STAGES, now
@@ -22,7 +22,6 @@ from workers.stream.admin.description import describe_topics
 from workers.stream.commitments import open_key_ring, read_commitments
 
 SECRET_BYTES = 32
-REST = timedelta(hours=1)  # after midnight, before a day's key is shown: its last auctions are drawn by then
 MOST_DAYS = 90
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import click
 
-from workers.app.session import Onlooker, Session, monitor_of, require_startable, stages_running
+from workers.app.session import Onlooker, Session, monitor_of, require_startable, stages_running, watched_keys
 from workers.app.signals import Stopping
 from workers.cli import options
 from workers.cli.settings_table import settings_table
@@ -116,7 +116,8 @@ async def _serve(stages: Sequence[str], settings: Settings, say: Say, onlooker: 
             try:
                 async with stages_running(stages, settings, monitor, kafka=True, onlooker=onlooker) as session:
                     stopping.running(session)
-                    await session.done
+                    async with watched_keys(stages, session):
+                        await session.done
             except (NotRetriable, AccessDenied):
                 raise
             except asyncio.CancelledError:
