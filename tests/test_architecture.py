@@ -154,6 +154,8 @@ HOMES: dict[str, tuple[str, ...]] = {
         "workers.operations.health",
         "workers.operations.overview",
         "workers.operations.ledger_metrics",
+        "workers.operations.engine_metrics",
+        "workers.operations.draw_key_metrics",
         "workers.sinks.metrics",
     ),
     "numpy": (

@@ -15,7 +15,9 @@ from schemas.topics import PROFILES
 from workers.advertisers.admission import NOBODY as NOBODY_REGISTERED
 from workers.app.followed_registry import FollowedRegistry, restored_registry
 from workers.app.models import Models, open_models
+from workers.engines.base import Engine
 from workers.engines.catalogue import require_known
+from workers.engines.observed import observed
 from workers.errors import TesseraError
 from workers.operations.monitor import Monitor
 from workers.pipeline import STAGES, Means, build_stages, now, sampling_secret
@@ -114,7 +116,9 @@ async def stages_running(
         keys = await open_key_ring(bus, settings.draw_secrets, now) if draws else None
         registry = await _registry(specs, bus, settings, onlooker)
         stop = asyncio.Event()
-        means = replace(_means(settings, keys, models), registry=registry.admission if registry else NOBODY_REGISTERED)
+        means = replace(
+            _means(settings, keys, models, monitor), registry=registry.admission if registry else NOBODY_REGISTERED
+        )
         running = bus.run(build_stages(names, means), stop)
         done = asyncio.create_task(registry.beside(running, stop) if registry else running)
         try:
@@ -172,11 +176,18 @@ async def _registry(
     return registry
 
 
-def _means(settings: Settings, keys: KeySource | None, models: Models | None) -> Means:
+def _means(settings: Settings, keys: KeySource | None, models: Models | None, monitor: Monitor) -> Means:
     if models is None:
         return Means(settings, keys=keys)
     rewards = models.sources.rewards if models.sources else None
-    return Means(settings, models.reference, keys, models.context_aware, rewards, prompts=models.prompts)
+    reference = _observed(models.reference, settings.engine, monitor)
+    proposal = models.context_aware and _observed(models.context_aware, settings.proposal_engine, monitor)
+    return Means(settings, reference, keys, proposal, rewards, prompts=models.prompts)
+
+
+def _observed(engine: Engine, name: str, monitor: Monitor) -> Engine:
+    monitor.engines.engine(name)
+    return observed(engine, name, monitor.engines)
 
 
 def calm_collector() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from workers.operations.draw_key_metrics import DrawKeyMetrics
+from workers.operations.engine_metrics import EngineMetrics
 from workers.operations.health import Health
 from workers.operations.metrics import Metrics, utc_now
 from workers.operations.own_model_metrics import OwnModelMetrics
@@ -13,6 +14,7 @@ class Monitor(Metrics):
 
     def __init__(self, *, stages: Sequence[str], currency: str, engine: str) -> None:
         super().__init__(stages=stages, currency=currency, engine=engine)
+        self.engines = EngineMetrics(self.registry)
         self.own_models = OwnModelMetrics(self.registry)
         self.draw_keys = DrawKeyMetrics(self.registry, utc_now)
         self.health = Health([f"stage {stage}" for stage in stages])
