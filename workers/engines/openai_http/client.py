@@ -54,7 +54,7 @@ class Client:
     def __init__(self, url: str, *, api_key: str, concurrency: int, timeout_s: float) -> None:
         self.url, self._timeout_s = url, timeout_s
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
-        self._authorities = ssl.create_default_context()  # the machine's own, so that a company's may be added
+        self._authorities = _authorities(url)
         self._breaker = Breaker()
         self._slots, self._slot_ahead = asyncio.Semaphore(concurrency), asyncio.Semaphore(1)
         self._connections: list[httpx.AsyncClient] = []  # never more than slots
@@ -142,6 +142,14 @@ class Client:
         if response.status_code != httpx.codes.OK:
             raise _refusal(f"{self.url}{path}", response, content)
         return content
+
+
+def _authorities(url: str) -> ssl.SSLContext:
+    """Whom the connection trusts: those of the machine, so that a company's own may be added.
+
+    They take longer to load than a request takes, and an address without TLS needs none.
+    """
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.startswith("http:") else ssl.create_default_context()
 
 
 def _wait_s(failure: EngineUnavailable, pause_s: float | None) -> float | None:
