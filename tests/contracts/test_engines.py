@@ -118,8 +118,9 @@ def test_different_messages_are_different_prompts(engine: Engine) -> None:
 # `sample` draws one reply for each seed, i.i.d. at temperature 1 from the untruncated distribution.
 
 
-async def test_first_tokens_follow_the_distribution(engine: Engine, prompt: Prompt, name: str) -> None:
-    # Given the exact probability of each first token, from scoring replies of one token
+async def test_first_tokens_follow_the_distribution(engine: Engine, name: str) -> None:
+    # Given the exact probability of each first token, from scoring replies of one token to a short prompt
+    prompt = engine.encode("How")
     log_p = await engine.log_probs(prompt, [reply(token) for token in range(engine.limits.vocabulary)])
     p = np.exp(log_p)
     assert p.sum() == pytest.approx(1.0, abs=1e-4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workers.experiments.convergence import Point, fit_slope, measure_point, run, slopes
 from workers.experiments.law import BLOCKS, Measured, exact_law, leading_constant, measure_law
-from workers.experiments.market import PROPOSALS, Market, Proposal, make_market, total_variation
+from workers.experiments.market import PROPOSALS, Proposal, make_market, total_variation
 from workers.mechanism.allocation import Floats, allocate
 
 AUCTIONS = 2_000

@@ -108,14 +108,14 @@ def test_the_readmes_python_producer_and_consumer_work(stages: str) -> None:
 
 
 def test_the_readmes_proof_commands_work(tmp_path: Path) -> None:
-    """The three lines one after the other, as a user pastes them."""
+    """The three lines one after the other, as a user pastes them; with four candidates a query, not twenty."""
     tessera = f"{sys.executable} -m workers"
     script = "set -e\n" + re.sub(r"^tessera ", f"{tessera} ", block("proof"), flags=re.MULTILINE)
 
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
-        env={**environment("127.0.0.1:1", engine="embedded"), "PYTHONPATH": str(ROOT)},
+        env={**environment("127.0.0.1:1", engine="embedded", candidates=4), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

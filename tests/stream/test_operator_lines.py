@@ -2,7 +2,7 @@
 
 import ast
 import logging
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 
@@ -30,12 +30,15 @@ def fields(line: Line) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(said) if name is not None}
 
 
-def calls() -> Iterator[tuple[Path, ast.Call, str, str]]:
-    """Every call of a method of a name in the tree: where, the call, the name and the method."""
-    for path in sorted(WORKERS.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                yield path, node, ast.unparse(node.func.value), node.func.attr
+@cache
+def calls() -> list[tuple[Path, ast.Call, str, str]]:
+    """Every call of a method that logs or tells: where, the call, the name that it is called of, and the method."""
+    return [
+        (path, node, ast.unparse(node.func.value), node.func.attr)
+        for path in sorted(WORKERS.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {*LEVELS, "tell"}
+    ]
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
