@@ -93,7 +93,7 @@ async def test_a_dead_letter_is_told_with_its_place_and_without_what_a_person_wr
     refusal = Unworkable(DeadLetterReason.BAD_SCHEMA, "text: my secret")
 
     with caplog.at_level(logging.INFO, "workers"):
-        report(await process(stage, record, monitor, Once(None), refusal), spec.name, monitor)
+        report([await process(stage, record, monitor, Once(None), refusal)], spec.name, monitor)
 
     (line,) = caplog.messages
     assert f"{spec.consumes.name} partition 3 offset 9, query q-1\\nforged, became a dead letter: BAD_SCHEMA" in line
