@@ -51,6 +51,7 @@ ARROW = (
         "workers.stream.resume",
         "workers.stream.table",
         "workers.stream.outage",
+        "workers.stream.kafka_watch",
         "workers.stream.liveness",
         "workers.stream.displacement",
     ),

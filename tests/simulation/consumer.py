@@ -28,7 +28,7 @@ class SimulatedConsumer:
 
     @property
     def _coordinator(self) -> Membership | None:
-        """aiokafka's own, as far as it is asked for the member id."""
+        """aiokafka's own, as far as it is asked for the member id and who coordinates."""
         return self._membership
 
     async def start(self) -> None:

@@ -39,6 +39,8 @@ class Membership:
         self._refreshing: asyncio.Task[None] | None = None
         self._coordination = asyncio.create_task(self._coordinate(), name="coordination")
 
+    coordinator_id = 0  # of a broker that always answers
+
     @property
     def member_id(self) -> str:
         """As Kafka gave it; empty before it did."""

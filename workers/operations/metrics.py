@@ -56,7 +56,8 @@ class Metrics:
         self._declare_pipeline()
         self._begin_at_zero(stages, currency)
         ProcessCollector(registry=self.registry)  # CPU, memory, descriptors, and when it was started
-        self._info("build", "Release and language model of this process.", version=_release(), engine=engine)
+        build = Info("auction_build", "Release and language model of this process.", registry=self.registry)
+        build.info({"version": _release(), "engine": engine})
         self._verbs: Mapping[type[Payload], Callable[[Any], None]] = {
             CandidatesGenerated: self._generated,
             ReplySettled: self._settled,
@@ -117,6 +118,10 @@ class Metrics:
     def engine_down(self, stage: str, is_down: bool) -> None:
         """The engine does not answer, so the stage's records wait; or it is back."""
         self._engine_down.labels(stage).set(is_down)
+
+    def kafka_down(self, stage: str, is_down: bool) -> None:
+        """Kafka does not answer the stage's group; or it does again."""
+        self._kafka_down.labels(stage).set(is_down)
 
     def loop_lag(self, lag_s: float) -> None:
         """The event loop ran a timer `lag_s` after it was due."""
@@ -198,6 +203,7 @@ class Metrics:
             "stale_positions", "Answers with an older committed offset than is known, none of them used.", "stage"
         )
         self._engine_down = self._gauge("engine_down", "1 while records wait because the engine is down.", "stage")
+        self._kafka_down = self._gauge("kafka_down", "1 while Kafka does not answer the stage's group.", "stage")
         self._loop_lag = self._gauge("event_loop_lag_seconds", "How late the event loop ran its last timer.")
 
     def _begin_at_zero(self, stages: Iterable[str], currency: str) -> None:
@@ -216,7 +222,7 @@ class Metrics:
                 family.labels(stage)
             for counter in (self._rebalances, self._fenced, self._stale_positions):
                 counter.labels(stage)
-            for gauge in (self._in_flight, self._lag_records, self._lag_s, self._engine_down):
+            for gauge in (self._in_flight, self._lag_records, self._lag_s, self._engine_down, self._kafka_down):
                 gauge.labels(stage)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -227,9 +233,6 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
         return Histogram(f"auction_{name}", text, labels, buckets=buckets, registry=self.registry)
-
-    def _info(self, name: str, text: str, **labels: str) -> None:
-        Info(f"auction_{name}", text, registry=self.registry).info(labels)
 
 
 def _touch(counter: Counter, labels: Iterable[str]) -> None:

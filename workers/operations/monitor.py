@@ -25,3 +25,7 @@ class Monitor(Metrics):
     def engine_down(self, stage: str, is_down: bool) -> None:
         super().engine_down(stage, is_down)
         self.health.ready(f"engine of {stage}", not is_down)
+
+    def kafka_down(self, stage: str, is_down: bool) -> None:
+        super().kafka_down(stage, is_down)
+        self.health.ready(f"Kafka for stage {stage}", not is_down)

@@ -61,6 +61,9 @@ class Observer(Protocol):
     def engine_down(self, stage: str, is_down: bool) -> None:
         """The stage's engine does not answer, so that its records wait; or (`is_down` is false) it is back."""
 
+    def kafka_down(self, stage: str, is_down: bool) -> None:
+        """Kafka does not answer the stage's group; or (`is_down` is false) it does again."""
+
 
 class Reader(Protocol):
     """Committed records of some topics, each once, in order per partition."""

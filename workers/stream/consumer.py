@@ -20,6 +20,7 @@ from workers.stream.connection.unsuitable_settings import unsuitable
 from workers.stream.deduplication.folder import Stores
 from workers.stream.deduplication.recollection import check_partitions
 from workers.stream.displacement import Claim, StaticMembership
+from workers.stream.kafka_watch import KafkaWatch
 from workers.stream.liveness import Liveness, Progress
 from workers.stream.operator_lines import PARTITIONS_ASSIGNED, PARTITIONS_LET_GO, Line
 from workers.stream.partition.lag import LagMeter
@@ -33,10 +34,8 @@ from workers.stream.reader import POLL_MS, RECORDS_PER_POLL, as_record
 
 log = logging.getLogger(__name__)
 
-LONGEST_LEAVE_S = 4.0
-LONGEST_POLL_S = 1.0
+LONGEST_LEAVE_S, LONGEST_POLL_S = 4.0, 1.0
 HEARTBEATS_PER_SESSION = 4
-MILLISECONDS = 1_000
 
 
 class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -55,8 +54,8 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         quarantine: Quarantine,
         stores: Stores,
     ) -> None:
-        self._quarantine = quarantine
-        self.stage, self._settings, self._clients, self._observer = stage, settings, clients, observer
+        self.stage, self._settings, self._clients = stage, settings, clients
+        self._observer, self._quarantine = observer, quarantine
         self._actors: dict[TopicPartition, PartitionActor] = {}
         self._tasks: dict[PartitionActor, asyncio.Task[None]] = {}
         known: dict[TopicPartition, Position] = {}  # to be committed, of every partition owned so far
@@ -68,6 +67,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._place = StaticMembership(clients, claim, stage.spec.name, stage.spec.group, settings.session_timeout_s)
         self._consumer = self._new_consumer()
         self._lag = LagMeter(stage.spec.name, self._consumer, observer)
+        self._watch = KafkaWatch(stage.spec.name, self._consumer, observer)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; raises what an actor failed with, and BrokerError for topics that do not fit."""
@@ -79,6 +79,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
                 while not stop.is_set() and self._failure is None:
                     await self._poll()
                     self._lag.check()
+                    self._watch.check()
             except OffsetOutOfRangeError as error:
                 ((at, offset),) = [*error.args[0].items()][:1]
                 where = f"group {self.stage.spec.group}, {at.topic} partition {at.partition}"
@@ -103,7 +104,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         except TimeoutError:
             return
         except NoOffsetForPartitionError:  # aiokafka's own look-up, which mistakes "not yet" for "none"
-            await asyncio.sleep(POLL_MS / MILLISECONDS)  # the actor's opening asks for itself, and seeks or refuses
+            await asyncio.sleep(POLL_MS / 1_000)  # the actor's opening asks for itself, and seeks or refuses
             return
         except KafkaError as error:
             if not is_fenced(error):
@@ -152,8 +153,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     def _was_added(self, partition: TopicPartition) -> bool:
         """Whether a stage that remembers must end: queries of a new partition may be known in another one."""
-        is_added = self.stage.spec.remembers is not None and partition.partition >= self._partitions
-        if is_added:
+        if is_added := self.stage.spec.remembers is not None and partition.partition >= self._partitions:
             self._failure = BrokerError(
                 f"{partition.topic} had {self._partitions} partitions when this process started, and has "
                 f"{partition.partition + 1} or more now. It ends; a new one checks what is remembered"
@@ -222,7 +222,7 @@ class StageLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
             self._failure = error.__cause__ if isinstance(error, WorkerFailed) else error
 
     def _new_consumer(self) -> Any:
-        session_ms = int(self._settings.session_timeout_s * MILLISECONDS)
+        session_ms = int(self._settings.session_timeout_s * 1_000)
         return self._clients.consumer(
             client_id=self.stage.spec.group,
             group_id=self.stage.spec.group,

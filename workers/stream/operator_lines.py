@@ -103,6 +103,20 @@ ENGINE_DOWN = Line(
 ENGINE_BACK = Line(
     "engine_back", logging.WARNING, "the engine is back", "The records that waited are worked on", NOTHING
 )
+KAFKA_DOWN = Line(
+    "kafka_down",
+    logging.WARNING,
+    "stage {stage}: Kafka has not answered its group for {seconds} s",
+    "Nothing is read or committed meanwhile, and nothing is lost; a stage with work in hand ends with 70 after a while",
+    "Look at the brokers and the network between: `tessera doctor --kafka`. An idle worker needs no restart",
+)
+KAFKA_BACK = Line(
+    "kafka_back",
+    logging.WARNING,
+    "stage {stage}: Kafka answers its group again",
+    "The stage reads on when the group has shared out its partitions, and begins where the last commit was",
+    NOTHING,
+)
 CLOCK_IS_WRONG = Line(
     "clock_is_wrong",
     logging.WARNING,
