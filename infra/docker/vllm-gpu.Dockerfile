@@ -9,7 +9,7 @@ COPY infra/requirements/hashed/vllm-gpu.txt infra/requirements/hashed/vllm-gpu.t
 RUN python -m venv /opt/tessera \
     && /opt/tessera/bin/pip install --no-cache-dir --require-hashes --only-binary :all: \
         -r infra/requirements/hashed/vllm-gpu.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE tessera_auction.py ./
 COPY schemas schemas
 COPY workers workers
 RUN /opt/tessera/bin/pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -1,6 +1,7 @@
 """The images and the compose files that put vLLM into the stages: what they are built from, and with which rights."""
 
 import re
+import tomllib
 from typing import Any
 
 import jsonschema
@@ -33,6 +34,17 @@ def test_the_images_are_built_from_files_that_the_builder_gets() -> None:
 
     assert {f"!{path}" for path in wanted} == {line for line in ignore if line.startswith("!")}
     assert all((TOP / path).exists() for path in wanted)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_gets_all_that_the_project_is_built_of(image: str) -> None:
+    """Without a module of the project pip only warns, and the command does not begin."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
+    built_of = project["tool"]["setuptools"]
+    modules = {f"{name}.py" for name in built_of["py-modules"]}
+    packages = {name for name in built_of["packages"]["find"]["include"] if name.isidentifier()}
+
+    assert copied(IMAGES[image]) >= {"pyproject.toml", project["project"]["readme"], *modules, *packages}
 
 
 @pytest.mark.parametrize("image", IMAGES)
