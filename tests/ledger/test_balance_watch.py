@@ -37,6 +37,8 @@ async def test_what_is_new_is_counted_and_the_books_are_in_balance() -> None:
         > first['auction_ledger_owed_micros{currency="USD"}']
     )
     assert after['auction_ledger_revenue_micros{currency="USD"}'] == owed
+    charged = sum(account.charged_micros for account in watch.book.accounts.values())
+    assert after['auction_ledger_charged_micros{currency="USD"}'] == charged > owed  # some was credited
     assert after['auction_ledger_accounts{currency="USD"}'] == len(watch.book.accounts)
     assert after['auction_ledger_trial_balance_micros{currency="USD"}'] == 0
     assert after["auction_ledger_repeated"] == after["auction_ledger_unreadable"] == 0

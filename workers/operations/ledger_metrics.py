@@ -19,6 +19,7 @@ class LedgerMetrics:
             by_currency,
         )
         self._owed = self._gauge("auction_ledger_owed_micros", "What all advertisers owe.", by_currency)
+        self._charged = self._gauge("auction_ledger_charged_micros", "Sum of all bills, each once.", by_currency)
         self._revenue = self._gauge("auction_ledger_revenue_micros", "The platform's revenue.", by_currency)
         self._accounts = self._gauge("auction_ledger_accounts", "Advertisers that have an account.", by_currency)
         self._repeated = self._gauge("auction_ledger_repeated", "Bills and credits that came twice, counted once.")
@@ -33,13 +34,15 @@ class LedgerMetrics:
     def read(self, book: Book, unreadable: int) -> None:
         """The topics are read to their end."""
         owed = dict.fromkeys(book.revenue_micros, 0)
-        accounts = dict(owed)
+        accounts, charged = dict(owed), dict(owed)
         for account in book.accounts.values():
             owed[account.currency] += account.balance_micros
+            charged[account.currency] += account.charged_micros
             accounts[account.currency] += 1
         for currency, difference in book.trial_balance().items():
             self._trial_balance.labels(currency).set(difference)
             self._owed.labels(currency).set(owed[currency])
+            self._charged.labels(currency).set(charged[currency])
             self._revenue.labels(currency).set(book.revenue_micros[currency])
             self._accounts.labels(currency).set(accounts[currency])
         self._repeated.set(book.repeated)
