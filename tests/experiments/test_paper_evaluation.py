@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infra.embedded_model.held_out import holds_out, holds_out_description, holds_out_name
 from workers.engines.null import NullEngine
 from workers.errors import SettingsError
 from workers.experiments.paper.campaign import sample_evaluation
@@ -64,6 +65,15 @@ def test_a_line_that_is_no_query_is_named_and_a_file_without_instances_is_refuse
     path.write_text('{"query_id": "q", "text": "What is tea?", "advertisers": []}\n')
     with pytest.raises(SettingsError, match="none of its 1 queries has 2 advertisers"):
         load_instances(path)
+
+
+def test_training_held_out_the_questions_and_all_brands_but_the_papers_four() -> None:
+    instances = load_instances()
+    brands = {one.name: one.description for instance in instances for one in instance.advertisers}
+    seen = {name for name in brands if not (holds_out_name(name) and holds_out_description(brands[name]))}
+
+    assert all(holds_out(instance.question) for instance in instances)
+    assert seen == {"EasyBake", "KitchenFix", "MusicMastery", "InstaTune"}
 
 
 async def test_what_is_on_disk_is_not_sampled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +206,9 @@ async def test_the_report_is_one_page_that_needs_no_network_and_comes_out_the_sa
     assert again == found[:3]
     assert {f"{kind}.csv" for kind in ("figure-1a", "figure-ec2", "figure-table-1")} <= files
     assert "&lt;none&gt;" in page and "<script" not in page and " src=" not in page and "@import" not in page
+    rules = found[-1].grid
+    assert rules["ours"]["from_optimal"].measured.value == pytest.approx(0.0, abs=1e-9)
+    assert {len(cells) for cells in rules.values()} == {6} and "argmax clarke" in page
     assert page.count("<caption>") == 1
     assert page.count("<svg") == len([name for name in files if name.endswith(".svg")])
 

@@ -8,8 +8,8 @@
     uniform                 any candidate alike, nobody pays
 
 What is compared on each auction: the expected total reward, revenue, the divergence from the reference model on the
-candidates, KL(π ‖ softmax(log π_ref − log q)), and the incentive gap, the most that a misreport was found to gain.
-Micros, with τ and the values as given.
+candidates, KL(π ‖ softmax(log π_ref − log q)), that from the law which weighs rewards against it best, KL(π ‖
+softmax(S)), and the incentive gap, the most that a misreport was found to gain. Micros, with τ and the values as given.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from workers.experiments.paper.market import divergence
+from workers.experiments.paper.market import divergence, kl
 from workers.mechanism.allocation import Allocation, Floats, Numbers
 from workers.mechanism.payments import whole_micros
 from workers.truthfulness.misreports import find_misreport
@@ -28,11 +28,12 @@ POINTS, PIECES = 8, 8  # of the quadrature
 
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
-    """One rule on one auction, when everybody is honest; micros but for the divergence, which is in nats."""
+    """One rule on one auction, when everybody is honest; micros but for the divergences, which are in nats."""
 
     reward: float
     revenue: float
     divergence: float
+    from_optimal: float
     incentive_gap: float  # of the advertiser that could gain most
 
 
@@ -45,6 +46,7 @@ def outcome(rule: Rule, numbers: Numbers, rng: np.random.Generator) -> RuleOutco
         float((numbers.rewards @ pi).sum()),
         float(priced.prices.sum()),
         divergence(numbers, priced.allocation),
+        kl(priced.allocation, numbers.solve()),
         max(gaps, default=0.0),
     )
 

@@ -95,6 +95,7 @@ class FigureOf:
     replies: Callable[[Evaluation], tuple[SideBySide, ...]] | None = None  # texts that the report prints
     x_label: str = "candidates M"
     log_x: bool = False
+    grid: bool = False  # rows named "row: column" stand in one table
     panels: bool = False  # each curve has axes of its own: their units differ
 
     @property

@@ -110,9 +110,13 @@ def _stacked(rows: Sequence[NDArray[Any]], shape: tuple[int, int]) -> NDArray[An
 
 def divergence(numbers: Numbers, allocation: Allocation) -> float:
     """KL(π ‖ π without any bid), nats: how far all bids together move the reply from the reference model's."""
-    advert_free = replace(numbers, rewards=numbers.rewards[:0]).solve().log_pi
-    likely = allocation.pi > 0
-    return float(allocation.pi[likely] @ (allocation.log_pi[likely] - advert_free[likely]))
+    return kl(allocation, replace(numbers, rewards=numbers.rewards[:0]).solve())
+
+
+def kl(one: Allocation, other: Allocation) -> float:
+    """KL(one ‖ other) over the candidates, nats; `other` is positive on all of them."""
+    likely = one.pi > 0
+    return float(one.pi[likely] @ (one.log_pi[likely] - other.log_pi[likely]))
 
 
 def _names(instance: Instance, texts: Sequence[str]) -> NDArray[np.bool_]:

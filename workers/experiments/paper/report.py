@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from workers.experiments.paper.catalogue import FIGURES
 from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf, Row, SideBySide
 
+SEPARATOR = ": "  # of row and column in the name of a series
 COLUMNS = ("series", "candidates", "x", "value", "low", "high")
 
 
@@ -32,9 +33,22 @@ class Chapter:
 
     @property
     def numbers(self) -> tuple[Row, ...]:
-        """The rows that are no point of a curve."""
+        """The rows that are no point of a curve and no cell of the grid."""
         names = [row.series for row in self.rows]
-        return tuple(row for row in self.rows if names.count(row.series) == 1)
+        return tuple(row for row in self.rows if names.count(row.series) == 1 and row.series not in self._cells)
+
+    @property
+    def grid(self) -> dict[str, dict[str, Row]]:
+        """By row and column, where the figure has them in its series' names."""
+        found: dict[str, dict[str, Row]] = {}
+        for series, row in self._cells.items():
+            name, column = series.split(SEPARATOR)
+            found.setdefault(name, {})[column] = row
+        return found
+
+    @property
+    def _cells(self) -> dict[str, Row]:
+        return {row.series: row for row in self.rows if self.figure.grid and SEPARATOR in row.series}
 
 
 def chapters(evaluation: Evaluation) -> Iterator[Chapter]:
