@@ -1,9 +1,11 @@
 """The wheel holds everything the product needs: weights, schemas, queries of the demo, the broker's recipe."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,15 @@ def test_the_demo_runs_from_the_wheel(wheel: Path) -> None:
     )
     assert done.returncode == 0, done.stderr.decode()
     assert b"1 query: 1 sold" in done.stdout
+
+
+def test_the_package_page_has_no_link_that_leads_nowhere(wheel: Path) -> None:
+    """There is no folder behind that page: what is relative in a repository is dead there."""
+    (metadata,) = wheel.glob("*.dist-info/METADATA")
+    page = message_from_bytes(metadata.read_bytes())
+
+    links = re.findall(r"\]\(([^)\s]+)|\]:\s*(\S+)|(?:href|src)=[\"']([^\"']+)", str(page.get_payload()))
+
+    assert page["Description-Content-Type"].startswith("text/markdown")
+    assert "tessera demo" in str(page.get_payload())
+    assert [link for found in links for link in found if link and not link.startswith("https://")] == []

@@ -44,7 +44,7 @@ def test_an_image_gets_all_that_the_project_is_built_of(image: str) -> None:
     modules = {f"{name}.py" for name in built_of["py-modules"]}
     packages = {name for name in built_of["packages"]["find"]["include"] if name.isidentifier()}
 
-    assert copied(IMAGES[image]) >= {"pyproject.toml", project["project"]["readme"], *modules, *packages}
+    assert copied(IMAGES[image]) >= {"pyproject.toml", *project["project"]["license-files"], *modules, *packages}
 
 
 @pytest.mark.parametrize("image", IMAGES)
