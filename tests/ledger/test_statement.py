@@ -182,6 +182,22 @@ def test_who_has_no_bill_is_told_where_the_ids_are(tmp_path: Path) -> None:
     assert "no bill of OvenNest" in done.stderr.decode() and "`tessera balance` lists the ids" in done.stderr.decode()
 
 
+def test_an_advertiser_is_found_by_its_name_unless_another_has_it_too(tmp_path: Path) -> None:
+    """Accounts go by ids; a reply and a receipt show names."""
+    name, alone, shared = own_bill(DAYS[0]).data.name, tmp_path / "alone.jsonl", tmp_path / "shared.jsonl"
+    written(alone, *EVENTS)
+    shared.write_text(alone.read_text().replace('"Brand01"', f'"{name}"'))
+
+    named, by_id, ambiguous = (
+        tessera("statement", who, "--log", str(log), "--json")
+        for who, log in ((name, alone), (OWN, alone), (name, shared))
+    )
+
+    assert (named.returncode, named.stdout) == (0, by_id.stdout)
+    assert ambiguous.returncode == 2
+    assert f"{name} is the name of {OWN}, advertiser-01" in ambiguous.stderr.decode()
+
+
 def test_balances_of_a_log_are_its_bills_less_its_credits(tmp_path: Path) -> None:
     log = written(tmp_path / "log.jsonl", *EVENTS, make_credit(own_bill(DAYS[0]), 2))
 

@@ -1,12 +1,14 @@
 """`tessera statement`: what one advertiser was charged in a period, and what that bought."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
+from schemas.envelope import Event
 from schemas.statement import Statement
 from schemas.topics import CHARGED, CREDITED, SCORED, SETTLED
 from workers.app.bus import bus_of
@@ -24,7 +26,7 @@ TOPICS = (SCORED, SETTLED, CHARGED, CREDITED)
 
 
 @click.command()
-@click.argument("advertiser_id", metavar="ADVERTISER")
+@click.argument("advertiser", metavar="ID|NAME")
 @period.begin
 @period.end
 @click.option("--currency", metavar="CODE", help="Which account, of an advertiser that has more than one.")
@@ -39,7 +41,7 @@ TOPICS = (SCORED, SETTLED, CHARGED, CREDITED)
 @options.bootstrap_servers
 @options.as_json
 def statement(
-    advertiser_id: str,
+    advertiser: str,
     begin: datetime | None,
     end: datetime | None,
     currency: str | None,
@@ -50,6 +52,8 @@ def statement(
     as_json: bool,
 ) -> None:
     """Show an advertiser's charges of a period, with the replies they bought, its credits, and the sums.
+
+    ID is the advertiser's, as in the bills. NAME stands for it where one advertiser alone has it.
 
     A charge belongs to the period in which the broker took its bill. Each line has the reply, its probability with the
     advertiser's bid and without, and how likely a reply was to name the advertiser, with and without: its exact lift,
@@ -69,12 +73,9 @@ def statement(
     """
     if html:
         require_writable(html)
-    log, unreadable = StatementLog(advertiser_id, Period(begin, end)), Unreadable()
-    if file:
-        for placed in file_events(file, TOPICS, advertiser_id):
-            log.add(*placed)
-    else:
-        asyncio.run(_read(log, Settings.read(bootstrap_servers=bootstrap_servers), unreadable))
+    unreadable = Unreadable()
+    source = _File(file) if file else _Kafka(Settings.read(bootstrap_servers=bootstrap_servers), unreadable)
+    log = _read(source, advertiser, Period(begin, end))
     found = log.statement(_currency(log, currency))
     if html:
         _write(html, found)
@@ -86,14 +87,70 @@ def statement(
         raise SystemExit(1)
 
 
-async def _read(log: StatementLog, settings: Settings, unreadable: Unreadable) -> None:
-    """The bills first: what they are about is looked for by query id."""
-    bus = bus_of(settings)
-    async for placed in stored_events(bus, (CHARGED, CREDITED), unreadable, [log.advertiser_id]):
-        log.add(*placed)
-    if wanted := log.query_ids:
-        async for placed in stored_events(bus, (SCORED, SETTLED), unreadable, wanted):
+@dataclass(frozen=True)
+class _File:
+    """A log, one event a line."""
+
+    file: BinaryIO
+
+    def fill(self, log: StatementLog) -> None:
+        for placed in file_events(self.file, TOPICS, log.advertiser_id):
             log.add(*placed)
+
+    def ids_of(self, name: str) -> set[str]:
+        """Whose bills have the name; of a pipe, which has been read, it is not known."""
+        if not self.file.seekable():
+            return set()
+        self.file.seek(0)
+        found = {id_ for event, _ in file_events(self.file, (CHARGED,)) if (id_ := _id_of(event, name))}
+        self.file.seek(0)
+        return found
+
+
+@dataclass(frozen=True)
+class _Kafka:
+    """What the topics hold."""
+
+    settings: Settings
+    unreadable: Unreadable
+
+    def fill(self, log: StatementLog) -> None:
+        asyncio.run(self._fill(log))
+
+    async def _fill(self, log: StatementLog) -> None:
+        """The bills first: what they are about is looked for by query id."""
+        bus = bus_of(self.settings)
+        async for placed in stored_events(bus, (CHARGED, CREDITED), self.unreadable, [log.advertiser_id]):
+            log.add(*placed)
+        if wanted := log.query_ids:
+            async for placed in stored_events(bus, (SCORED, SETTLED), self.unreadable, wanted):
+                log.add(*placed)
+
+    def ids_of(self, name: str) -> set[str]:
+        return asyncio.run(self._ids_of(name))
+
+    async def _ids_of(self, name: str) -> set[str]:
+        stored = stored_events(bus_of(self.settings), (CHARGED,), Unreadable())
+        return {id_ async for event, _ in stored if (id_ := _id_of(event, name))}
+
+
+def _id_of(bill: Event[Any], name: str) -> str | None:
+    """Whose bill it is, if that is the advertiser's name."""
+    return bill.data.advertiser_id if bill.data.name == name else None
+
+
+def _read(source: _File | _Kafka, advertiser: str, period: Period) -> StatementLog:
+    """Of the advertiser with this id, or of the only one with this name. TesseraError: several have it."""
+    log = StatementLog(advertiser, period)
+    source.fill(log)
+    if log.currencies or not (ids := source.ids_of(advertiser)):
+        return log
+    if len(ids) > 1:
+        raise TesseraError(f"{advertiser} is the name of {', '.join(sorted(ids))}: give the id of one of them")
+    (only,) = ids
+    log = StatementLog(only, period)
+    source.fill(log)
+    return log
 
 
 def _currency(log: StatementLog, wanted: str | None) -> str:
