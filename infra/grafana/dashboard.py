@@ -1,18 +1,28 @@
-"""The dashboard "Tessera auction" as code: `python infra/grafana/dashboard.py` writes dashboards/auction.json again."""
+"""The dashboards as code: `python infra/grafana/dashboard.py` writes dashboards/*.json again."""
 
 import sys
 from pathlib import Path
 
+from business import BUSINESS
+from engines import ENGINES
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as models
 from grafana_foundation_sdk.models import dashboard as dashboard_models
-from panels import ROWS, Panel
+from ledger import LEDGER
+from panels import Board, Panel, Variable
+from pipeline import PIPELINE
 
-UID = "tessera-auction"
-SOURCE = "${datasource}"
-COMMITTED = Path(__file__).parent / "dashboards" / "auction.json"
+BOARDS = (BUSINESS, PIPELINE, ENGINES, LEDGER)
+SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+EVERYTHING = ".*"
+COMMITTED = Path(__file__).parent / "dashboards"
+#: What is drawn as a line over all graphs of a dashboard: its title, and when.
+EVENTS = (
+    ("A process was started", 'changes(process_start_time_seconds{job="tessera"}[1m]) > 0', "blue"),
+    ("A draw key is due", "auction_draw_keys_overdue_seconds > 0", "orange"),
+)
 GRID_COLUMNS = 24
 NUMBER_HEIGHT, GRAPH_HEIGHT = 4, 8
 
@@ -48,19 +58,42 @@ def draw_graph(panel: Panel) -> timeseries.Panel:
 def draw(panel: Panel, panel_id: int, width: int) -> Builder[dashboard_models.Panel]:
     """The panel as Grafana wants it."""
     drawn = draw_number(panel) if panel.is_number else draw_graph(panel)
-    source = models.DataSourceRef(type_val="prometheus", uid=SOURCE)
-    drawn.id(panel_id).title(panel.title).description(panel.description).unit(panel.unit).datasource(source)
+    runbook = f" Runbook: {panel.runbook}." if panel.runbook else ""
+    drawn.id(panel_id).title(panel.title).description(panel.description + runbook).unit(panel.unit).datasource(SOURCE)
     for query in targets(panel):
         drawn.with_target(query)
     return drawn.span(width)
 
 
-def build() -> dashboard_models.Dashboard:
+def choice(variable: Variable) -> dashboard.QueryVariable:
+    """Its values are those that Prometheus has; one, several, or all of them."""
+    return (
+        dashboard.QueryVariable(variable.label)
+        .label(variable.label.capitalize())
+        .query(f"label_values({variable.of}, {variable.label})")
+        .datasource(SOURCE)
+        .refresh(dashboard_models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .multi(True)
+        .include_all(True)
+        .all_value(EVERYTHING)
+        .current(dashboard_models.VariableOption(text="All", value="$__all"))
+    )
+
+
+def events() -> list[dashboard.AnnotationQuery]:
+    """Lines over the graphs."""
+    return [
+        dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).expr(expression).icon_color(colour)
+        for name, expression, colour in EVENTS
+    ]
+
+
+def build(board: Board) -> dashboard_models.Dashboard:
     """The whole dashboard; panel ids count from 1 in reading order."""
-    board = (
-        dashboard.Dashboard("Tessera auction")
-        .uid(UID)
-        .description("Auctions for influence on a model's reply: what they earn, and how the pipeline does.")
+    drawn = (
+        dashboard.Dashboard(board.title)
+        .uid(f"tessera-{board.name}")
+        .description(board.description)
         .tags(["tessera"])
         .readonly()
         .time("now-30m", "now")
@@ -69,14 +102,22 @@ def build() -> dashboard_models.Dashboard:
         .tooltip(dashboard_models.DashboardCursorSync.CROSSHAIR)
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
+    for variable in board.variables:
+        drawn.with_variable(choice(variable))
+    for event in events():
+        drawn.annotation(event)
+    for other in BOARDS:
+        if other is not board:
+            link = dashboard.DashboardLink(other.title).type(dashboard_models.DashboardLinkType.LINK)
+            drawn.link(link.url(f"/d/tessera-{other.name}").keep_time(True).include_vars(False))
     panel_id = 0
-    for row in ROWS:
+    for row in board.rows:
         panel_id += 1
-        board.with_row(dashboard.Row(row.title).id(panel_id))
+        drawn.with_row(dashboard.Row(row.title).id(panel_id))
         for width, panel in zip(widths(len(row.panels)), row.panels, strict=True):
             panel_id += 1
-            board.with_panel(draw(panel, panel_id, width))
-    return board.build()
+            drawn.with_panel(draw(panel, panel_id, width))
+    return drawn.build()
 
 
 def widths(count: int) -> list[int]:
@@ -86,9 +127,11 @@ def widths(count: int) -> list[int]:
 
 
 def main() -> None:
-    """Write the JSON to the committed file, or to the path given."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else COMMITTED
-    path.write_text(JSONEncoder(sort_keys=True, indent=2).encode(build()) + "\n")
+    """Write the JSON to the committed files, or into the folder given."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else COMMITTED
+    for board in BOARDS:
+        text = JSONEncoder(sort_keys=True, indent=2).encode(build(board))
+        (folder / f"{board.name}.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":
