@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workers.experiments.paper.beyond import misreports, mixture, payment_variants, splitting, tau
+from workers.experiments.paper.beyond import competition, misreports, mixture, payment_variants, splitting, tau
 from workers.experiments.paper.claims import Evaluation, series
+from workers.experiments.paper.crowds import crowd, sizes
+from workers.experiments.paper.instances import load_instances
 from workers.experiments.paper.market import Auctions
 from workers.experiments.paper.statistics import Interval
 from workers.mechanism.allocation import Numbers
@@ -95,3 +97,26 @@ def test_where_nobody_bids_nothing_that_is_measured_holds() -> None:
     for figure in (tau.FIGURE, splitting.FIGURE, misreports.FIGURE, payment_variants.FIGURE):
         judged = holding(figure.judge(figure.run(nothing)))
         assert not any(holds for says, holds in judged.items() if says not in EQUALITIES), figure.name
+
+
+def test_a_crowd_has_its_own_advertisers_first_and_nobody_twice() -> None:
+    instances = load_instances(limit=4)
+    crowded = crowd(instances, 8)
+
+    assert sizes(instances) == (1, 2, 4, 8) and sizes(instances[:3]) == (1, 2, 4)
+    assert [one.question for one in crowded] == [one.question for one in instances]
+    for own, one in zip(instances, crowded, strict=True):
+        assert one.advertisers[:2] == own.advertisers
+        assert len({advertiser.advertiser_id for advertiser in one.advertisers}) == 8
+    assert crowd(instances, 2) == instances
+
+
+def test_an_advertiser_alone_pays_more_than_each_of_two_who_bid_half_of_it() -> None:
+    # Given auctions of one, and the same of two who together bid what it bids
+    alone = drawn(3).context_aware
+    alone.rewards = alone.rewards[:, :, :1]
+    together = drawn(3).context_aware
+    together.rewards = np.repeat(together.rewards[:, :, :1] / 2, 2, axis=2)
+    # Then each pays less than one alone
+    judged = holding(competition.judge(competition.run(Evaluation(alone, alone, {1: alone, 2: together}))))
+    assert judged["each of the most pays less than one alone"]

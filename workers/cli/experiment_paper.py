@@ -17,12 +17,13 @@ from rich.text import Text
 from workers.app.models import open_reference
 from workers.cli import options, render
 from workers.errors import MissingProgram
-from workers.experiments.paper.campaign import sample_evaluation
+from workers.experiments.paper.campaign import auctions_of, sample_evaluation
 from workers.experiments.paper.catalogue import FIGURES
 from workers.experiments.paper.claims import ClaimVerdict, Evaluation, FigureOf
+from workers.experiments.paper.crowds import crowd_seeds
 from workers.experiments.paper.instances import read_instances
 from workers.experiments.paper.report import chapters, write_report
-from workers.experiments.paper.sampling import MOST_CANDIDATES, PROPOSALS
+from workers.experiments.paper.sampling import MOST_CANDIDATES
 from workers.experiments.paper.statistics import RESAMPLES, RESAMPLING_SEED
 from workers.settings import Settings
 
@@ -141,7 +142,7 @@ async def _sample(
     console = render.console(stderr=True)
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("", total=len(asked) * seeds * len(PROPOSALS))
+            bar = progress.add_task("", total=auctions_of(asked, seeds))
             evaluation = await sample_evaluation(
                 model, asked, samples, seeds=seeds, max_tokens=max_tokens, advance=lambda: progress.advance(bar)
             )
@@ -153,7 +154,7 @@ async def _sample(
         "model SHA-256": named.model_sha256,
         "queries": f"{len(asked)}, from {instances.name if instances else 'the bundled instances'}; "
         f"{found.passed_over} passed over, without two advertisers",
-        "seeds of each query": str(seeds),
+        "seeds of each query": f"{seeds}; {crowd_seeds(seeds)} with other numbers of advertisers",
         "candidates": f"{MOST_CANDIDATES}, and the first M of them",
         "longest reply": f"{max_tokens} tokens",
         "decoding": "temperature 1, nothing truncated (the paper: temperature 0.8, top-p 0.95)",

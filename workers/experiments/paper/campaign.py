@@ -5,8 +5,9 @@ from pathlib import Path
 
 from workers.engines.base import Engine
 from workers.experiments.paper.claims import Evaluation
+from workers.experiments.paper.crowds import crowd, crowd_seeds, sizes
 from workers.experiments.paper.instances import Instance
-from workers.experiments.paper.market import as_auctions
+from workers.experiments.paper.market import Auctions, as_auctions
 from workers.experiments.paper.sampling import (
     PROPOSALS,
     ProposalName,
@@ -23,12 +24,20 @@ Advance = Callable[[], None]  # called for each auction that is there
 async def sample_evaluation(
     engine: Engine, instances: Sequence[Instance], folder: Path, *, seeds: int, max_tokens: int, advance: Advance
 ) -> Evaluation:
-    """Both proposals' auctions, `seeds` of each instance; `advance` is called for each. EngineError, OSError."""
-    drawn: dict[ProposalName, list[list[Samples]]] = {}
-    for proposal in PROPOSALS:
+    """Both proposals' auctions, `seeds` of each instance, and crowds; `advance` for each. EngineError, OSError."""
+
+    async def auctions(proposal: ProposalName, asked: Sequence[Instance], count: int) -> Auctions:
         plan = SamplePlan(proposal, max_tokens)
-        drawn[proposal] = [await _instance(engine, one, plan, folder, seeds, advance) for one in instances]
-    return Evaluation(*(as_auctions(instances, drawn[proposal]) for proposal in PROPOSALS))
+        return as_auctions(asked, [await _instance(engine, one, plan, folder, count, advance) for one in asked])
+
+    context_aware, reference = [await auctions(proposal, instances, seeds) for proposal in PROPOSALS]
+    crowds = {n: await auctions("context_aware", crowd(instances, n), crowd_seeds(seeds)) for n in sizes(instances)}
+    return Evaluation(context_aware, reference, crowds)
+
+
+def auctions_of(instances: Sequence[Instance], seeds: int) -> int:
+    """How often `advance` will be called."""
+    return len(instances) * (len(PROPOSALS) * seeds + len(sizes(instances)) * crowd_seeds(seeds))
 
 
 async def _instance(

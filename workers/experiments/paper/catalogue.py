@@ -1,6 +1,14 @@
 """All figures and tables of the paper's evaluation, in its order, then those that go beyond it."""
 
-from workers.experiments.paper.beyond import misreports, mixture, payment_variants, rival_rules, splitting, tau
+from workers.experiments.paper.beyond import (
+    competition,
+    misreports,
+    mixture,
+    payment_variants,
+    rival_rules,
+    splitting,
+    tau,
+)
 from workers.experiments.paper.figures import (
     figure_1a,
     figure_1b,
@@ -25,6 +33,7 @@ FIGURES = {
         figure_ec2_ec3.FIGURE_EC3,
         table_1.FIGURE,
         tau.FIGURE,
+        competition.FIGURE,
         splitting.FIGURE,
         misreports.FIGURE,
         payment_variants.FIGURE,

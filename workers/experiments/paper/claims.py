@@ -1,7 +1,7 @@
 """A figure's rows and what they say about a claim of the paper."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from workers.experiments.paper.market import Auctions
@@ -16,10 +16,11 @@ SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The auctions of both proposals, on the same instances and seeds."""
+    """The auctions of both proposals, on the same instances and seeds; context-aware ones with other bidders too."""
 
     context_aware: Auctions
     reference: Auctions
+    crowds: Mapping[int, Auctions] = field(default_factory=dict)  # by number of advertisers N, of fewer seeds
 
     @property
     def by_proposal(self) -> dict[str, Auctions]:
