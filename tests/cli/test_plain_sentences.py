@@ -18,6 +18,7 @@ from workers.ledger.amounts import money
 from workers.receipts import words
 from workers.receipts.query_result import Terminal
 from workers.receipts.statement import StatementLog
+from workers.web.statement.page import page
 
 
 def test_the_demo_tells_ids_and_answers_what_a_stranger_asks() -> None:
@@ -117,3 +118,17 @@ def test_verify_says_why_no_ledger_is_checked() -> None:
     said = " ".join(CliRunner().invoke(cli, ["verify", "--help"]).output.split())
 
     assert "no topic holds accounts; `tessera balance` folds them" in said and "no ledger yet" not in said
+
+
+def test_one_of_a_thing_is_not_called_many() -> None:
+    scored = make_scored(1)
+    settled, charges = make_settled(scored)
+    log = StatementLog("advertiser-00")
+    for event in (scored, settled, *charges):
+        log.add(event, 0)
+
+    found = log.statement("USD")
+
+    assert "(mean of 1 auction, exact)" in statement_view.lift(found)
+    assert "The mean over 1 auction." in (html := page(found))
+    assert "+ 1 charge<" in html and "1 charges" not in html and "1 credits" not in html

@@ -116,7 +116,7 @@ def test_a_bill_that_came_twice_is_counted_once_and_said() -> None:
     found = log_of(*EVENTS, own_bill(DAYS[0])).statement("USD")
 
     assert found.totals.charged_micros == sum(CHARGES)
-    assert found.problems == ("1 bills or credits came twice and are counted once",)
+    assert found.problems == ("1 bill or credit came twice, and once is counted",)
 
 
 def test_what_does_not_fit_its_reply_is_said() -> None:
@@ -252,7 +252,7 @@ def test_a_statement_that_does_not_fit_ends_with_1(tmp_path: Path) -> None:
 
     for command in (["statement", OWN], ["balance"]):
         done = tessera(*command, "--log", log)
-        assert done.returncode == 1 and b"came twice and are counted once" in done.stderr
+        assert done.returncode == 1 and b"1 bill or credit came twice, and once is counted" in done.stderr
 
 
 # The page

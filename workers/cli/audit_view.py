@@ -15,6 +15,7 @@ from workers.audit.findings import CHECK_OF, Check, Finding, Tally
 from workers.audit.terms import AuctionTerms, TermsByDay
 from workers.cli import render
 from workers.cli.visible import visible
+from workers.receipts.words import counted
 
 MOST_TERMS = 40
 FEWEST_FOR_A_PACE = 100  # of fewer auctions the time is that of the start
@@ -139,4 +140,4 @@ def _summary(tally: Tally, duration_s: float) -> Text:
     right = "everything is right" if not left else f"nothing is wrong; {left:,} checks could not be made"
     verdict = right if not found else f"{found:,} discrepanc{'y' if found == 1 else 'ies'}"
     style = "bold red" if found else "bold yellow" if left else "bold green"
-    return Text(f"{render.counted(auctions, 'auction')}: {verdict}; {duration_s:.1f} s{pace}", style=style)
+    return Text(f"{counted(auctions, 'auction')}: {verdict}; {duration_s:.1f} s{pace}", style=style)

@@ -21,6 +21,7 @@ from workers.ledger.account import Account
 from workers.ledger.amounts import money
 from workers.ledger.book import Book
 from workers.receipts.statement import Period
+from workers.receipts.words import counted
 from workers.settings import Settings
 
 
@@ -85,7 +86,8 @@ def balance(
     _print_json(book, accounts) if as_json else render.console().print(_table(book, accounts))
     unreadable.tell()
     if book.repeated:
-        click.echo(f"tessera: {book.repeated:,} bills or credits came twice and are counted once", err=True)
+        twice = counted(book.repeated, "bill or credit", "bills or credits")
+        click.echo(f"tessera: {twice} came twice, and once is counted", err=True)
         raise SystemExit(1)
 
 

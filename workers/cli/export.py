@@ -20,6 +20,7 @@ from workers.cli.visible import visible
 from workers.cli.witness import reading_bar
 from workers.errors import TesseraError
 from workers.receipts.statement import Period
+from workers.receipts.words import counted
 from workers.settings import Settings
 
 NAMES = (*(topic.name for topic in TOPICS), *DEAD_LETTERS)
@@ -67,7 +68,8 @@ async def _export(settings: Settings, limits: Period) -> None:
                 advance()
     if unreadable:
         click.echo(
-            f"tessera: {unreadable:,} records are no events and have no line; the first: {visible(first)}", err=True
+            f"tessera: without a line: {counted(unreadable, 'record')} that is no event; the first: {visible(first)}",
+            err=True,
         )
     if not written:
         when = "of that time" if limits != Period() else "yet"

@@ -21,6 +21,7 @@ from workers.cli.visible import Visible, visible
 from workers.ledger.amounts import money
 from workers.receipts import words
 from workers.receipts.query_result import Terminal
+from workers.receipts.words import counted
 
 NAME = "tessera"
 BRAND = "bold black on yellow"
@@ -116,11 +117,6 @@ def explanation(query_id: str | None) -> Text:
         us = command()
         said += f" One of them worked out: `{us} demo --json > log.jsonl; {us} explain {query_id} --from log.jsonl`."
     return Text(said, style="dim")
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 auction`, `1,280 auctions`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def lies(measured: Sequence[IncentiveMeasured]) -> Text:

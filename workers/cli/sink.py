@@ -15,6 +15,7 @@ from workers.cli import options, period
 from workers.cli.visible import visible
 from workers.errors import MissingProgram, TesseraError
 from workers.receipts.statement import Period
+from workers.receipts.words import counted
 from workers.settings import Settings
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _run(plan: CopyPlan, target: Callable[[], "Target"], extra: str, library: st
             raise
         raise MissingProgram(f"{library} is not installed: pip install 'tessera-auction[{extra}]'") from None
     if unreadable:
-        click.echo(f"tessera: {unreadable:,} records that nobody can read are not in the copy", err=True)
+        click.echo(f"tessera: not in the copy: {counted(unreadable, 'record')} that nobody can read", err=True)
         raise SystemExit(1)
 
 

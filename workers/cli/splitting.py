@@ -14,6 +14,7 @@ from workers.cli import options, render
 from workers.cli.scored import scored_events
 from workers.held import is_held
 from workers.ledger.amounts import money
+from workers.receipts.words import counted
 from workers.truthfulness.split_bids import MIN_AUCTIONS, MIN_COSINE, SuspectPair
 from workers.truthfulness.split_bids_watch import SplittingReport
 
@@ -100,8 +101,8 @@ def _row(currency: str, pair: SuspectPair) -> dict[str, object]:
 
 def _answer(report: SplittingReport, suspects: Sequence[tuple[str, SuspectPair]], min_auctions: int) -> RenderableType:
     counts = Text(
-        f"{render.counted(report.auctions, 'auction')}. Pairs of advertisers that met: {report.pairs}; "
-        f"in {render.counted(min_auctions, 'auction')} or more: {report.judged(min_auctions)}; "
+        f"{counted(report.auctions, 'auction')}. Pairs of advertisers that met: {report.pairs}; "
+        f"in {counted(min_auctions, 'auction')} or more: {report.judged(min_auctions)}; "
         f"of these suspected of bidding in parts: {len(suspects)}."
     )
     return Group(counts, Text(), _table(suspects), Text(f"\n{MEANING}")) if suspects else counts

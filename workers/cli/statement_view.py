@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.statement import Statement, StatementLine
-from workers.cli.render import counted
 from workers.ledger.amounts import money
+from workers.receipts.words import counted
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet begins to calculate at
 COLUMNS = (
@@ -48,7 +48,7 @@ def lift(found: Statement) -> str:
         return ""
     return (
         f"a reply named {found.name} with a probability of {totals.mean_named_with:.2%}, "
-        f"without its bid of {totals.mean_named_without:.2%} (mean of {totals.measured:,} auctions, exact)"
+        f"without its bid of {totals.mean_named_without:.2%} (mean of {counted(totals.measured, 'auction')}, exact)"
     )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from workers.audit.log.invariants import SENTENCES, Invariant, InvariantRow, InvariantState, Report
 from workers.cli import render
 from workers.cli.visible import visible
+from workers.receipts.words import counted
 
 STYLES = {InvariantState.HELD: "green", InvariantState.BROKEN: "bold red", InvariantState.NOT_CHECKED: "yellow"}
 
@@ -94,5 +95,5 @@ def _verdict(report: Report, rows: Sequence[InvariantRow], work: Work) -> Text:
         said += f"; not checked: {', '.join(map(str, unchecked))}"
     queries = report.counts[Invariant.SOURCE_COMPLETE]["stored"]
     style = STYLES[InvariantState.BROKEN if broken else InvariantState.HELD]
-    read = f"{render.counted(queries, 'query', 'queries')}, {render.counted(work.records, 'record')}"
+    read = f"{counted(queries, 'query', 'queries')}, {counted(work.records, 'record')}"
     return Text(f"{read}: {said}; {work.duration_s:.1f} s", style=style)

@@ -7,10 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from workers.cli.render import counted
 from workers.errors import TesseraError
 from workers.experiments.figure import Curve, Plot
 from workers.ledger.amounts import money
+from workers.receipts.words import counted
 from workers.reports.what_if import FEW_CANDIDATES, AdvertiserSums, OtherTerms, TermsSums, WhatIf
 
 MOST_ROWS = 20

@@ -16,6 +16,7 @@ from workers.ledger.amounts import money
 from workers.ledger.book import Book
 from workers.ledger.entries import charge_entry, credit_entry
 from workers.receipts.lift import Lift, lift_of
+from workers.receipts.words import counted
 
 MOST_LINES = 100_000
 
@@ -181,7 +182,7 @@ class StatementLog:
             account = money(totals.closing_balance_micros, currency)
             yield f"the lines come to {money(said, currency)}, the account to {account}"
         if self.book.repeated:
-            yield f"{self.book.repeated:,} bills or credits came twice and are counted once"
+            yield f"{counted(self.book.repeated, 'bill or credit', 'bills or credits')} came twice, and once is counted"
 
 
 def _moment(event: Event[Payload]) -> datetime:

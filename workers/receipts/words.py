@@ -34,3 +34,8 @@ def effect(without: float, with_: float, charge_micros: int) -> str:
     if not is_moved(without, with_):
         return "it moved other candidates" if charge_micros else "it moved nothing, so nothing is due"
     return "it made this reply less likely; the charge is for moving all candidates" if with_ < without else ""
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 auction`, `1,280 auctions`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 from schemas.statement import Statement, StatementCredit, StatementLine
 from workers.ledger.amounts import money
+from workers.receipts.words import counted
 from workers.web.receipt.figures import percent, section, shown_time
 
 MOST_ON_A_PAGE = 20_000
@@ -58,8 +59,8 @@ def _summary(found: Statement) -> str:
     totals = found.totals
     rows = (
         ("owed before", totals.opening_balance_micros),
-        (f"+ {totals.charges:,} charges", totals.charged_micros),
-        (f"− {totals.credits:,} credits", totals.credited_micros),
+        (f"+ {counted(totals.charges, 'charge')}", totals.charged_micros),
+        (f"− {counted(totals.credits, 'credit')}", totals.credited_micros),
     )
     lines = "".join(f"<dt>{what}</dt><dd>{money(micros, found.currency)}</dd>" for what, micros in rows)
     end = f'<dt class="total">owed</dt><dd class="total">{money(totals.closing_balance_micros, found.currency)}</dd>'
@@ -79,8 +80,8 @@ def _lift(found: Statement) -> str:
     return (
         f"<p>Replies named {escape(found.name)} with a probability of <strong>{with_}</strong>; without its bids it "
         f"would have been <strong>{without}</strong>.</p>"
-        f'<p class="note">The mean over {totals.measured:,} auctions. Both are exact: they follow from the chances of '
-        "all candidates with the bid and without it, so no experiment was needed.</p>"
+        f'<p class="note">The mean over {counted(totals.measured, "auction")}. Both are exact: they follow from the '
+        "chances of all candidates with the bid and without it, so no experiment was needed.</p>"
     )
 
 
@@ -95,7 +96,7 @@ def _charges(found: Statement) -> str:
         '<tfoot><tr><th scope="row" colspan="5">sum</th>'
         f'<td class="n">{_units(found.totals.charged_micros)}</td></tr></tfoot></table></div>'
     )
-    return section("charges", f"{len(found.lines):,} charges", table)
+    return section("charges", counted(len(found.lines), "charge"), table)
 
 
 def _charge(line: StatementLine) -> str:
@@ -119,7 +120,7 @@ def _credits(found: Statement) -> str:
         '<table><thead><tr><th scope="col">credited</th><th scope="col">of the charge</th><th scope="col">reason</th>'
         f'<th scope="col" class="n">credit, {found.currency}</th></tr></thead><tbody>{rows}</tbody></table>'
     )
-    return section("credits", f"{len(found.credits):,} credits", f'<div class="scroll">{table}</div>')
+    return section("credits", counted(len(found.credits), "credit"), f'<div class="scroll">{table}</div>')
 
 
 def _credit(credit: StatementCredit) -> str:
