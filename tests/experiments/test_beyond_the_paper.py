@@ -5,11 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workers.experiments.paper.beyond import competition, misreports, mixture, payment_variants, splitting, tau
+from workers.experiments.paper.beyond import (
+    competition,
+    misreports,
+    mixture,
+    payment_variants,
+    splitting,
+    stuffing,
+    tau,
+)
 from workers.experiments.paper.claims import Evaluation, series
-from workers.experiments.paper.crowds import crowd, sizes
+from workers.experiments.paper.crowds import crowd, sizes, stuffed
 from workers.experiments.paper.instances import load_instances
 from workers.experiments.paper.market import Auctions
+from workers.experiments.paper.sampling import _scoring_turns, _turn
 from workers.experiments.paper.statistics import Interval
 from workers.mechanism.allocation import Numbers
 
@@ -120,3 +129,26 @@ def test_an_advertiser_alone_pays_more_than_each_of_two_who_bid_half_of_it() -> 
     # Then each pays less than one alone
     judged = holding(competition.judge(competition.run(Evaluation(alone, alone, {1: alone, 2: together}))))
     assert judged["each of the most pays less than one alone"]
+
+
+def test_a_stuffed_description_reaches_the_proposal_and_neither_the_rewards_nor_the_rival() -> None:
+    plain = load_instances(limit=2)
+    changed = stuffed(plain)
+
+    for one, other in zip(plain, changed, strict=True):
+        assert other.advertisers == one.advertisers and other.proposed[1] == one.advertisers[1]
+        assert other.proposed[0].description.startswith(one.advertisers[0].description)
+        assert other.digest != one.digest and one.advertisers[0].name in other.proposed[0].description
+        turns = (_turn(one, "context_aware"), _turn(other, "context_aware"))
+        assert turns[0] != turns[1]
+        assert _scoring_turns(one)[1:] == _scoring_turns(other)[1:]
+
+
+def test_stuffing_that_changes_nothing_gains_nothing_and_one_that_helps_is_seen() -> None:
+    # Given candidates that are the same with either description, and such as the first advertiser wants more
+    plain, better = drawn(5), drawn(5).context_aware
+    better.rewards[:, :, 0] += 2.0
+    # Then only the second gains
+    for auctions, gains in ((drawn(5).context_aware, False), (better, True)):
+        rows = stuffing.run(Evaluation(plain.context_aware, plain.reference, {}, auctions))
+        assert [one.holds for one in stuffing.judge(rows)] == [not gains]

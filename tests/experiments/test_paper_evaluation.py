@@ -98,7 +98,7 @@ async def test_a_run_that_was_killed_within_a_line_goes_on_behind_the_last_whole
     # Then the seed was drawn once more, the same, and the files are whole
     assert np.array_equal(whole.context_aware.log_q, again.context_aware.log_q)
     rows = [json.loads(line)["seed"] for path in tmp_path.iterdir() for line in path.read_bytes().splitlines()]
-    assert sorted(rows) == [0] * 12 + [1] * 12  # two proposals, and crowds of one and four
+    assert sorted(rows) == [0] * 15 + [1] * 15  # two proposals, crowds of one and four, a stuffed one
 
 
 async def test_samples_survive_their_file_to_the_bit(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ async def _sample(
         "model SHA-256": named.model_sha256,
         "queries": f"{len(asked)}, from {instances.name if instances else 'the bundled instances'}; "
         f"{found.passed_over} passed over, without two advertisers",
-        "seeds of each query": f"{seeds}; {crowd_seeds(seeds)} with other numbers of advertisers",
+        "seeds of each query": f"{seeds}; {crowd_seeds(seeds)} with other advertisers or descriptions",
         "candidates": f"{MOST_CANDIDATES}, and the first M of them",
         "longest reply": f"{max_tokens} tokens",
         "decoding": "temperature 1, nothing truncated (the paper: temperature 0.8, top-p 0.95)",

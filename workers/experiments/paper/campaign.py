@@ -5,7 +5,7 @@ from pathlib import Path
 
 from workers.engines.base import Engine
 from workers.experiments.paper.claims import Evaluation
-from workers.experiments.paper.crowds import crowd, crowd_seeds, sizes
+from workers.experiments.paper.crowds import crowd, crowd_seeds, sizes, stuffed
 from workers.experiments.paper.instances import Instance
 from workers.experiments.paper.market import Auctions, as_auctions
 from workers.experiments.paper.sampling import (
@@ -32,12 +32,13 @@ async def sample_evaluation(
 
     context_aware, reference = [await auctions(proposal, instances, seeds) for proposal in PROPOSALS]
     crowds = {n: await auctions("context_aware", crowd(instances, n), crowd_seeds(seeds)) for n in sizes(instances)}
-    return Evaluation(context_aware, reference, crowds)
+    stuffing = await auctions("context_aware", stuffed(instances), crowd_seeds(seeds))
+    return Evaluation(context_aware, reference, crowds, stuffing)
 
 
 def auctions_of(instances: Sequence[Instance], seeds: int) -> int:
     """How often `advance` will be called."""
-    return len(instances) * (len(PROPOSALS) * seeds + len(sizes(instances)) * crowd_seeds(seeds))
+    return len(instances) * (len(PROPOSALS) * seeds + (len(sizes(instances)) + 1) * crowd_seeds(seeds))
 
 
 async def _instance(

@@ -7,6 +7,7 @@ from workers.experiments.paper.beyond import (
     payment_variants,
     rival_rules,
     splitting,
+    stuffing,
     tau,
 )
 from workers.experiments.paper.figures import (
@@ -36,6 +37,7 @@ FIGURES = {
         competition.FIGURE,
         splitting.FIGURE,
         misreports.FIGURE,
+        stuffing.FIGURE,
         payment_variants.FIGURE,
         mixture.FIGURE,
         rival_rules.FIGURE,

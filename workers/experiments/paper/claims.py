@@ -21,6 +21,7 @@ class Evaluation:
     context_aware: Auctions
     reference: Auctions
     crowds: Mapping[int, Auctions] = field(default_factory=dict)  # by number of advertisers N, of fewer seeds
+    stuffed: Auctions | None = None  # as many seeds, the first advertiser's description stuffed
 
     @property
     def by_proposal(self) -> dict[str, Auctions]:

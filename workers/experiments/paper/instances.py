@@ -21,11 +21,13 @@ class Instance:
 
     question: str
     advertisers: tuple[Advertiser, ...]
+    proposed: tuple[Advertiser, ...] = ()  # as the context-aware model is told of them, if not like that
 
     @property
     def digest(self) -> str:
         """Hexadecimal SHA-256 of all that a model is told about it."""
-        told = [self.question, *(part for one in self.advertisers for part in (one.name, one.description))]
+        told = [self.question]
+        told += [part for one in (*self.advertisers, *self.proposed) for part in (one.name, one.description)]
         return sha256("\x1f".join(told).encode()).hexdigest()
 
 

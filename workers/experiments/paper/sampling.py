@@ -68,7 +68,7 @@ async def draw_samples(engine: Engine, instance: Instance, plan: SamplePlan, see
 def _turn(instance: Instance, proposal: ProposalName) -> str:
     if proposal == "reference":
         return PAPER.reference_turn(instance.question)
-    return PAPER.context_aware_turn(instance.question, instance.advertisers)
+    return PAPER.context_aware_turn(instance.question, instance.proposed or instance.advertisers)
 
 
 def _scoring_turns(instance: Instance) -> Sequence[str]:

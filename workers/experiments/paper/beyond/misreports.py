@@ -1,7 +1,7 @@
 """What lies bring: utility at the true rewards, after the lie, less that of the truth. None gains, whoever tells it.
 
 `brand attack` punishes every reply that names a rival, by the whole spread of one's own rewards. Descriptions are no
-bids: what a stuffed one gains is not measured here.
+bids: figure stuffing is about them.
 """
 
 from collections.abc import Callable, Sequence
