@@ -39,6 +39,30 @@ def test_json_has_one_object_for_each_row_at_full_precision() -> None:
     assert done.stderr == b""
 
 
+def test_the_papers_evaluation_as_json_has_each_row_once_and_keeps_its_samples(tmp_path: Path) -> None:
+    words = (
+        "experiment",
+        "run",
+        "--limit",
+        "1",
+        "--seeds",
+        "1",
+        "--figure",
+        "tau",
+        "--json",
+        "--samples",
+        str(tmp_path),
+    )
+    done, again = tessera(*words), tessera(*words)
+
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    places = [(row["series"], row["x"]) for row in rows]
+    assert len(set(places)) == len(places) and {row["figure"] for row in rows} == {"tau"}
+    assert len({x for series, x in places if series == "revenue, nats"}) > 5
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+    assert again.stdout == done.stdout and list(tmp_path.iterdir())
+
+
 def test_the_committed_table_is_what_its_command_prints(tmp_path: Path) -> None:
     """Every line but the one that names the file; the numbers are rounded far above what machines disagree about."""
     committed = (TRUST / "decoding.md").read_text()

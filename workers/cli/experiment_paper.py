@@ -165,8 +165,8 @@ async def _sample(
 def _lines(figures: Sequence[FigureOf], evaluation: Evaluation) -> Iterator[str]:
     for figure in figures:
         for row in figure.run(evaluation):
-            cells = {"figure": figure.name, "series": row.series, "candidates": row.candidates, **asdict(row.measured)}
-            yield json.dumps(cells, ensure_ascii=False)
+            named = {"figure": figure.name, "series": row.series, "candidates": row.candidates, "x": row.place}
+            yield json.dumps({**named, **asdict(row.measured)}, ensure_ascii=False)
 
 
 def _verdicts(judged: dict[str, tuple[ClaimVerdict, ...]]) -> Table:
