@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, get_args
 
@@ -55,6 +56,7 @@ class Metrics:
         self._declare_business()
         self._declare_pipeline()
         self._begin_at_zero(stages, currency)
+        self._duration_of, self._revenue_of = cache(self._stage_duration.labels), cache(self._revenue.labels)
         ProcessCollector(registry=self.registry)  # CPU, memory, descriptors, and when it was started
         build = Info("auction_build", "Release and language model of this process.", registry=self.registry)
         build.info({"version": _release(), "engine": engine})
@@ -86,7 +88,7 @@ class Metrics:
 
     def handled(self, stage: str, duration_s: float) -> None:
         """A worker's `handle` returned or raised after `duration_s`."""
-        self._stage_duration.labels(stage).observe(duration_s)
+        self._duration_of(stage).observe(duration_s)
 
     def transaction(self, stage: str, result: str, duration_s: float, auctions: int) -> None:
         """A transaction over the outputs of `auctions` input records ended as `result`, committed or aborted."""
@@ -149,7 +151,7 @@ class Metrics:
             self._abstentions.labels(abstention.reason.name).inc()
 
     def _charged(self, charged: AdvertiserCharged) -> None:
-        self._revenue.labels(charged.currency).inc(charged.charge_micros)
+        self._revenue_of(charged.currency).inc(charged.charge_micros)
         self._charge.observe(charged.charge_micros)
 
     def _incentive(self, measured: IncentiveMeasured) -> None:
@@ -218,12 +220,11 @@ class Metrics:
                 self._repeated.labels(stage, repeat.name)
             for result in TRANSACTION_RESULTS:
                 self._transactions.labels(stage, result)
-            for family in (self._stage_duration, self._transaction_duration, self._transaction_auctions):
+            histograms = self._stage_duration, self._transaction_duration, self._transaction_auctions
+            counters = self._rebalances, self._fenced, self._stale_positions
+            gauges = self._in_flight, self._lag_records, self._lag_s, self._engine_down, self._kafka_down
+            for family in (*histograms, *counters, *gauges):
                 family.labels(stage)
-            for counter in (self._rebalances, self._fenced, self._stale_positions):
-                counter.labels(stage)
-            for gauge in (self._in_flight, self._lag_records, self._lag_s, self._engine_down, self._kafka_down):
-                gauge.labels(stage)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"auction_{name}", text, labels, registry=self.registry)
