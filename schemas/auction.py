@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from schemas.draw import Epoch, QueryRecord
+from schemas.draw import Epoch, QueryRecord, Seeds
 from schemas.identity import derive
 from schemas.payload import (
     MAX_ADVERTISERS,
@@ -137,6 +137,9 @@ class CandidatesGenerated(Payload):
         default=None,
         description="Absent in the first events, when a query that did not say consented to advertising.",
     )
+    seeds: Seeds | None = Field(
+        default=None, description="What candidates and fallback were drawn with. Absent in the first events."
+    )
     question: Question
     advertisers: Annotated[tuple[Bidder, ...], Field(max_length=MAX_ADVERTISERS)]
     abstentions: Annotated[tuple[Abstention, ...], Field(max_length=MAX_ADVERTISERS)]
@@ -168,6 +171,8 @@ class CandidatesGenerated(Payload):
             raise ValueError("candidates: the indices must count from 0")
         if sum([len(candidate.token_ids) for candidate in self.candidates]) > MAX_CANDIDATE_TOKENS:
             raise ValueError(f"candidates: more than {MAX_CANDIDATE_TOKENS} tokens in all")
+        if self.seeds is not None and len(self.seeds.candidates) != len(self.candidates):
+            raise ValueError("seeds: there must be one for each candidate")
         return self
 
 

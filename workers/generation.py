@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from schemas import auction
 from schemas.auction import Abstention, Bidder, Candidate, CandidatesGenerated, Proposal
-from schemas.draw import QueryRecord
+from schemas.draw import QueryRecord, Seeds
 from schemas.envelope import Event
 from schemas.identity import derive
 from schemas.payload import MAX_CANDIDATE_TOKENS, MAX_CANDIDATES, MAX_TOKENS
@@ -17,10 +17,11 @@ from schemas.reasons import AbstentionReason, DeadLetterReason
 from schemas.text import reads_as_a_sentence
 from workers.advertisers.admission import NOBODY, Admission
 from workers.advertisers.bidders import bidder, registered_bidder
-from workers.engines.base import Engine, Prompt, Reply, check_sampling, derive_seeds
+from workers.engines.base import Engine, Prompt, Reply, check_sampling
 from workers.engines.calls import all_of, despite_outages, within, work_for_query_of
 from workers.engines.prompts import PAPER, Prompts
 from workers.errors import EngineRejected, EngineTimeout, Refused, RetriesExhausted
+from workers.seeds import SamplingKeys, make_seeds, numbers
 
 SOURCE = "generation"
 
@@ -34,7 +35,7 @@ class Policy:
     max_tokens: int
     deadline: timedelta  # this stage's time for a query that states none: an outage must not expire a backlog
     reward_limit_nats: float
-    sampling_key: bytes
+    sampling_keys: SamplingKeys
     window: timedelta = timedelta(days=7)  # older queries are not answered: their ids may have been forgotten
     candidates_range: tuple[int, int] = (2, MAX_CANDIDATES)  # a query gets no more, and no adverts below the least
     tokens_range: tuple[int, int] = (1, MAX_TOKENS)  # likewise
@@ -76,7 +77,8 @@ class Generation:
         auction_id = derive("auction", *event.origin, event.subject)
         bidders, abstentions = self._admit(event.data, event.subject, received)
         plan = self._plan(event.data, bidders)
-        replies, fallback = await self._sample_by(stated, plan, auction_id)
+        seeds = make_seeds(await self.policy.sampling_keys.sampling_key(), auction_id, plan.candidates)
+        replies, fallback = await self._sample_by(stated, plan, seeds)
         generated = CandidatesGenerated(
             query_id=event.subject,
             auction_id=auction_id,
@@ -86,6 +88,7 @@ class Generation:
             deadline_stated=stated is not None,
             query_record=QueryRecord(origin=event.origin, sha256=event.digest) if event.origin else None,
             consent=_consent(event.data),
+            seeds=seeds,
             question=_question(event.data),
             advertisers=bidders,
             abstentions=abstentions,
@@ -162,13 +165,13 @@ class Generation:
                 return replace(plan, proposal="context_aware", proposal_engine=engine, proposal_prompt=prompt)
         return plan
 
-    async def _sample_by(self, stated: datetime | None, plan: Plan, auction_id: str) -> tuple[Sequence[Reply], Reply]:
+    async def _sample_by(self, stated: datetime | None, plan: Plan, seeds: Seeds) -> tuple[Sequence[Reply], Reply]:
         """What is drawn until the stated deadline, or, where nobody stated one, in this stage's own time."""
         try:
             if stated is not None:
-                return await self._sample(plan, auction_id, stated - self.now())
+                return await self._sample(plan, seeds, stated - self.now())
             return await despite_outages(
-                lambda: self._sample(plan, auction_id, self.policy.deadline), {self.engine, plan.proposal_engine}
+                lambda: self._sample(plan, seeds, self.policy.deadline), {self.engine, plan.proposal_engine}
             )
         except EngineTimeout:
             raise Refused(DeadLetterReason.EXPIRED, "the deadline passed while candidates were generated") from None
@@ -177,14 +180,11 @@ class Generation:
         except RetriesExhausted as error:
             raise Refused(DeadLetterReason.RETRIES_EXHAUSTED, str(error)) from None
 
-    async def _sample(self, plan: Plan, auction_id: str, limit: timedelta) -> tuple[Sequence[Reply], Reply]:
+    async def _sample(self, plan: Plan, seeds: Seeds, limit: timedelta) -> tuple[Sequence[Reply], Reply]:
         """The candidates and the fallback at once, each from a seed of its own."""
-        key = self.policy.sampling_key
-        seeds = derive_seeds(key, auction_id, "candidate", plan.candidates)
-        last = derive_seeds(key, auction_id, "fallback", 1)
-        wanted = [(self.engine, plan.reference_prompt, last)]
-        if seeds:
-            wanted.append((plan.proposal_engine, plan.proposal_prompt, seeds))
+        wanted = [(self.engine, plan.reference_prompt, numbers((seeds.fallback,)))]
+        if seeds.candidates:
+            wanted.append((plan.proposal_engine, plan.proposal_prompt, numbers(seeds.candidates)))
         async with within(limit):
             fallback, *replies = await all_of(
                 engine.sample(prompt, seeds=drawn, max_tokens=plan.max_tokens) for engine, prompt, drawn in wanted

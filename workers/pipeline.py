@@ -1,22 +1,22 @@
 """The wiring table: which stages there are, what each consumes and publishes, and how its worker is built."""
 
-import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from schemas import topics
-from schemas.identity import netstrings
 from workers.advertisers.admission import NOBODY, Admission
 from workers.engines.base import Engine
 from workers.engines.prompts import PAPER, Prompts
 from workers.errors import SettingsError
 from workers.generation import Generation, Policy
 from workers.incentives import Incentives
+from workers.mechanism.epochs import sampling_secret_of
 from workers.rewards.by_advertiser import ByAdvertiser
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms
+from workers.seeds import SamplingKeys, UncommittedKeys
 from workers.settings import Settings
 from workers.settlement import KeySource, Settlement
 from workers.stage import Stage, StageSpec, Worker
@@ -35,6 +35,7 @@ class Means:
     rewards: ByAdvertiser | None = None  # None: everybody's are the log-ratio of the reference engine
     registry: Admission = NOBODY
     prompts: Prompts = PAPER
+    sampling_keys: SamplingKeys | None = None  # None: this process commits to no key of the seeds
 
 
 def now() -> datetime:
@@ -50,7 +51,7 @@ def _generation(means: Means) -> Worker:
         max_tokens=settings.max_tokens,
         deadline=timedelta(seconds=settings.deadline_s),
         reward_limit_nats=settings.reward_limit_nats,
-        sampling_key=sampling_secret(settings),
+        sampling_keys=means.sampling_keys or UncommittedKeys(sampling_secret(settings), now),
         window=timedelta(days=settings.id_window_days),
         candidates_range=(settings.candidates_least, settings.candidates_most),
         tokens_range=(settings.max_tokens_least, settings.max_tokens_most),
@@ -64,7 +65,7 @@ def sampling_secret(settings: Settings) -> bytes:
     if settings.sampling_key is not None:
         return settings.sampling_key.get_secret_value().encode()
     if settings.draw_key is not None:
-        return hmac.digest(settings.draw_key.get_secret_value().encode(), netstrings("sampling-secret-v1"), "sha256")
+        return sampling_secret_of(settings.draw_key.get_secret_value().encode())
     raise SettingsError(
         "TESSERA_SAMPLING_KEY is not set: generation draws candidates with seeds from this secret, as otherwise "
         "whoever names queries could know their candidates beforehand. Make one, the same for every generation "

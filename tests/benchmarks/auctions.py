@@ -16,6 +16,7 @@ from workers.generation import Generation, Policy
 from workers.pipeline import now
 from workers.rewards.log_ratio import LogRatio
 from workers.scoring import Scoring, Terms
+from workers.seeds import UncommittedKeys
 
 CANDIDATES = 20
 
@@ -23,7 +24,7 @@ CANDIDATES = 20
 async def scored_auctions(count: int) -> Sequence[Event[CandidatesScored]]:
     """Scored events as the pipeline publishes them."""
     engine = NullEngine()
-    policy = Policy("context_aware", CANDIDATES, 96, timedelta(hours=1), 50.0, b"")
+    policy = Policy("context_aware", CANDIDATES, 96, timedelta(hours=1), 50.0, UncommittedKeys(b"", now))
     generation, scoring = (
         Generation(engine, policy, now),
         Scoring(engine, LogRatio(engine), Terms(1_000, "USD", "offset"), now),

@@ -9,7 +9,8 @@ from tests.support.worker_process import tessera
 
 COMMANDS = Path(__file__).parents[2] / "workers" / "cli"
 IN_MEMORY = {
-    "audit.py": ("audit", "LOG"),
+    "audit_models.py": ("audit", "LOG", "--resample", "1", "--rescore", "1"),
+    "audited_log.py": ("audit", "LOG"),
     "demo.py": ("demo", "--limit", "2"),
     "experiment.py": ("experiment", "decoding"),
     "experiment_paper.py": ("experiment", "run", "--limit", "1", "--seeds", "1", "--samples", "FOLDER"),

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from schemas.topics import COMMITMENTS, SETTLED
+from schemas.topics import COMMITMENTS, SCORED, SETTLED
 from tests.support.kafka_client import Reader, of, produce
 from tests.support.worker_process import tessera, worker
 from workers.draw_keys import commitment
-from workers.mechanism.epochs import epoch_key, epoch_of
+from workers.mechanism.epochs import epoch_key, epoch_of, sampling_epoch_key, sampling_secret_of
 from workers.operations.monitor import Monitor
 from workers.pipeline import now
 from workers.settings import DEMO_DRAW_KEY, Settings
@@ -45,6 +45,14 @@ def test_settlement_commits_before_it_draws(topics: str, tmp_path: Path) -> None
     listed = {row["epoch"]: row for row in rows("keys", "list", kafka=topics)}
     assert listed[settled["draw"]["epoch"]]["key_sha256"] == settled["draw"]["key_sha256"]
     assert listed[settled["draw"]["epoch"]]["committed_at"] < str(now())
+    # And so is the key that its candidates' seeds derive from
+    seeds = json.loads(of(messages, SCORED.name)[-1].value())["seeds"]
+    assert seeds["key_sha256"] in listed[seeds["epoch"]]["sampling_keys"]
+    # And from the topics its candidates are drawn and scored again as they were; other tests' models are not judged
+    done = tessera("audit", "--json", "--resample", "10000", "--rescore", "10000", kafka=topics)
+    *findings, totals = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(totals["invariants"][name]["checked"] for name in ("seeds", "resampled", "rescored")), done.stderr
+    assert query_id not in {finding["query_id"] for finding in findings}
 
 
 def test_settlement_with_another_draw_secret_does_not_start(topics: str) -> None:
@@ -73,15 +81,16 @@ def test_keys_reveal_refuses_today_and_unknown_days(topics: str) -> None:
 
 async def test_keys_reveal_reveals_a_past_day_once(topics: str) -> None:
     # Given a day long ago that was committed to
-    key = epoch_key(SECRET, "2020-02-29")
+    key, seeds = epoch_key(SECRET, "2020-02-29"), sampling_epoch_key(sampling_secret_of(SECRET), "2020-02-29")
     bus = KafkaBus(Settings.read(bootstrap_servers=topics), Monitor(stages=(), currency="USD", engine="none"))
-    await bus.publish([commitment(key, now()).to_record()])
+    await bus.publish([commitment(key, now(), seeds=seeds).to_record()])
 
     # When everything that is over is revealed, twice
     first, again = (rows("keys", "reveal", kafka=topics) for _ in range(2))
 
-    # Then its key is there for anybody, and was published once
-    assert [row["key"] for row in first if row["epoch"] == key.epoch] == [key.key.hex()]
+    # Then its keys are there for anybody, and were published once
+    found = [(row["key"], row["sampling_keys"]) for row in first if row["epoch"] == key.epoch]
+    assert found == [(key.key.hex(), {seeds.sha256: seeds.key.hex()})]
     assert again == first
     stored = [record async for record in bus.stored([COMMITMENTS.name]) if record.key == b"2020-02-29"]
     assert len([record for record in stored if key.key.hex().encode() in (record.value or b"")]) == 1

@@ -155,6 +155,7 @@ def sold(kafka: SecuredKafka, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """What each topic holds after some auctions, every stage a process and a user of its own."""
     logs = tmp_path_factory.mktemp("logs")
     ids = [f"secured-{uuid.uuid4()}" for _ in range(AUCTIONS)]
+    assert kafka.command("auction.key-committer", "keys", "commit", "--days", "2").returncode == 0  # to seeds as well
     workers = [kafka.worker(f"auction.{stage}", stage, logs / stage) for stage in STAGES]
     try:
         for worker in workers:

@@ -14,7 +14,7 @@ from schemas.topics import COMMITMENTS, SETTLED_QUERIES
 from tests.support.builders import make_record, make_scored
 from workers.draw_keys import LOOK_AGAIN, Committed, KeyRing, commitment, commitments
 from workers.errors import Refused, SettingsError
-from workers.mechanism.epochs import epoch_key, epoch_of, next_epoch
+from workers.mechanism.epochs import epoch_key, epoch_of, next_epoch, sampling_epoch_key
 from workers.settlement import Settlement
 from workers.stream.deduplication.deduplicator import Once, Repeated
 
@@ -239,3 +239,69 @@ def test_a_commitment_has_the_envelope_of_every_event() -> None:
     assert (read.data, read.id, read.subject, read.time) == (event.data, event.id, TODAY, AT)
     with pytest.raises(BadRecord):
         from_record(make_record(event.value, COMMITMENTS, key=b"2026-11-25"), COMMITMENTS)
+
+
+async def test_a_ring_that_knows_the_secret_of_the_seeds_commits_to_their_keys_too() -> None:
+    topic = Topic()
+    ring = KeyRing((OLD,), topic.publish, topic.read, lambda: AT, NEW)
+
+    await ring.key(TODAY)
+    key = await ring.sampling_key()
+
+    assert key == sampling_epoch_key(NEW, TODAY)
+    assert [(event.data.epoch, event.data.sampling_key_sha256) for event in topic.events] == [
+        (TODAY, key.sha256),
+        (TOMORROW, sampling_epoch_key(NEW, TOMORROW).sha256),
+    ]
+
+
+async def test_a_day_that_only_its_draws_are_committed_to_gets_the_key_of_its_seeds_before_any_is_made() -> None:
+    topic = Topic()
+    await topic.ring(OLD).key(TODAY)
+
+    ring = KeyRing((OLD,), topic.publish, topic.read, lambda: AT, NEW)
+    key = await ring.sampling_key()
+    await ring.sampling_key()
+
+    committed = (await topic.read())[TODAY]
+    assert (committed.key_sha256, committed.sampling_keys) == (epoch_key(OLD, TODAY).sha256, {key.sha256: None})
+    assert len({event.id for event in topic.events}) == len(topic.events) == 3
+
+
+async def test_who_draws_seeds_has_their_key_committed_to_after_a_day_without_any_auction() -> None:
+    """Generation comes first on a new day, long before settlement draws."""
+    topic, clock = Topic(), [AT]
+    ring = KeyRing((OLD,), topic.publish, topic.read, lambda: clock[0], NEW)
+    await ring.key(TODAY)
+    clock[0] = AT + timedelta(days=5)
+
+    key = await ring.sampling_key()
+
+    assert (await topic.read())[str(key.epoch)].sampling_keys == {key.sha256: None}
+
+
+async def test_a_revealed_key_of_seeds_makes_none_anew() -> None:
+    topic = Topic()
+    seeds = sampling_epoch_key(NEW, TODAY)
+    await topic.publish(commitment(epoch_key(OLD, TODAY), AT, reveal=True, seeds=seeds))
+
+    with pytest.raises(Refused) as caught:
+        await KeyRing((OLD,), topic.publish, topic.read, lambda: AT, NEW).sampling_key()
+
+    assert caught.value.reason is DeadLetterReason.KEY_REVEALED
+
+
+def test_a_key_of_seeds_counts_only_beside_the_days_key_of_draws_and_is_revealed_once() -> None:
+    draw, other, seeds = epoch_key(OLD, TODAY), epoch_key(NEW, TODAY), sampling_epoch_key(NEW, TODAY)
+    strangers = sampling_epoch_key(OLD, TODAY)
+
+    found = commitments(
+        [
+            commitment(draw, AT, seeds=seeds),
+            commitment(other, AT, seeds=strangers),
+            commitment(draw, AT, reveal=True, seeds=seeds),
+            commitment(draw, AT, seeds=seeds),
+        ]
+    )
+
+    assert found[TODAY].sampling_keys == {seeds.sha256: seeds.key.hex()}

@@ -34,6 +34,8 @@ from workers.engines.base import Engine, Prompt, Reply, derive_seed
 from workers.engines.prompts import PAPER
 from workers.errors import EngineRejected, EngineUnavailable, Refused, RetriesExhausted
 from workers.generation import Generation, Policy
+from workers.mechanism.epochs import epoch_of, sampling_epoch_key
+from workers.seeds import UncommittedKeys, numbers
 
 POLICY = Policy(
     proposal="context_aware",
@@ -41,7 +43,7 @@ POLICY = Policy(
     max_tokens=12,
     deadline=timedelta(seconds=60),
     reward_limit_nats=50.0,
-    sampling_key=b"sampling",
+    sampling_keys=UncommittedKeys(b"sampling", Clock()),
 )
 SHORT = timedelta(milliseconds=20)
 
@@ -146,7 +148,7 @@ async def test_another_position_or_key_gives_other_candidates() -> None:
     texts = {
         (await generate(query)).data.candidates,
         (await generate(replace(query, origin=(*query.origin[:2], "4")))).data.candidates,
-        (await generate(query, sampling_key=b"another")).data.candidates,
+        (await generate(query, sampling_keys=UncommittedKeys(b"another", Clock()))).data.candidates,
     }
 
     assert len(texts) == 3
@@ -155,11 +157,14 @@ async def test_another_position_or_key_gives_other_candidates() -> None:
 async def test_every_candidate_and_the_fallback_have_seeds_of_their_own() -> None:
     engine = FaultyEngine()
 
-    auction_id = (await generate(make_query(), engine)).data.auction_id
+    generated = (await generate(make_query(), engine)).data
+    auction_id, key = generated.auction_id, sampling_epoch_key(b"sampling", epoch_of(Clock().moment))
 
     (reference_turn, last, _), (proposal_turn, seeds, _) = engine.calls.sampled
-    assert seeds == tuple(derive_seed(b"sampling", auction_id, "candidate", index) for index in range(5))
-    assert last == (derive_seed(b"sampling", auction_id, "fallback", 0),)
+    assert seeds == tuple(derive_seed(key.key, auction_id, "candidate", index) for index in range(5))
+    assert last == (derive_seed(key.key, auction_id, "fallback", 0),)
+    assert generated.seeds is not None and generated.seeds.key_sha256 == key.sha256
+    assert (numbers(generated.seeds.candidates), numbers((generated.seeds.fallback,))) == ([*seeds], [*last])
     assert reference_turn == make_query().data.text  # the advert-free reply: the question and nothing else
     assert proposal_turn == PAPER.context_aware_turn(reference_turn, make_query().data.advertisers)
 

@@ -15,6 +15,7 @@ from schemas.topics import PROFILES
 from workers.advertisers.admission import NOBODY as NOBODY_REGISTERED
 from workers.app.followed_registry import FollowedRegistry, restored_registry
 from workers.app.models import Models, open_models
+from workers.draw_keys import KeyRing
 from workers.engines.base import Engine
 from workers.engines.catalogue import require_known
 from workers.engines.observed import observed
@@ -107,18 +108,19 @@ async def stages_running(
     require_startable(names, settings)
     specs = [STAGES[name] for name in names]
     draws = any(spec.needs_draw_keys for spec in specs)
+    samples = any(spec.draws_candidates for spec in specs)
     bus: Bus = KafkaBus(settings, monitor) if kafka else MemoryBus(monitor)
     async with _models(specs, settings, monitor, onlooker) as models:
         calm_collector()
         if kafka:
             for warning in await preflight(specs, settings):
                 onlooker.warn(warning)
-        keys = await open_key_ring(bus, settings.draw_secrets, now) if draws else None
+        keys = await _key_ring(bus, settings, samples) if draws else None
         registry = await _registry(specs, bus, settings, onlooker)
         stop = asyncio.Event()
-        means = replace(
-            _means(settings, keys, models, monitor), registry=registry.admission if registry else NOBODY_REGISTERED
-        )
+        admission = registry.admission if registry else NOBODY_REGISTERED
+        means = _means(settings, keys, models, monitor)
+        means = replace(means, registry=admission, sampling_keys=keys if samples else None)
         running = bus.run(build_stages(names, means), stop)
         done = asyncio.create_task(registry.beside(running, stop) if registry else running)
         try:
@@ -126,6 +128,12 @@ async def stages_running(
         finally:
             stop.set()
             await done
+
+
+async def _key_ring(bus: Bus, settings: Settings, samples: bool) -> KeyRing:
+    """Seeds are committed to as well where their secret is known: it is set, or this process draws candidates."""
+    seeds = sampling_secret(settings) if samples or settings.sampling_key else None
+    return await open_key_ring(bus, settings.draw_secrets, now, seeds)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.draw import DrawCommitment
 from schemas.topics import SCORED, topic_of
@@ -12,13 +13,15 @@ from workers.audit.credits import CreditCheck
 from workers.audit.draw_keys import Keys
 from workers.audit.entries import LogEntry
 from workers.audit.findings import Check, Finding, Kind, Tally
+from workers.audit.seeds import SeedKeys, seed_secret
 
 
 @dataclass
 class Audit:
     """Entries in, findings out as they are met; the counts are in `tally`.
 
-    `secrets`: of the draw, if known. `completeness` None: a file, whole in itself; else the log is Kafka's.
+    `secrets`: of the draw, if known; `seed_secrets`: of the seeds, if they do not derive from those. `completeness`
+    None: a file, whole in itself; else the log is Kafka's.
     `credits_first`: every credit is given before the first bill.
     """
 
@@ -26,14 +29,18 @@ class Audit:
     secrets: Sequence[bytes] = ()
     completeness: Completeness | None = None
     credits_first: bool = False
+    seed_secrets: Sequence[bytes] = ()
     tally: Tally = field(init=False)
     _keys: Keys = field(init=False)
     _assembly: Assembly = field(init=False)
     _credits: CreditCheck = field(init=False)
+    _seeds: SeedKeys = field(init=False)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.keep)
         self._keys = Keys(self.tally, self.secrets, topic_read=self.completeness is not None)
+        seed_secrets = [*self.seed_secrets, *map(seed_secret, self.secrets)]
+        self._seeds = SeedKeys(self.tally, seed_secrets)
         self._assembly = Assembly(self.tally, self._keys, self.completeness)
         billed_from = self.completeness.billed_from if self.completeness else 0
         self._credits = CreditCheck(self.tally, self.credits_first, billed_from)
@@ -42,11 +49,14 @@ class Audit:
         self._check_key(entry)
         if isinstance(entry.data, DrawCommitment):
             self._keys.committed(entry.data, entry.at, false_reveal=entry.false_reveal)
+            self._seeds.committed(entry.data, entry.at)
         elif isinstance(entry.data, AdvertiserCredited):
             self._credits.credited(entry.data)
         else:
             if isinstance(entry.data, AdvertiserCharged):
                 self._credits.billed(entry.data, entry.sha256)
+            elif isinstance(entry.data, CandidatesScored):
+                self._seeds.used(entry.data, entry.at, entry.recorded_at)
             self._assembly.add(entry)
 
     def unreadable(self, where: str, why: str) -> None:
@@ -71,10 +81,12 @@ class Audit:
         """What was still open is judged; nothing can be added afterwards."""
         self._assembly.finish()
         self._keys.finish()
+        self._seeds.finish()
         self._credits.finish()
         return self.tally
 
     def close(self) -> None:
         """Let go of the temporary files."""
         self._keys.close()
+        self._seeds.close()
         self._assembly.close()

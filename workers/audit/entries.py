@@ -136,11 +136,12 @@ def _entry(kind: str, value: bytes, at: int) -> LogEntry:
 
 
 def _false_reveal(value: bytes) -> DrawCommitment | None:
-    """The commitment without its key, where the key is all that is wrong with it."""
+    """The commitment without its keys, where a key is all that is wrong with it."""
     try:
         fields = json.loads(value)
-        if not isinstance(fields, dict) or len(bytes.fromhex(fields["key"])) != 32:
+        keys = [key for name in ("key", "sampling_key") if (key := fields.get(name)) is not None]
+        if not keys or any(len(bytes.fromhex(key)) != 32 for key in keys):
             return None
-        return DrawCommitment.decode(json.dumps({**fields, "key": None}).encode())
-    except (ValueError, KeyError, TypeError, BadRecord):
+        return DrawCommitment.decode(json.dumps({**fields, "key": None, "sampling_key": None}).encode())
+    except (ValueError, TypeError, AttributeError, BadRecord):
         return None

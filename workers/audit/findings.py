@@ -18,12 +18,16 @@ class Check(StrEnum):
     ALLOCATION = "odds and weights"
     DRAWS = "draws repeat"
     COMMITMENTS = "keys are those committed to"
+    SEEDS = "seeds derive from their key"
+    SEED_COMMITMENTS = "keys of seeds are committed to"
     BILLS = "one bill for each sponsor"
     CHARGES = "charges to the micro"
     TERMS = "terms of the bills"
     DISCLOSURE = "disclosed odds"
     PROPERTIES = "ranges, bounds, participation"
     CREDITS = "credits are of their bills"
+    RESAMPLED = "replies drawn again (--resample)"
+    RESCORED = "numbers computed again (--rescore)"
 
 
 @unique
@@ -64,6 +68,12 @@ class Kind(StrEnum):
     FALSE_REVEAL = "false_reveal"  # the key revealed is not the one committed to
     DRAW_AFTER_REVEAL = "draw_after_reveal"  # whoever knew the key could foretell it
     UNCOMMITTED_DRAW = "uncommitted_draw"  # under no day's key although days are committed to
+    # SEEDS
+    WRONG_SEEDS = "wrong_seeds"  # not those that the key of the day gives
+    WRONG_SEED_DAY = "wrong_seed_day"  # not a day between the query and its scored event
+    # SEED_COMMITMENTS
+    BROKEN_SEED_COMMITMENT = "broken_seed_commitment"  # from another key than any that was committed to before
+    MANY_SEED_KEYS = "many_seed_keys"  # a day with so many keys that candidates could be chosen among
     # BILLS
     MISSING_CHARGE = "missing_charge"
     DOUBLE_CHARGE = "double_charge"  # the same charge id twice
@@ -94,6 +104,13 @@ class Kind(StrEnum):
     WRONG_CREDIT_ID = "wrong_credit_id"  # it does not follow from the charge and the key
     WRONG_CREDIT_FIELD = "wrong_credit_field"  # a field that is copied from the bill, or its digest
     ABOVE_CHARGE = "above_charge"  # all credits of a charge are more than it
+    # RESAMPLED
+    OTHER_CANDIDATE = "other_candidate"  # the model that the event names draws another one from the same seeds
+    OTHER_PROMPT = "other_prompt"  # the model was not asked what question and advertisers give
+    # RESCORED
+    WRONG_LOG_Q = "wrong_log_q"
+    WRONG_LOG_REF = "wrong_log_ref"
+    WRONG_REWARD = "wrong_reward"
 
 
 _FIRST_KINDS = {
@@ -103,12 +120,16 @@ _FIRST_KINDS = {
     Kind.WRONG_PROBABILITIES: Check.ALLOCATION,
     Kind.WRONG_U: Check.DRAWS,
     Kind.BROKEN_COMMITMENT: Check.COMMITMENTS,
+    Kind.WRONG_SEEDS: Check.SEEDS,
+    Kind.BROKEN_SEED_COMMITMENT: Check.SEED_COMMITMENTS,
     Kind.MISSING_CHARGE: Check.BILLS,
     Kind.WRONG_CHARGE: Check.CHARGES,
     Kind.WRONG_TAU: Check.TERMS,
     Kind.WRONG_SPONSORS: Check.DISCLOSURE,
     Kind.ABOVE_BOUND: Check.PROPERTIES,
     Kind.UNKNOWN_CHARGE: Check.CREDITS,
+    Kind.OTHER_CANDIDATE: Check.RESAMPLED,
+    Kind.WRONG_LOG_Q: Check.RESCORED,
 }
 
 

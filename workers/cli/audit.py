@@ -1,31 +1,23 @@
 """`tessera audit`: every reply and every bill recomputed from the log, by code that shares nothing with settlement."""
 
 import asyncio
-import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import aclosing, closing
-from io import UnsupportedOperation
-from typing import BinaryIO
+from contextlib import closing
+from typing import Any, BinaryIO
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from schemas.billing import AdvertiserCredited
-from schemas.payload import BadRecord, UnknownValue
-from schemas.record import Record
-from schemas.topics import CHARGED, CREDITED, SCORED, SETTLED
+from schemas.topics import CHARGED, SETTLED
 from workers.audit.auditor import Audit
 from workers.audit.completeness import Completeness
-from workers.audit.entries import NAMES, READ_FIRST, LogEntry, read_line, read_record
-from workers.cli import options, render
+from workers.cli import options
+from workers.cli.audit_models import ModelAudit, model_options
 from workers.cli.audit_view import Findings, print_json, print_verdict
-from workers.errors import TesseraError
+from workers.cli.audited_log import AuditedLog, read_file, read_kafka
 from workers.settings import DEMO_DRAW_KEY, Settings
 
 MILLISECONDS = 1_000
-REFRESH_ENTRIES = 256
 SHOWN = 20
 
 
@@ -45,10 +37,17 @@ SHOWN = 20
     metavar="N",
     help="Print only the first N discrepancies; all are counted. [default: 20, with --json all]",
 )
+@model_options
 @options.bootstrap_servers
 @options.as_json
 def audit(
-    file: BinaryIO | None, grace: float, limit_findings: int | None, bootstrap_servers: str | None, as_json: bool
+    file: BinaryIO | None,
+    grace: float,
+    limit_findings: int | None,
+    bootstrap_servers: str | None,
+    engine: str | None,
+    as_json: bool,
+    **wanted: Any,
 ) -> None:
     """Recompute every auction in a log: allocation, draw, charges, bills, and the promises of the mechanism.
 
@@ -61,7 +60,15 @@ def audit(
 
     A draw is repeated where its key is known: revealed in the log, or derived from TESSERA_DRAW_KEY,
     TESSERA_DRAW_KEY_PREVIOUS or the public key of `tessera demo`, whichever has the SHA-256 that was committed to.
-    Draws under other keys are "not verifiable" until `tessera keys reveal`.
+    Draws under other keys are "not verifiable" until `tessera keys reveal`. Likewise the seeds of the candidates:
+    revealed, or derived from TESSERA_SAMPLING_KEY or those. Seeds of a day whose key nobody committed to before its
+    first auction are "not verifiable" either (`tessera keys commit`).
+
+    --resample and --rescore ask a model again, of a sample of the auctions that have candidates: the choice is random,
+    is printed, and repeats with --sample-seed. --resample needs the very model and release that the events name
+    (--engine, TESSERA_PROPOSAL_ENGINE): another one draws other replies from the same seeds, and is refused. On another
+    kind of processor the last digits of a probability differ, and so, rarely, a token. --rescore takes the same weights
+    in any engine; numbers of half precision need a larger --tolerance.
 
     \b
     Exit codes: 0 everything is right, 1 a discrepancy, 2 the log cannot be read (nothing is printed then). Kinds:
@@ -73,20 +80,24 @@ def audit(
       draws         wrong_u wrong_choice wrong_epoch
       commitments   broken_commitment no_commitment late_commitment second_commitment false_reveal
                     draw_after_reveal uncommitted_draw
+      seeds         wrong_seeds wrong_seed_day broken_seed_commitment many_seed_keys
       bills         missing_charge double_charge extra_charge wrong_debtor wrong_charge_ids
       charges       wrong_charge wrong_total
       terms         wrong_tau wrong_currency wrong_rule wrong_bound wrong_bill_field
       disclosure    wrong_sponsors wrong_odds wrong_disclosure
       properties    above_bound reward_out_of_range worse_off indifferent_charged
+      resampled     other_candidate other_prompt
+      rescored      wrong_log_q wrong_log_ref wrong_reward
       credits       unknown_charge double_credit wrong_credit_id wrong_credit_field above_charge
 
     \b
     Examples:
       tessera audit
       tessera demo --json | tessera audit -
+      tessera export > log.jsonl && tessera audit log.jsonl --resample 20 --rescore 20
       tessera audit log.jsonl --json | jq -r 'select(.kind == "wrong_charge") | .sentence'
     """
-    settings = Settings.read(bootstrap_servers=bootstrap_servers)
+    settings, models = Settings.read(bootstrap_servers=bootstrap_servers, engine=engine), ModelAudit(**wanted)
     limit = limit_findings if limit_findings is not None else None if as_json else SHOWN
     began = time.time()
     with closing(Findings(limit)) as findings:
@@ -96,14 +107,21 @@ def audit(
                 secrets_of(settings),
                 None if file else _completeness(began, grace),
                 credits_first=file is None or file.seekable(),
+                seed_secrets=_seed_secrets_of(settings),
             )
         ) as audit:
+            log = AuditedLog(audit, models)
             if file:
-                _read_file(audit, file)
+                read_file(log, file)
             else:
-                asyncio.run(_read_kafka(audit, settings))
+                asyncio.run(read_kafka(log, settings))
             tally = audit.finish()
-        (print_json if as_json else print_verdict)(tally, findings, time.time() - began)
+        asyncio.run(models.run(settings, tally))
+        if as_json:
+            print_json(tally, findings, time.time() - began, models.totals())
+        else:
+            print_verdict(tally, findings, time.time() - began)
+            models.show()
     sys.exit(1 if tally.discrepancies else 0)
 
 
@@ -113,100 +131,11 @@ def secrets_of(settings: Settings) -> list[bytes]:
     return [secret.get_secret_value().encode() for secret in given if secret is not None]
 
 
+def _seed_secrets_of(settings: Settings) -> list[bytes]:
+    """The secret of the seeds, where it is set; those that derive from the draw's the audit knows."""
+    return [settings.sampling_key.get_secret_value().encode()] if settings.sampling_key else []
+
+
 def _completeness(began: float, grace: float) -> Completeness:
     settled_from, billed_from = (began - topic.retention.total_seconds() for topic in (SETTLED, CHARGED))
     return Completeness(*(int(at * MILLISECONDS) for at in (settled_from, began - grace, billed_from)))
-
-
-def _read_file(audit: Audit, file: BinaryIO) -> None:
-    """Every line; TesseraError names the one that cannot be read. Credits first, where a file can be read twice."""
-    found = False
-    if audit.credits_first:
-        _read_credits(audit, file)
-    with _progress() as progress:
-        advance = _advancer(progress, audit, _size(file))
-        for number, line in enumerate(file, 1):
-            if line.strip() and (entry := _entry(file, number, line)) is not None:
-                if not (audit.credits_first and isinstance(entry.data, AdvertiserCredited)):
-                    audit.add(entry)
-                found = True
-            advance(len(line))
-    if not found:
-        raise TesseraError(f"{file.name} has no event of an auction in it; `tessera demo --json` prints some")
-
-
-def _read_credits(audit: Audit, file: BinaryIO) -> None:
-    """The credits alone; the file is then where it was."""
-    begin, needle = file.tell(), CREDITED.name.encode()
-    for number, line in enumerate(file, 1):
-        if needle in line and (entry := _entry(file, number, line)) and isinstance(entry.data, AdvertiserCredited):
-            audit.add(entry)
-    file.seek(begin)
-
-
-def _entry(file: BinaryIO, number: int, line: bytes) -> LogEntry | None:
-    try:
-        return read_line(line, number)
-    except BadRecord as error:
-        raise TesseraError(f"{file.name}, line {number}: {error.reason.name}: {error}") from None
-
-
-async def _read_kafka(audit: Audit, settings: Settings) -> None:
-    from workers.app.bus import bus_of  # here: a file needs neither Kafka's client nor metrics
-
-    bus = bus_of(settings)
-    with _progress() as progress:
-        advance = _advancer(progress, audit, None)
-        for topics in (READ_FIRST, NAMES):
-            async with aclosing(bus.stored(topics)) as records:
-                async for record in records:
-                    _add_record(audit, record)
-                    advance(len(record.value or b""))
-
-
-def _add_record(audit: Audit, record: Record) -> None:
-    """A scored event that nobody can read was refused by settlement, too: it is counted, and no discrepancy."""
-    try:
-        if (entry := read_record(record)) is not None:
-            audit.add(entry)
-    except UnknownValue as error:
-        where = record.place
-        raise TesseraError(f"{where}: {error}: audit it with the release that wrote it, or a newer one") from None
-    except BadRecord as error:
-        if record.topic == SCORED.name:
-            audit.tally.notes["unreadable"] += 1
-        else:
-            where = f"{record.topic} partition {record.partition} offset {record.offset}"
-            audit.unreadable(where, f"{error.reason.name}: {error}")
-
-
-def _progress() -> Progress:
-    """A bar on standard error, gone when the work is done."""
-    columns = (TextColumn("auctions {task.fields[auctions]:,}"), BarColumn(), TextColumn("{task.fields[rate]:,.0f}/s"))
-    console = render.console(stderr=True)
-    return Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
-
-
-def _advancer(progress: Progress, audit: Audit, size: int | None) -> Callable[[int], None]:
-    """Told of every entry's bytes; it shows them now and then. `size`: bytes in all, if known."""
-    bar = progress.add_task("", total=size, auctions=0, rate=0.0)
-    began, entries, waiting = time.perf_counter(), 0, 0
-
-    def advance(read: int) -> None:
-        nonlocal entries, waiting
-        entries, waiting = entries + 1, waiting + read
-        if entries % REFRESH_ENTRIES == 0:
-            auctions = audit.tally.notes["auctions"]
-            rate = auctions / (time.perf_counter() - began)
-            progress.update(bar, advance=waiting, auctions=auctions, rate=rate)
-            waiting = 0
-
-    return advance
-
-
-def _size(file: BinaryIO) -> int | None:
-    """Bytes of a plain file; None for a pipe."""
-    try:
-        return os.fstat(file.fileno()).st_size or None
-    except (OSError, UnsupportedOperation):
-        return None

@@ -1,7 +1,7 @@
 """What an audit found, for people and for machines; findings wait in a temporary file until the log has been read."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -55,8 +55,8 @@ class Findings:
         self._spool.close()
 
 
-def print_json(tally: Tally, findings: Findings, duration_s: float) -> None:
-    """One object for each discrepancy, and a last one with the totals."""
+def print_json(tally: Tally, findings: Findings, duration_s: float, more: Mapping[str, Any]) -> None:
+    """One object for each discrepancy, and a last one with the totals and what else there is to say."""
     for finding in findings:
         click.echo(json.dumps(finding, ensure_ascii=False))
     totals = {
@@ -68,6 +68,7 @@ def print_json(tally: Tally, findings: Findings, duration_s: float) -> None:
         "terms": [{"day": day, **terms._asdict(), "auctions": count} for day, terms, count in tally.terms.rows()],
         "on_other_terms": tally.terms.others,
         "duration_s": round(duration_s, 3),
+        **more,
     }
     click.echo(json.dumps(totals))
 
@@ -95,6 +96,11 @@ def print_verdict(tally: Tally, findings: Findings, duration_s: float) -> None:
         console.print(Text("commitments are not in the input", style="dim"))
     if tally.unverifiable[Check.DRAWS]:
         console.print(Text("draws are not verifiable before their key is revealed or given", style="dim"))
+    if tally.unverifiable[Check.SEEDS]:
+        console.print(Text("seeds are not verifiable before their key is revealed or given", style="dim"))
+    if tally.unverifiable[Check.SEED_COMMITMENTS]:
+        said = "seeds of days whose key nobody committed to before their first auction: see `tessera keys commit`"
+        console.print(Text(said, style="dim"))
     if tally.unverifiable[Check.REPLIES]:
         said = "whether they were scored before the deadlines they state cannot be told: no brokertime in the input"
         console.print(Text(said, style="dim"))

@@ -1,22 +1,23 @@
-"""`tessera keys`: the secret of the draw, the commitments to its daily keys, and their reveal."""
+"""`tessera keys`: the secrets of draws and seeds, the commitments to their daily keys, and their reveal."""
 
 import asyncio
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import click
 
-from schemas.draw import a_day
+from schemas.draw import DrawCommitment, a_day
+from schemas.envelope import Event
 from schemas.topics import SCORED
 from workers.app.bus import bus_of
 from workers.cli import options
 from workers.draw_keys import REST, Committed, commitment
 from workers.errors import TesseraError
-from workers.mechanism.epochs import EpochKey, committed_key, epoch_of
-from workers.pipeline import STAGES, now
+from workers.mechanism.epochs import EpochKey, committed_key, epoch_of, sampling_epoch_key, sampling_secret_of
+from workers.pipeline import STAGES, now, sampling_secret
 from workers.settings import Settings
 from workers.stream.admin.description import describe_topics
 from workers.stream.commitments import open_key_ring, read_commitments
@@ -27,7 +28,7 @@ MOST_DAYS = 90
 
 @click.group()
 def keys() -> None:
-    """Make the secret of the draw, commit to its daily keys, reveal them.
+    """Make the secrets of draws and seeds, commit to their daily keys, reveal them.
 
     Each day (UTC) has a key of its own, derived from TESSERA_DRAW_KEY. Its SHA-256 goes to the topic
     auction.draw.commitment.v1 before the first reply is drawn with it; `tessera run settlement` sees to that by
@@ -37,8 +38,10 @@ def keys() -> None:
     To replace the secret, set TESSERA_DRAW_KEY_PREVIOUS to the old one for a few days: days that are committed to it
     keep it, the new one counts from the first day that is not.
 
-    TESSERA_SAMPLING_KEY, the secret of the seeds that candidates are drawn with, is made by `tessera keys new` too. It
-    has no days and is not committed to.
+    The seeds that candidates are drawn with have a key a day likewise, from TESSERA_SAMPLING_KEY (`tessera keys new`
+    makes it too) or, without it, from TESSERA_DRAW_KEY. The same events commit to both and reveal both. A process that
+    runs generation and settlement sees to that by itself. Where they run apart, and settlement does not have the
+    secret of the seeds, run `tessera keys commit` with both secrets set, days ahead.
     """
 
 
@@ -78,7 +81,10 @@ def list_(bootstrap_servers: str | None, as_json: bool) -> None:
 @options.bootstrap_servers
 @options.as_json
 def commit(days: int, bootstrap_servers: str | None, as_json: bool) -> None:
-    """Commit to the keys of the coming days now. What is committed to stays as it is.
+    """Commit to the keys of the coming days now, of draws and of seeds. What is committed to stays as it is.
+
+    The secret of the seeds is TESSERA_SAMPLING_KEY as generation has it, or derives from TESSERA_DRAW_KEY where
+    generation has none. A day gets a second key of seeds where that secret was replaced; the audit takes no third.
 
     \b
     Example:
@@ -93,7 +99,7 @@ def commit(days: int, bootstrap_servers: str | None, as_json: bool) -> None:
 @options.bootstrap_servers
 @options.as_json
 def reveal(epoch: str | None, bootstrap_servers: str | None, as_json: bool) -> None:
-    """Publish the keys of the days that are over, so that anyone can repeat their draws.
+    """Publish the keys of the days that are over, so that anyone can repeat their draws and derive their seeds.
 
     A day is over an hour after its midnight in UTC. A key once published cannot be taken back; it gives no other day's
     key away.
@@ -111,7 +117,7 @@ def reveal(epoch: str | None, bootstrap_servers: str | None, as_json: bool) -> N
 
 async def _commit(settings: Settings, days: int) -> list[Committed]:
     bus, today = bus_of(settings), now()
-    ring = await open_key_ring(bus, settings.draw_secrets, now)
+    ring = await open_key_ring(bus, settings.draw_secrets, now, sampling_secret(settings))
     for day in range(days):
         await ring.commit(epoch_of(today + timedelta(days=day)))
     return [one for one in (await read_commitments(bus)).values() if one.epoch >= epoch_of(today)]
@@ -125,10 +131,37 @@ async def _reveal(settings: Settings, epoch: str | None, at: datetime) -> list[C
     if epoch is not None:
         _check_over(epoch, last, known)
     await _check_drawn(settings)
-    wanted = [one for one in known.values() if one.key is None and (one.epoch == epoch if epoch else one.epoch <= last)]
-    found = [_key_of(one, settings.draw_secrets) for one in wanted]
-    await bus.publish([commitment(key, at, reveal=True).to_record() for key in found])
+    days = [one for one in known.values() if (one.epoch == epoch if epoch else one.epoch <= last)]
+    events = [event for one in days for event in _reveals(one, settings, at)]
+    await bus.publish([event.to_record() for event in events])
     return [one for one in (await read_commitments(bus)).values() if one.key is not None]
+
+
+def _reveals(committed: Committed, settings: Settings, at: datetime) -> Iterator[Event[DrawCommitment]]:
+    """What is not revealed yet of a day. A key of seeds from a secret that is not set stays hidden, and is named."""
+    hidden = [sha256 for sha256, key in committed.sampling_keys.items() if key is None]
+    if committed.key is not None and not hidden:
+        return
+    key = _key_of(committed, settings.draw_secrets)
+    own = {one.sha256: one for one in _sampling_keys(settings, committed.epoch)}
+    for unknown in (one for one in hidden if one not in own):
+        click.echo(
+            f"tessera: {committed.epoch}: the key of seeds {unknown[:12]}… derives from a secret that is not set; "
+            "set TESSERA_SAMPLING_KEY to the secret of that day and reveal again",
+            err=True,
+        )
+    seeds = [own[one] for one in hidden if one in own]
+    if committed.key is None and not seeds:
+        yield commitment(key, at, reveal=True)
+    yield from (commitment(key, at, reveal=True, seeds=one) for one in seeds)
+
+
+def _sampling_keys(settings: Settings, epoch: str) -> Iterator[EpochKey]:
+    """The keys of a day's seeds under every secret that is set."""
+    if settings.sampling_key is not None:
+        yield sampling_epoch_key(settings.sampling_key.get_secret_value().encode(), epoch)
+    for secret in settings.draw_secrets:
+        yield sampling_epoch_key(sampling_secret_of(secret), epoch)
 
 
 async def _check_drawn(settings: Settings) -> None:
@@ -185,5 +218,7 @@ def _show(found: Iterable[Committed], as_json: bool, nothing: str = "no day is c
         click.echo(f"  SHA-256  {one.key_sha256}")
         revealed = f"{one.key} (revealed at {one.revealed_at:%Y-%m-%d %H:%M:%S} UTC)" if one.key else "not revealed"
         click.echo(f"  key      {revealed}")
+        for sha256, key in one.sampling_keys.items():
+            click.echo(f"  seeds    {sha256} (SHA-256); key {key or 'not revealed'}")
     if not rows:
         click.echo(nothing)

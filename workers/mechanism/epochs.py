@@ -1,4 +1,4 @@
-"""Keys of the draw, one an epoch, derived from one secret: a day's key can be revealed and gives no other away."""
+"""Keys of draws and seeds, one an epoch, derived from a secret: a day's key can be revealed and gives no other away."""
 
 import hmac
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from schemas.identity import netstrings
 
 CLOCKS_MAY_DIFFER: Final = timedelta(hours=1)  # scoring's and the broker's
 DERIVATION: Final = "draw-epoch-v1"
+OF_SEEDS: Final = "sampling-epoch-v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,17 @@ def epoch_key(secret: bytes, epoch: str | None) -> EpochKey:
     """HMAC-SHA256(secret, "draw-epoch-v1", epoch), both as netstrings; without an epoch the secret as it is."""
     key = secret if epoch is None else hmac.new(secret, netstrings(DERIVATION, epoch), sha256).digest()
     return EpochKey(epoch, key, sha256(key).hexdigest())
+
+
+def sampling_epoch_key(secret: bytes, epoch: str) -> EpochKey:
+    """The key of an epoch's seeds: HMAC-SHA256(secret, "sampling-epoch-v1", epoch), both as netstrings."""
+    key = hmac.digest(secret, netstrings(OF_SEEDS, epoch), sha256)
+    return EpochKey(epoch, key, sha256(key).hexdigest())
+
+
+def sampling_secret_of(draw_secret: bytes) -> bytes:
+    """The secret of the seeds where it is not set: HMAC-SHA256(draw secret, "sampling-secret-v1")."""
+    return hmac.digest(draw_secret, netstrings("sampling-secret-v1"), sha256)
 
 
 def committed_key(secrets: Sequence[bytes], epoch: str, key_sha256: str) -> EpochKey | None:

@@ -19,8 +19,13 @@ async def read_commitments(bus: Bus) -> Mapping[str, Committed]:
     return table
 
 
-async def open_key_ring(bus: Bus, secrets: Sequence[bytes], now: Callable[[], datetime]) -> KeyRing:
-    """A ring that has committed to today and tomorrow. SettingsError: they are committed to another secret's keys."""
+async def open_key_ring(
+    bus: Bus, secrets: Sequence[bytes], now: Callable[[], datetime], sampling_secret: bytes | None = None
+) -> KeyRing:
+    """A ring that has committed to today and tomorrow. SettingsError: they are committed to another secret's keys.
+
+    `sampling_secret`: that of the seeds, where it is known; the ring commits to their keys as well.
+    """
 
     async def publish(event: Event[DrawCommitment]) -> None:
         await bus.publish([event.to_record()])
@@ -31,6 +36,6 @@ async def open_key_ring(bus: Bus, secrets: Sequence[bytes], now: Callable[[], da
         await table.restore()
         return table
 
-    ring = KeyRing(secrets, publish, read, now)
+    ring = KeyRing(secrets, publish, read, now, sampling_secret)
     await ring.key(epoch_of(now()))
     return ring

@@ -32,7 +32,7 @@ ELSEWHERE = frozenset(
 )
 SUMS = frozenset({Kind.ABOVE_BOUND, Kind.WRONG_BOUND, Kind.WRONG_CURRENCY})
 DRAWS = frozenset({Kind.WRONG_REPLY})  # the text is not that of the winner
-DRAWN = (audited.Check.DRAWS, audited.Check.COMMITMENTS)
+DRAWN = (audited.Check.DRAWS, audited.Check.COMMITMENTS, audited.Check.SEEDS, audited.Check.SEED_COMMITMENTS)
 NUMBERS = MappingProxyType(
     {
         **{kind: Invariant.BILLS_RECOMPUTED for kind in Kind},
