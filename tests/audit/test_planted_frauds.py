@@ -21,6 +21,7 @@ from tests.audit.campaign_log import edited, retold, verified
 from tests.audit.logs import Log, committed, kinds, make_log
 from tests.audit.test_frauds import LOG, OTHER_KEY, other_u
 from tests.audit.test_lineage import data, encoded, later, one
+from tests.audit.test_seeds import SECRET, said, seeded
 
 Log_ = Sequence[Record]
 Catch = Callable[[Log_], set[str]]
@@ -100,6 +101,9 @@ PLANTED: dict[str, tuple[Catch, str]] = {
     "rewards outside the range": (audit(STEEP), "reward_out_of_range"),
     "charge to the indifferent": (audit(INDIFFERENT.change_bill(0, charge_micros=1)), "indifferent_charged"),
     "charge above its bound": (audit(LOG.change_bill(0, charge_micros=LOG.bills[0].bound_micros + 1)), "above_bound"),
+    "seeds that were tried": (audit(said(SECRET), seeded(fallback="0" * 16), said(SECRET, reveal=True)), "wrong_seeds"),
+    "seeds of another secret": (audit(said(SECRET), seeded(b"another")), "broken_seed_commitment"),
+    "seeds of another day": (audit(seeded(epoch="2026-11-21")), "wrong_seed_day"),
     "charge above its worth": (audit(LOG.change_bill(0, charge_micros=LOG.bills[0].bound_micros + 1)), "worse_off"),
 }
 

@@ -18,8 +18,8 @@ from workers.settings import DEMO_DRAW_KEY
 
 SAMPLES = {path.stem: path for path in sorted((Path(__file__).parent / "samples").glob("*.jsonl"))}
 #: Before the draw had epochs; since; with proposal, scores and rewards of other models; with whose deadline it is; with
-#: the query's record; with its consent, and the generated event's digest.
-GENERATIONS = ("", ".2", ".3", ".4", ".5", ".6")
+#: the query's record; with its consent, and the generated event's digest; with the seeds.
+GENERATIONS = ("", ".2", ".3", ".4", ".5", ".6", ".8")
 
 
 def type_of(name: str) -> str:
