@@ -13,6 +13,7 @@ from schemas.payload import Payload
 from schemas.query import QuerySubmitted
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
+from schemas.terms import TermsPublished
 
 MEBIBYTE = 1024 * 1024
 DEAD_LETTER_SUFFIX = ".dlq"
@@ -28,7 +29,7 @@ class Topic:
     """
 
     payload: type[Payload]
-    key: Literal["query_id", "advertiser_id", "epoch"]
+    key: Literal["query_id", "advertiser_id", "epoch", "terms_id"]
     retention: timedelta
     partitions: int
     max_message_bytes: int
@@ -61,6 +62,7 @@ SETTLED = Topic(ReplySettled, "query_id", timedelta(days=90), 4, 9 * MEBIBYTE)  
 CHARGED = Topic(AdvertiserCharged, "advertiser_id", timedelta(days=400), 12, MEBIBYTE)
 CREDITED = Topic(AdvertiserCredited, "advertiser_id", CHARGED.retention, CHARGED.partitions, MEBIBYTE)
 COMMITMENTS = Topic(DrawCommitment, "epoch", timedelta(days=400), 1, MEBIBYTE)
+TERMS = Topic(TermsPublished, "terms_id", FOR_EVER, 1, MEBIBYTE)
 INCENTIVES = Topic(IncentiveMeasured, "query_id", timedelta(days=90), 4, MEBIBYTE)
 
 # As many partitions as SCORED: who owns a partition of that owns the memory of its ids. TESSERA_ID_WINDOW_DAYS says how
@@ -73,7 +75,10 @@ PROFILES = Topic(AdvertiserProfile, "advertiser_id", FOR_EVER, 4, MEBIBYTE, clea
 #: scored events, it can be told which profile an auction was held under.
 PROFILE_HISTORY = timedelta(days=90)
 
-TOPICS = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES, CREDITED, PROFILES)
+TOPICS = (
+    *(QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, INCENTIVES, SETTLED_QUERIES, CREDITED),
+    *(PROFILES, TERMS),
+)
 BY_NAME = {topic.name: topic for topic in TOPICS}
 
 #: Topics whose readers remember no ids: a key may move to another partition. Two records of one query id may then be

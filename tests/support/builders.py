@@ -6,7 +6,7 @@ test shows only what it is about.
 
 import random
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from schemas.query import Advertiser, QuerySubmitted, Question
 from schemas.record import Headers, Outgoing, Record
 from schemas.reply import ReplySettled
 from schemas.settled import QuerySettled
+from schemas.terms import NamedModel, TermsPublished
 from schemas.topics import QUERIES, Topic, topic_of
 from workers.draw_keys import commitment
 from workers.ledger.credits import Correction, issue
@@ -185,8 +186,26 @@ def make_events(seed: int = 0) -> list[Event[Payload]]:
     credit = make_credit(bills[0])
     return [
         *(make_query(seed), make_generated(seed), scored, reply, bills[0]),
-        *(key, envelop(measured), envelop(used), credit, envelop(make_profile())),
+        *(key, envelop(measured), envelop(used), credit, envelop(make_profile()), make_terms()),
     ]
+
+
+def make_terms(**changes: Any) -> Event[TermsPublished]:
+    """A notice of the terms that `make_scored` is held on; 12 days before it, the broker took it."""
+    fields: dict[str, Any] = {
+        "terms_id": "e" * 64,
+        "in_force_from": SUBMITTED_AT - timedelta(days=12),
+        "tau_micros_per_nat": TAU_MICROS_PER_NAT,
+        "currency": "USD",
+        "payment_rule": "offset",
+        "draw": "draw-v1",
+        "models": (NamedModel(name="test", model_sha256="a" * 64),),
+        "candidates_least": 2,
+        "candidates_most": 64,
+        "max_tokens_least": 1,
+        "max_tokens_most": 256,
+    }
+    return envelop(TermsPublished(**(fields | changes)))
 
 
 def make_credit(

@@ -20,6 +20,7 @@ from workers.audit.draw_keys import Keys
 from workers.audit.entries import DUPLICATE, EXPIRED, LogEntry, RefusedEvent
 from workers.audit.examination import LoggedReply, examine
 from workers.audit.findings import Check, Finding, Kind, Tally
+from workers.audit.notices import Notices
 from workers.audit.open_auction import ClosedAuction, OpenAuction
 from workers.audit.query_uses import QueryUses
 
@@ -33,6 +34,7 @@ class Assembly:
 
     tally: Tally
     keys: Keys
+    notices: Notices
     completeness: Completeness | None = None
     _open: dict[str, OpenAuction] = field(default_factory=dict)  # oldest first
     _closed: DiskMap = field(default_factory=DiskMap)  # ClosedAuction.to_text by auction
@@ -172,6 +174,8 @@ class Assembly:
         self.tally.notes["auctions"] += 1
         self.tally.checked[Check.TERMINALS] += 1
         self.tally.terms.add(auction.day, auction.terms)
+        draw = opened.reply.settled.draw
+        self.notices.compare(auction, draw.algorithm if draw else None)
         examine(self.tally, self.keys, auction, opened.reply, list(opened.bills.values()))
 
     def _ended_refused(self, opened: OpenAuction) -> None:

@@ -52,6 +52,8 @@ class LoggedAuction:
     epoch: str | None
     void_reason: int | None
     terms: AuctionTerms
+    scored_at: datetime | None  # when the broker took the scored event, where the log says so
+    max_tokens: int
     perhaps_late: bool  # it has a stated deadline, and the log does not say when the broker took the scored event
     abstentions: tuple[Abstention, ...]
     bidders: tuple[LoggedBidder, ...]
@@ -79,12 +81,12 @@ class LoggedAuction:
 
 def read_scored(scored: CandidatesScored, digest: str, recorded_at: datetime | None = None) -> LoggedAuction:
     """The auction of a scored event; `digest` is the SHA-256 of its value, `recorded_at` when the broker took it."""
-    auction = _read(scored, digest, perhaps_late=bool(scored.deadline_stated) and recorded_at is None)
+    auction = _read(scored, digest, recorded_at)
     is_late = scored.deadline_stated and recorded_at is not None and scored.deadline < recorded_at
     return auction.if_late() if is_late else auction
 
 
-def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> LoggedAuction:
+def _read(scored: CandidatesScored, digest: str, recorded_at: datetime | None) -> LoggedAuction:
     bidders = _bidders(scored)
     held = scored.void_reason is None
     return LoggedAuction(
@@ -101,7 +103,9 @@ def _read(scored: CandidatesScored, digest: str, *, perhaps_late: bool) -> Logge
         epoch=scored.draw_epoch,
         void_reason=scored.void_reason,
         terms=terms_of(scored),
-        perhaps_late=perhaps_late,
+        scored_at=recorded_at,
+        max_tokens=scored.sampling.max_tokens,
+        perhaps_late=bool(scored.deadline_stated) and recorded_at is None,
         abstentions=scored.abstentions,
         bidders=bidders,
         parties=tuple(_parties(bidders, scored.rewards_micros)) if held else (),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from schemas.auction import CandidatesScored
 from schemas.billing import AdvertiserCharged, AdvertiserCredited
 from schemas.draw import DrawCommitment
+from schemas.terms import TermsPublished
 from schemas.topics import SCORED, topic_of
 from workers.audit.assembly import Assembly
 from workers.audit.completeness import Completeness
@@ -13,6 +14,7 @@ from workers.audit.credits import CreditCheck
 from workers.audit.draw_keys import Keys
 from workers.audit.entries import LogEntry
 from workers.audit.findings import Check, Finding, Kind, Tally
+from workers.audit.notices import Notices
 from workers.audit.seeds import SeedKeys, seed_secret
 
 
@@ -32,6 +34,7 @@ class Audit:
     seed_secrets: Sequence[bytes] = ()
     tally: Tally = field(init=False)
     _keys: Keys = field(init=False)
+    _notices: Notices = field(init=False)
     _assembly: Assembly = field(init=False)
     _credits: CreditCheck = field(init=False)
     _seeds: SeedKeys = field(init=False)
@@ -41,7 +44,8 @@ class Audit:
         self._keys = Keys(self.tally, self.secrets, topic_read=self.completeness is not None)
         seed_secrets = [*self.seed_secrets, *map(seed_secret, self.secrets)]
         self._seeds = SeedKeys(self.tally, seed_secrets)
-        self._assembly = Assembly(self.tally, self._keys, self.completeness)
+        self._notices = Notices(self.tally)
+        self._assembly = Assembly(self.tally, self._keys, self._notices, self.completeness)
         billed_from = self.completeness.billed_from if self.completeness else 0
         self._credits = CreditCheck(self.tally, self.credits_first, billed_from)
 
@@ -50,6 +54,8 @@ class Audit:
         if isinstance(entry.data, DrawCommitment):
             self._keys.committed(entry.data, entry.at, false_reveal=entry.false_reveal)
             self._seeds.committed(entry.data, entry.at)
+        elif isinstance(entry.data, TermsPublished):
+            self._notices.published(entry.data, entry.recorded_at)
         elif isinstance(entry.data, AdvertiserCredited):
             self._credits.credited(entry.data)
         else:

@@ -18,9 +18,9 @@ from schemas.lines import from_line, recorded_at
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
-from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, CREDITED, DEAD_LETTER_SUFFIX, SCORED, SETTLED
+from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, CREDITED, DEAD_LETTER_SUFFIX, SCORED, SETTLED, TERMS
 
-TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS)
+TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS, TERMS)
 NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
 READ_FIRST = (CREDITED.name,)  # what is credited is compared with bills as they come
 PLACE = Header.TOPIC, Header.PARTITION, Header.OFFSET

@@ -88,6 +88,7 @@ class Kind(StrEnum):
     WRONG_CURRENCY = "wrong_currency"
     WRONG_RULE = "wrong_rule"
     WRONG_BOUND = "wrong_bound"
+    UNANNOUNCED_TERMS = "unannounced_terms"  # other than a notice in force says, where any was ever published
     WRONG_BILL_FIELD = "wrong_bill_field"  # name, query, link group, time of submission
     # DISCLOSURE
     WRONG_SPONSORS = "wrong_sponsors"

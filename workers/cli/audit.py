@@ -83,7 +83,7 @@ def audit(
       seeds         wrong_seeds wrong_seed_day broken_seed_commitment many_seed_keys
       bills         missing_charge double_charge extra_charge wrong_debtor wrong_charge_ids
       charges       wrong_charge wrong_total
-      terms         wrong_tau wrong_currency wrong_rule wrong_bound wrong_bill_field
+      terms         wrong_tau wrong_currency wrong_rule wrong_bound wrong_bill_field unannounced_terms
       disclosure    wrong_sponsors wrong_odds wrong_disclosure
       properties    above_bound reward_out_of_range worse_off indifferent_charged
       resampled     other_candidate other_prompt

@@ -29,6 +29,7 @@ NOTES = {
     "settled_before": "scored events that came again after their ids were forgotten: refused, and nobody paid twice",
     "refused_again": "dead letters that say what an earlier one said: a position went back, and nobody paid",
     "unreadable": "records on the scored topic that are no event; settlement refuses them as well",
+    "before_terms": "auctions before the first published terms were in force: held to none",
     "by_decimal": "charges decided in 50-digit decimals",
     "imprecise": "charges so large against τ that float64 cannot settle them to the micro; right to its precision",
 }

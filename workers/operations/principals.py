@@ -18,6 +18,7 @@ from schemas.topics import (
     SCORED,
     SETTLED,
     SETTLED_QUERIES,
+    TERMS,
 )
 from workers.pipeline import GROUPS, PATH, POSITIONS, STAGES
 from workers.stage import StageSpec
@@ -31,17 +32,8 @@ DOMAIN = "auction."  # every topic, group, principal and transactional id of our
 
 def principals() -> tuple[Principal, ...]:
     """All of them: the stages in the order of the pipeline, then who sends, commits, checks and administers."""
-    around = (
-        _gateway(),
-        _consumer(),
-        _registrar(),
-        _key_committer(),
-        _creditor(),
-        _auditor(),
-        _verifier(),
-        _operator(),
-        _redriver(),
-    )
+    writers = (_gateway(), _consumer(), _registrar(), _key_committer(), _terms_publisher(), _creditor())
+    around = (*writers, _auditor(), _verifier(), _operator(), _redriver())
     return (*(_stage(spec) for spec in STAGES.values()), *around)
 
 
@@ -103,6 +95,12 @@ def _key_committer() -> Principal:
     return _principal("key-committer", "`tessera keys commit`, `reveal`", own)
 
 
+def _terms_publisher() -> Principal:
+    """One transactional id for all: whoever publishes a notice fences whoever began before."""
+    own = Right("Write", "transactional-id", f"{DOMAIN}terms-publisher.", prefixed=True)
+    return _principal("terms-publisher", "`tessera terms`", (*_read([TERMS.name]), *_write([TERMS.name]), own))
+
+
 def _creditor() -> Principal:
     """One transactional id for all: whoever issues a credit fences whoever began before."""
     own = Right("Write", "transactional-id", f"{DOMAIN}creditor.", prefixed=True)
@@ -116,13 +114,13 @@ def _auditor() -> Principal:
         "auditor",
         "`tessera audit`, `balance`, `statement`, `export`, `explain`, `whatif`, `repository export`, "
         "`sink parquet`, `dlq list`, `keys list`",
-        _read([SCORED.name, SETTLED.name, CHARGED.name, CREDITED.name, COMMITMENTS.name, *DEAD_LETTERS]),
+        _read([SCORED.name, SETTLED.name, CHARGED.name, CREDITED.name, COMMITMENTS.name, TERMS.name, *DEAD_LETTERS]),
     )
 
 
 def _verifier() -> Principal:
     """It reads everything that a query passes, and how far each stage has come."""
-    topics = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS)
+    topics = (QUERIES, GENERATED, SCORED, SETTLED, CHARGED, COMMITMENTS, TERMS)
     groups = (Right("Describe", "group", STAGES[name].group) for name in PATH)
     positions = (STAGES[name].positions for name in PATH)
     own = (*_read(topic.name for topic in topics), *_read(DEAD_LETTERS), *_read(positions), *groups)

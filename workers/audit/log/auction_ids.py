@@ -6,10 +6,19 @@ from typing import Any
 from schemas.identity import derive
 from schemas.letter import Place
 from schemas.record import Record
-from schemas.topics import CHARGED, COMMITMENTS, DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED
+from schemas.topics import CHARGED, COMMITMENTS, DEAD_LETTERS, GENERATED, QUERIES, SCORED, SETTLED, TERMS
 
 #: The topics to be read. Those that later stages write come later: their ends are then asked for later, too.
-NAMES = (QUERIES.name, GENERATED.name, SCORED.name, SETTLED.name, CHARGED.name, COMMITMENTS.name, *DEAD_LETTERS)
+NAMES = (
+    QUERIES.name,
+    GENERATED.name,
+    SCORED.name,
+    SETTLED.name,
+    CHARGED.name,
+    COMMITMENTS.name,
+    TERMS.name,
+    *DEAD_LETTERS,
+)
 
 MOST_SEARCHED_BYTES = 16 * 1024 * 1024
 

@@ -15,6 +15,7 @@ from schemas.topics import (
     PROFILE_HISTORY,
     PROFILES,
     SETTLED_QUERIES,
+    TERMS,
     TOPICS,
     Topic,
 )
@@ -50,7 +51,7 @@ def planned_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 
 def _partitions(settings: Settings, topic: Topic) -> int:
-    if topic is COMMITMENTS:
+    if topic in (COMMITMENTS, TERMS):
         return topic.partitions  # so few that everybody may read them all, in one order
     return max(topic.partitions, settings.partitions) if topic in (CHARGED, CREDITED) else settings.partitions
 
