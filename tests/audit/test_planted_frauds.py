@@ -22,6 +22,7 @@ from tests.audit.logs import Log, committed, kinds, make_log
 from tests.audit.test_frauds import LOG, OTHER_KEY, other_u
 from tests.audit.test_lineage import data, encoded, later, one
 from tests.audit.test_seeds import SECRET, said, seeded
+from tests.support.builders import make_terms
 
 Log_ = Sequence[Record]
 Catch = Callable[[Log_], set[str]]
@@ -92,6 +93,7 @@ PLANTED: dict[str, tuple[Catch, str]] = {
     "another key revealed": (audit(before(committed(), committed(OTHER_KEY, reveal=True))), "false_reveal"),
     "drawn with a revealed key": (audit(before(committed(), committed(reveal=True))), "draw_after_reveal"),
     "drawn without a day": (audit(make_log(3, draw_epoch=None)), "uncommitted_draw"),
+    "τ that nobody announced": (audit([make_terms(tau_micros_per_nat=7).data, *LOG.payloads()]), "unannounced_terms"),
     "no reply": (audit([committed(), LOG.scored]), "missing_terminal"),
     "reply without an auction": (audit([committed(), LOG.reply]), "unknown_auction"),
     "bills without an auction": (audit([committed(), *LOG.bills]), "extra_charge"),
