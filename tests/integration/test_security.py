@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import CHARGED, INCENTIVES, SCORED, SETTLED
+from schemas.topics import CHARGED, INCENTIVES, SCORED, SETTLED, TERMS
 from tests.integration.test_readme import block
 from tests.support.kafka_client import EVERYTHING, Header, Reader, of, produce
 from tests.support.own_node import started
@@ -202,6 +202,14 @@ def test_the_key_committer_commits_and_nobody_else_grants(kafka: SecuredKafka, s
     assert kafka.command("auction.key-committer", "keys", "reveal").returncode == 0
     assert kafka.command(ADMIN, "principals", "create", "auction.gateway").returncode == 0
     assert "does not let user auction.operator" in says(kafka.command("auction.operator", "principals", "create"))
+
+
+def test_the_terms_publisher_gives_notice_of_terms(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
+    published = kafka.command("auction.terms-publisher", "terms", "publish", "--yes", "--json")
+
+    assert published.returncode == 0, published.stderr.decode()
+    assert json.loads(published.stdout)["type"] == TERMS.name
+    assert "does not let user auction.gateway read it" in says(kafka.command("auction.gateway", "terms", "show"))
 
 
 def test_the_verifier_and_the_operator_may_read_everything(kafka: SecuredKafka, sold: dict[str, list[Message]]) -> None:
