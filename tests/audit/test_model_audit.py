@@ -20,8 +20,9 @@ from workers.engines.base import Engine, Reply
 from workers.engines.catalogue import open_engine
 from workers.engines.embedded.conversion import add_ct2
 from workers.engines.embedded.engine import MODEL, EmbeddedEngine
+from workers.engines.null import NullEngine
 from workers.engines.options import EngineOptions
-from workers.engines.prompts import advertiser_turn, context_aware_turn, reference_turn
+from workers.engines.prompts import PAPER, Prompts
 from workers.engines.tempering import temper
 from workers.generation import Generation, Policy
 from workers.model_audit.asked import AuditModels, ModelTally
@@ -68,20 +69,20 @@ class Double:
         return getattr(self.drawer if name == "sample" else self.claimed, name)
 
 
-async def hold(engine: Any, scorer: Any = None) -> Event[CandidatesScored]:
+async def hold(engine: Any, scorer: Any = None, prompts: Prompts = PAPER) -> Event[CandidatesScored]:
     query = make_query(3, text="How do I bake cookies?")
-    (generated,) = await Generation(engine, POLICY, Clock()).handle(query)
+    (generated,) = await Generation(engine, POLICY, Clock(), prompts=prompts).handle(query)
     scorer = scorer or engine
-    (scored,) = await Scoring(scorer, LogRatio(scorer), TERMS, Clock()).handle(generated)
+    (scored,) = await Scoring(scorer, LogRatio(scorer), TERMS, Clock(), prompts=prompts).handle(generated)
     return scored
 
 
 async def asked_again(
-    engine: Engine, *scored: CandidatesScored, tolerance: float = 0.01
+    engine: Engine, *scored: CandidatesScored, tolerance: float = 0.01, prompts: Prompts = PAPER
 ) -> tuple[Tally, list[Finding]]:
     """What both checks find."""
     found: list[Finding] = []
-    counted, models = ModelTally(Tally(found.append)), AuditModels(engine)
+    counted, models = ModelTally(Tally(found.append)), AuditModels(engine, prompts=prompts)
     for one in scored:
         await Resampling(counted, models).check(one)
         await Rescoring(counted, models, tolerance).check(one)
@@ -108,11 +109,11 @@ async def exchanged(engine: EmbeddedEngine, scored: CandidatesScored) -> Candida
         return float((await engine.log_probs(engine.encode(turn), [liked]))[0])
 
     question = scored.question.text
-    log_ref = await nats(reference_turn(question))
-    log_q = await nats(context_aware_turn(question, scored.advertisers))
+    log_ref = await nats(PAPER.reference_turn(question))
+    log_q = await nats(PAPER.context_aware_turn(question, scored.advertisers))
     rewards = {}
     for bidder in scored.advertisers:
-        own = await nats(advertiser_turn(question, bidder))
+        own = await nats(PAPER.advertiser_turn(question, bidder))
         row = list(scored.rewards_micros[bidder.advertiser_id])
         row[1] = bidder.value_micros_per_nat * (own - log_ref)
         rewards[bidder.advertiser_id] = tuple(row)
@@ -262,3 +263,15 @@ def test_the_command_asks_the_bundled_model_again_from_a_file_without_kafka(
         "rescored",
     )
     assert refused.returncode == 2 and b"open that one with --engine" in refused.stderr
+
+
+async def test_an_auction_in_words_of_the_operators_is_judged_with_its_words_alone() -> None:
+    engine, words = NullEngine(), Prompts(version="short", advertiser="For {name}: {question}")
+    scored = (await hold(engine, prompts=words)).data
+
+    without, found = await asked_again(engine, scored)
+    given, found_too = await asked_again(engine, scored, prompts=words)
+
+    assert found == found_too == []
+    assert [without.unverifiable[one] for one in (Check.RESAMPLED, Check.RESCORED)] == [1, 1]
+    assert [given.checked[one] for one in (Check.RESAMPLED, Check.RESCORED)] == [1, 1]

@@ -90,7 +90,7 @@ class ModelAudit:
 
         counted = self.counted = ModelTally(tally)
         async with open_models(settings, proposal=True, rewards=False) as models:
-            opened = AuditModels(models.reference, models.context_aware)
+            opened = AuditModels(models.reference, models.context_aware, models.prompts)
             with _progress() as progress:
                 if self.resample:
                     await self._all(

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from schemas import auction
-from schemas.auction import Candidate, CandidatesScored
+from schemas.auction import Candidate, CandidatesScored, PromptVersion
 from workers.audit.findings import Check, Finding, Kind, Tally
 from workers.engines.base import Engine, Prompt, Reply, Scorer
-from workers.engines.prompts import context_aware_turn, reference_turn
+from workers.engines.prompts import PAPER, Prompts
 
 
 class CannotCheck(Exception):
@@ -18,10 +18,11 @@ class CannotCheck(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AuditModels:
-    """The auditor's models. `proposal`: what candidates are drawn from, where it is another one."""
+    """The auditor's models, and the words they are asked in. `proposal`: what candidates are drawn from, if another."""
 
     reference: Engine
     proposal: Engine | None = None
+    prompts: Prompts = PAPER
 
     def named(self, wanted: auction.Engine) -> Engine:
         """The one that an event names. CannotCheck: none is, so that its seeds give other replies."""
@@ -32,6 +33,15 @@ class AuditModels:
             f"drawn by {shown(wanted)}, and the engine given is {shown(self.reference.identity.in_event())}: seeds "
             "give the same replies only in the same release on the same weights; open that one with --engine"
         )
+
+    def require_words(self, *said: PromptVersion | None) -> None:
+        """CannotCheck: an event names other words; None stands for the paper's."""
+        for words in (one or PAPER.used for one in said):
+            if words.sha256 != self.prompts.used.sha256:
+                raise CannotCheck(
+                    f"asked in the words {words.version} ({words.sha256[:12]}), and those given are "
+                    f"{self.prompts.version} ({self.prompts.used.sha256[:12]}): give theirs with TESSERA_PROMPTS_FILE"
+                )
 
 
 @dataclass
@@ -69,25 +79,26 @@ def reference_of(scored: CandidatesScored) -> auction.Engine:
     return scored.reference_engine or scored.engine
 
 
-def reference_prompt(scored: CandidatesScored, scorer: Scorer) -> Prompt:
-    return scorer.encode(reference_turn(scored.question.text))
+def reference_prompt(scored: CandidatesScored, scorer: Scorer, prompts: Prompts) -> Prompt:
+    """What the reference model was asked, in these words."""
+    return scorer.encode(prompts.reference_turn(scored.question.text))
 
 
-def proposal_prompt(scored: CandidatesScored, scorer: Scorer) -> Prompt:
+def proposal_prompt(scored: CandidatesScored, scorer: Scorer, prompts: Prompts) -> Prompt:
     """What candidates were drawn behind. CannotCheck: a proposal that only a newer release knows."""
     if scored.sampling.proposal == "context_aware":
-        return scorer.encode(context_aware_turn(scored.question.text, scored.advertisers))
+        return scorer.encode(prompts.context_aware_turn(scored.question.text, scored.advertisers))
     if scored.sampling.proposal == "reference":
-        return reference_prompt(scored, scorer)
+        return reference_prompt(scored, scorer, prompts)
     raise CannotCheck(f"proposal {scored.sampling.proposal}: audit it with the release that knows it")
 
 
-def other_prompts(scored: CandidatesScored, scorer: Scorer) -> Iterator[tuple[str, str, str]]:
+def other_prompts(scored: CandidatesScored, scorer: Scorer, prompts: Prompts) -> Iterator[tuple[str, str, str]]:
     """Prompts whose digest in the event is not that of question and advertisers: name, logged, right."""
     said = scored.sampling
     for name, logged, prompt in (
-        ("proposal", said.proposal_prompt_sha256, proposal_prompt(scored, scorer)),
-        ("reference", said.reference_prompt_sha256, reference_prompt(scored, scorer)),
+        ("proposal", said.proposal_prompt_sha256, proposal_prompt(scored, scorer, prompts)),
+        ("reference", said.reference_prompt_sha256, reference_prompt(scored, scorer, prompts)),
     ):
         if logged != (right := prompt_sha256(prompt)):
             yield f"SHA-256 of the {name} prompt", logged, right

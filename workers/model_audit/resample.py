@@ -40,11 +40,13 @@ class Resampling:
     async def _check(self, scored: CandidatesScored) -> None:
         if (seeds := scored.seeds) is None:
             raise CannotCheck("the event does not say its seeds: it is from an earlier release")
+        self.models.require_words(scored.sampling.prompts)
+        prompts = self.models.prompts
         drawer, reference = self.models.named(scored.engine), self.models.named(reference_of(scored))
-        for what, logged, right in other_prompts(scored, drawer):
+        for what, logged, right in other_prompts(scored, drawer, prompts):
             find(self.counted.tally, scored, Kind.OTHER_PROMPT, what, logged, right)
-        drawn = await _drawn(scored, drawer, proposal_prompt(scored, drawer), seeds.candidates)
-        (last,) = await _drawn(scored, reference, reference_prompt(scored, reference), (seeds.fallback,))
+        drawn = await _drawn(scored, drawer, proposal_prompt(scored, drawer, prompts), seeds.candidates)
+        (last,) = await _drawn(scored, reference, reference_prompt(scored, reference, prompts), (seeds.fallback,))
         self.counted.tally.checked[Check.RESAMPLED] += 1
         for candidate, reply in zip(scored.candidates, drawn, strict=True):
             self._compare(scored, f"candidate {candidate.index}", candidate, reply)

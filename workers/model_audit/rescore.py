@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from schemas.auction import Bidder, CandidatesScored
 from workers.audit.findings import Check, Kind
 from workers.engines.base import Prompt, Scorer
-from workers.engines.prompts import advertiser_turn
 from workers.errors import EngineRejected
 from workers.model_audit.asked import (
     AuditModels,
@@ -49,13 +48,14 @@ class Rescoring:
             self.counted.cannot(Check.RESCORED, f"the engine does not take prompt or replies: {error}")
 
     async def _check(self, scored: CandidatesScored) -> None:
-        reference = self.models.reference
+        reference, prompts = self.models.reference, self.models.prompts
         self._require_tokenizer(scored)
-        for what, logged, right in other_prompts(scored, reference):
+        self.models.require_words(scored.sampling.prompts, scored.scoring_prompts or scored.sampling.prompts)
+        for what, logged, right in other_prompts(scored, reference, prompts):
             find(self.counted.tally, scored, Kind.OTHER_PROMPT, what, logged, right)
         await self._log_q(scored)
         if scored.log_ref:
-            log_ref = await self._log_probs(scored, reference, reference_prompt(scored, reference))
+            log_ref = await self._log_probs(scored, reference, reference_prompt(scored, reference, prompts))
             self._compare(scored, Kind.WRONG_LOG_REF, "log π_ref", scored.log_ref, log_ref, self.tolerance)
             for bidder in scored.advertisers:
                 await self._rewards(scored, bidder, log_ref)
@@ -77,7 +77,7 @@ class Rescoring:
         if proposal is None:
             self.counted.remark("log q comes from a model of its own: open it with TESSERA_PROPOSAL_ENGINE")
             return
-        right = await self._log_probs(scored, proposal, proposal_prompt(scored, proposal))
+        right = await self._log_probs(scored, proposal, proposal_prompt(scored, proposal, self.models.prompts))
         logged = [candidate.log_q for candidate in scored.candidates]
         self._compare(scored, Kind.WRONG_LOG_Q, "log q", logged, right, self.tolerance)
 
@@ -89,7 +89,8 @@ class Rescoring:
             self.counted.remark(f"rewards from {origin.partition(':')[0]}, which the reference model cannot give")
             return
         reference, (least, most) = self.models.reference, bidder.reward_range_micros
-        own = await self._log_probs(scored, reference, reference.encode(advertiser_turn(scored.question.text, bidder)))
+        turn = self.models.prompts.advertiser_turn(scored.question.text, bidder)
+        own = await self._log_probs(scored, reference, reference.encode(turn))
         value = bidder.value_micros_per_nat
         right = [min(most, max(least, value * (one - ref))) for one, ref in zip(own, log_ref, strict=True)]
         bound = self.tolerance * value + ROUNDING * max(map(abs, (*logged, *right)))
