@@ -18,6 +18,7 @@ from workers.model_audit.asked import AuditModels, ModelTally
 from workers.model_audit.resample import Resampling
 from workers.model_audit.rescore import TOLERANCE_NATS, Rescoring
 from workers.model_audit.sample import RULE, AuctionSample
+from workers.receipts.words import counted
 from workers.settings import Settings
 
 MOST_AUCTIONS = 10_000
@@ -138,7 +139,7 @@ class ModelAudit:
         console.print(Text(f"sample: {RULE}; again with --sample-seed {name}", style="dim"))
         for what, seconds in self.duration_s.items():
             done = self.counted.tally.checked[what]
-            said = f"{what.value}: {render.counted(done, 'auction')} in {seconds:.1f} s, {seconds / done:.2f} s each"
+            said = f"{what.value}: {counted(done, 'auction')} in {seconds:.1f} s, {seconds / done:.2f} s each"
             console.print(Text(said, style="dim"))
         reasons = [pair for counts in self.counted.reasons.values() for pair in counts.items()]
         for why, count in (*reasons, *self.counted.remarks.items()):
