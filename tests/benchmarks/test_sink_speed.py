@@ -1,11 +1,13 @@
 """How many rows a second the copies write, beside the plain writer of each format in the same run."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+import duckdb
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +17,7 @@ from schemas.envelope import from_record
 from schemas.record import Record
 from schemas.topics import CHARGED
 from tests.benchmarks.report import Scale
-from tests.sinks.campaign import bills
+from tests.sinks.campaign import ADVERTISERS, bills
 from tests.support.postgres_server import running
 from workers.sinks.parquet_files import ParquetFolder, schema_of
 from workers.sinks.postgres import PLACE, PostgresTables
@@ -26,6 +28,7 @@ TABLE = BY_TOPIC[CHARGED.name]
 AT = (CHARGED.name, 0)
 FULL, SHORT = 200_000, 500
 BATCH = 50_000
+FIRST_DAY, MONTH = datetime(2026, 10, 1, tzinfo=UTC), timedelta(days=30)
 ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -106,6 +109,59 @@ def test_postgres(scale: Scale) -> None:
             assert connection.execute(same).fetchone() == (0,)
             assert connection.execute("select count(*) from tessera.charges").fetchone() == (len(rows),)
     report(scale, "sink-postgres", len(rows), own_s, plain_s, decode_s, AIM_POSTGRES)
+
+
+def months(count: int) -> Iterator[list[Row]]:
+    """Bills of a thousand advertisers, evenly over two months, in batches: rows as they are read."""
+    ((bill, value),) = bills(1)
+    record = Record(CHARGED.name, bill.advertiser_id.encode(), value, (), 0, 0, 0, True)
+    model = TABLE.placed(from_record(record, CHARGED), record)
+    for begin in range(0, count, BATCH):
+        yield [
+            {
+                **model,
+                "charge_id": f"charge-{number}",
+                "query_id": f"query-{number}",
+                "advertiser_id": f"advertiser-{number % ADVERTISERS}",
+                "charge_micros": number,
+                "offset": number,
+                "taken_at": FIRST_DAY + number * 2 * MONTH / count,
+            }
+            for number in range(begin, min(count, begin + BATCH))
+        ]
+
+
+def fastest(ask: Callable[[], object]) -> float:
+    return min(seconds(ask) for _ in range(3))
+
+
+@pytest.mark.kafka
+def test_a_month_of_one_advertiser(scale: Scale, tmp_path: Path) -> None:
+    """Among a million bills in full form; both are asked for the same rows."""
+    count = scale(1_000_000, 2_000)
+    wanted = set(range(7, count // 2, ADVERTISERS))
+    folder = ParquetFolder(tmp_path / "copy")
+    folder.open()
+    files = f"read_parquet('{tmp_path}/copy/charges/*/*/*.parquet', hive_partitioning = true)"
+    of_files = (
+        f"select charge_micros from {files} where day < '{FIRST_DAY + MONTH:%Y-%m-%d}' "  # noqa: S608
+        "and advertiser_id = 'advertiser-7'"
+    )
+    with running() as server, closing(PostgresTables(server.url)) as tables:
+        tables.open()
+        for batch in months(count):
+            for target in (folder, tables):
+                target.write({AT: batch}, {AT: batch[-1]["offset"] + 1})
+        folder.close()
+        with psycopg.connect(server.url) as connection:
+            of_tables = "select charge_micros from tessera.charges where advertiser_id = %s and taken_at < %s"
+            given = ["advertiser-7", FIRST_DAY + MONTH]
+            assert {micros for (micros,) in connection.execute(of_tables, given)} == wanted
+            postgres_s = fastest(lambda: connection.execute(of_tables, given).fetchall())
+    assert {micros for (micros,) in duckdb.sql(of_files).fetchall()} == wanted
+    parquet_s = fastest(lambda: duckdb.sql(of_files).fetchall())
+    scale.report("sink-month", [{"bills": count, "PostgreSQL, s": postgres_s, "Parquet, s": parquet_s}])
+    assert postgres_s <= scale(1.0, 60.0) and parquet_s <= scale(2.0, 60.0)
 
 
 def _line(row: Row) -> str:
