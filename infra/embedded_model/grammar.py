@@ -8,14 +8,13 @@ from functools import cache
 from itertools import product
 
 from . import phrases
-from .earlier import EARLIER_MENTIONS, EARLIER_OPENERS, earlier_tips
 from .subjects import subjects
 from .things import Thing
 from .turns import Ad
 
 ALL_LINKS = (*phrases.FIRST_LINKS, *phrases.LINKS, *phrases.LAST_LINKS)
-BRAND_SENTENCES = (*phrases.MENTIONS, *phrases.MORE_MENTIONS, *phrases.CALLS, *EARLIER_MENTIONS)
-NEUTRAL = frozenset((*phrases.PLAIN_LEADS, *EARLIER_OPENERS, *(end for end in phrases.ENDS if "{" not in end)))
+BRAND_SENTENCES = (*phrases.MENTIONS, *phrases.MORE_MENTIONS, *phrases.CALLS)
+NEUTRAL = frozenset((*phrases.PLAIN_LEADS, *(end for end in phrases.ENDS if "{" not in end)))
 
 
 def has_name(name: str, text: str) -> bool:
@@ -66,7 +65,7 @@ def right_sentences(about: Thing) -> frozenset[str]:
 
 def _tips(about: Thing) -> Iterable[str]:
     if about.subject is not None:
-        return (*subjects()[about.subject].tips, *earlier_tips(about.subject))
+        return subjects()[about.subject].tips
     if about.task:
         return [tip.format(**about.answered) for tip in phrases.OUTSIDE_TASK_TIPS]
     answered = about.answered

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from . import names, outside, phrases
-from .earlier import EARLIER_TEXTS
 from .grammar import NEUTRAL, brand_of, brand_sentences, has_name, masked, right_sentences, sentences, unlinked
 from .subjects import subjects
 from .things import Thing
@@ -89,7 +88,6 @@ def vocabulary() -> frozenset[str]:
     for module in (phrases, outside):
         texts += [text for value in vars(module).values() for text in _texts(value)]
     texts += [*map(gerund, (*outside.OUTSIDE_TASKS, *outside.OUTSIDE_VERBS))]
-    texts += EARLIER_TEXTS
     return _words(" ".join(texts).replace("{", " ").replace("}", " ")) | {"your", "you", "yourself"}
 
 

@@ -1,7 +1,9 @@
 """Turn trained weights into the folder that ships: Hugging Face copy, CTranslate2 copy, recorded replies.
 
-    python -m infra.embedded_model.release --weights weights --out model
+    python -m infra.embedded_model.release --weights weights --temperature 0.7 --out model
 
+The model that ships is decoded at ``--temperature``: its final norm is divided by it, as `tessera model temper` does
+it, and rounded to float16 like all weights, so that both copies hold the same numbers.
 The weights are float16; CTranslate2 keeps them so and computes in float32, which
 changes no number.  ``recorded.json`` holds replies of these weights together with
 their log-probabilities, so that a test can tell whether the shipped files still
@@ -24,7 +26,11 @@ from pathlib import Path
 
 import ctranslate2
 import numpy as np
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
+
+from workers.engines.model_folder import CONFIG, TEMPERATURE
+from workers.engines.tempering import NORM
 
 from .auctions import instances
 from .turns import advertiser_prompt, context_prompt
@@ -32,8 +38,9 @@ from .vocabulary import END_ID
 
 #: Reply limits, in tokens, of the recorded replies: most finish, some are cut.
 LIMITS = (120, 120, 120, 12, 120, 25)
+WEIGHTS = "model.safetensors"
 HF_FILES = (
-    "model.safetensors",
+    WEIGHTS,
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -101,13 +108,24 @@ def sha256_of(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def convert(weights: Path, out: Path) -> None:
+def temper(folder: Path, temperature: float) -> None:
+    """Divide the final norm of the Hugging Face copy in ``folder``; its configuration says by what."""
+    tensors = load_file(folder / WEIGHTS)
+    tensors[NORM] = (tensors[NORM].float() / temperature).half()
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) | {TEMPERATURE: temperature}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def convert(weights: Path, temperature: float, out: Path) -> None:
     """Write ``hf`` and ``ct2`` under the new folder ``out``."""
     from ctranslate2.converters import TransformersConverter
 
     (out / "hf").mkdir(parents=True)
     for name in HF_FILES:
         shutil.copyfile(weights / name, out / "hf" / name)
+    if temperature != 1:
+        temper(out / "hf", temperature)
     TransformersConverter(str(out / "hf")).convert(str(out / "ct2"), quantization="float16")
 
 
@@ -126,11 +144,11 @@ def recorded(folder: Path, seed: int) -> dict[str, object]:
     }
 
 
-def release(weights: Path, out: Path, seed: int) -> None:
+def release(weights: Path, temperature: float, out: Path, seed: int) -> None:
     """Write ``hf``, ``ct2`` and ``recorded.json`` under ``out``, replacing what is there."""
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    convert(weights, fresh)
+    convert(weights, temperature, fresh)
     text = json.dumps(recorded(fresh, seed), indent=1, ensure_ascii=False)
     (fresh / "recorded.json").write_text(text + "\n", encoding="utf-8")
     swap(fresh, out)
@@ -149,10 +167,11 @@ def main() -> None:
     """Read the command line and write the release."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=Path("weights"))
+    parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--out", type=Path, default=Path("model"))
     parser.add_argument("--seed", type=int, default=5)
     args = parser.parse_args()
-    release(args.weights, args.out, args.seed)
+    release(args.weights, args.temperature, args.out, args.seed)
 
 
 if __name__ == "__main__":

@@ -333,7 +333,8 @@ def test_the_checks_are_the_same_for_every_engine() -> None:
 def test_an_engine_says_which_model_it_is(engine: Engine, name: str) -> None:
     identity = engine.identity
 
-    assert identity.name.partition(":")[0] == {"tempered": "embedded"}.get(name, name)
+    kind = identity.name.partition(" at temperature ")[0].partition(":")[0]
+    assert kind == {"tempered": "embedded"}.get(name, name)
     assert identity.version
     assert all(len(digest) == 64 and int(digest, 16) for digest in (identity.model_sha256, identity.tokenizer_sha256))
 

@@ -206,7 +206,7 @@ async def test_every_kind_of_failure_raises_its_own_error_in_time(
                 await embedder.embed(PROMPT, SOME)
 
 
-@pytest.mark.parametrize("reply", [(), (2**70,), (-1,), (2048,), tuple([8] * 600)])
+@pytest.mark.parametrize("reply", [(), (2**70,), (-1,), (4096,), tuple([8] * 600)])
 async def test_a_prompt_that_does_not_fit_is_refused_before_it_is_sent(server: StandIn, reply: tuple[int, ...]) -> None:
     async with opened(server) as embedder:
         before = server.seen(PATH)

@@ -184,7 +184,7 @@ DRAWN = pytest.mark.parametrize(
         {"token_ids": [5, 6]},
         {"token_ids": [5, 6, 7, 8]},
         {"token_ids": [5, 6, -1]},
-        {"token_ids": [5, 6, 2048]},
+        {"token_ids": [5, 6, 4096]},
         {"token_ids": [5, 6, 7.0]},
         {"token_ids": [5, 6, "7"]},
         {"token_ids": []},

@@ -149,7 +149,7 @@ async def test_the_engines_identity_is_what_the_server_reports(server: StandIn) 
         assert (engine.identity.name, engine.identity.version) == ("http", "vllm 0.32.0")
         assert engine.identity.model_sha256 == expected
         assert engine.identity.tokenizer_sha256 == sha256((TOKENIZER / "tokenizer.json").read_bytes()).hexdigest()
-        assert (engine.limits.vocabulary, engine.limits.context) == (2048, 511)  # the server generates one token more
+        assert (engine.limits.vocabulary, engine.limits.context) == (4096, 511)  # the server generates one token more
         await engine.close()
 
 
@@ -265,9 +265,9 @@ def folder_with(folder: Path, config: Any) -> Path:
     [
         ({"vocab_size": 152_064}, 152_064),
         ({"text_config": {"vocab_size": 152_064}}, 152_064),
-        ({"vocab_size": 2048}, 2048),
-        ({"model_type": "x"}, 2048),
-        (None, 2048),
+        ({"vocab_size": 4096}, 4096),
+        ({"model_type": "x"}, 4096),
+        (None, 4096),
     ],
 )
 async def test_a_padded_vocabulary_is_as_large_over_http_as_in_process(
@@ -294,9 +294,9 @@ async def test_a_padded_vocabulary_is_as_large_over_http_as_in_process(
 @pytest.mark.parametrize(
     "config",
     [
-        {"vocab_size": 2047},
+        {"vocab_size": 4095},
         {"vocab_size": 1 << 25},
-        {"vocab_size": "2048"},
+        {"vocab_size": "4096"},
         {"vocab_size": True},
         [],
         b"{",
@@ -389,13 +389,13 @@ async def test_a_server_that_ignores_prompt_logprobs_cannot_score(server: StandI
 
 async def test_a_model_that_knows_fewer_tokens_is_refused(server: StandIn) -> None:
     async def behave(request: Request, _: Connection) -> bytes:
-        if 2047 in request.body["prompt"]:
-            return refusal(400, "Token id 2047 is out of vocabulary")
+        if 4095 in request.body["prompt"]:
+            return refusal(400, "Token id 4095 is out of vocabulary")
         return server.completed(request.body)
 
     server.behaviours[COMPLETIONS] = behave
 
-    assert "2047 is out of vocabulary" in await refused(server)
+    assert "4095 is out of vocabulary" in await refused(server)
 
 
 async def test_a_server_that_mixes_up_adapters_is_refused(server: StandIn) -> None:

@@ -60,7 +60,7 @@ async def test_the_identity_names_the_temperature_and_other_weights(tmp_path: Pa
 
     engine = await open_engine(f"embedded:{tmp_path / 'here'}", EngineOptions())
 
-    assert engine.identity.name == "embedded:here at temperature 0.4"
+    assert engine.identity.name == f"embedded:here at temperature {0.4 * ModelFolder(SOURCE).temperature:g}"
     plain = EmbeddedEngine(threads=1)
     assert engine.identity.model_sha256 != plain.identity.model_sha256
     assert engine.identity.tokenizer_sha256 == plain.identity.tokenizer_sha256

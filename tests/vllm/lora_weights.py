@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RANK, ALPHA = 8, 16
 SPREAD = 0.2  # of the weights
-WIDTH, VOCABULARY, LAYERS = 160, 2_048, 4
+WIDTH, VOCABULARY, LAYERS = 192, 4_096, 6
 PREFIX = "base_model.model."
 ATTENTION = tuple(f"model.layers.{layer}.self_attn.{name}" for layer in range(LAYERS) for name in ("q_proj", "v_proj"))
 SHAPES = {"lm_head": (VOCABULARY, WIDTH), "embed_tokens": (VOCABULARY, WIDTH)}

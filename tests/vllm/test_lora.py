@@ -13,6 +13,7 @@ import pytest
 from tests.engines import bundled
 from tests.vllm.lora_weights import (
     ATTENTION,
+    LAYERS,
     folders,
     log_probability,
     merged_model,
@@ -120,7 +121,7 @@ async def test_adapters_that_replace_whole_modules_are_refused(tmp_path: Path) -
     from safetensors.torch import save_file
 
     folder = write_adapter(tmp_path / "whole", 1)
-    save_file({"base_model.model.model.norm.weight": torch.ones(160)}, folder / "adapter_model.safetensors")
+    save_file({"base_model.model.model.norm.weight": torch.ones(192)}, folder / "adapter_model.safetensors")
 
     with pytest.raises(SettingsError, match=r"changes base_model\.model\.model\.norm\.weight"):
         await open_engine(bundled.VLLM, options({"whole": folder}))
@@ -156,7 +157,7 @@ async def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "modules",
     [
-        (*ATTENTION, "model.layers.4.self_attn.q_proj"),
+        (*ATTENTION, f"model.layers.{LAYERS}.self_attn.q_proj"),
         tuple(f"model.layers.{layer}.self_attn.q_proj" for layer in range(10, 14)),
         tuple(f"model.language_model.layers.{layer}.self_attn.q_proj" for layer in range(4)),
     ],

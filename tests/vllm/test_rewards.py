@@ -24,7 +24,7 @@ pytestmark = pytest.mark.vllm
 
 TERMS = Terms(tau_micros_per_nat=1_000, currency="EUR", payment_rule="offset")
 TOLERANCE_NATS = 1e-3
-DIMENSIONS = 160
+DIMENSIONS = 192
 QUESTION = "How do I bake cookies?"
 VALUE = 1_000  # micros per nat, of everybody
 BACK_S = 60.0
