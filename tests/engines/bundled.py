@@ -7,9 +7,11 @@ import pytest
 
 from workers.app.models import VLLM_NEEDS
 from workers.engines.embedded.engine import MODEL
+from workers.engines.model_folder import ModelFolder
 from workers.engines.options import EngineOptions, VllmOptions
 
 FOLDER = MODEL / "hf"
+TEMPERATURE = ModelFolder(FOLDER).temperature
 VLLM = f"vllm:{FOLDER}"
 OPTIONS = EngineOptions(vllm=VllmOptions(max_num_seqs=64, max_num_batched_tokens=1_024))
 

@@ -73,7 +73,7 @@ async def test_a_tempered_folder_is_one_model_in_vllm_and_in_the_embedded_engine
     scores = await here.log_probs(prompt, drawn)
     assert np.abs(scores - [reply.log_q for reply in drawn]).max() < TOLERANCE_NATS
     assert np.abs(scores - await in_vllm.log_probs(prompt, drawn)).max() < TOLERANCE_NATS
-    assert in_vllm.identity.name == "vllm:cool at temperature 0.7"
+    assert in_vllm.identity.name == f"vllm:cool at temperature {0.7 * bundled.TEMPERATURE:g}"
     await in_vllm.close()
     await here.close()
 

@@ -78,7 +78,7 @@ async def test_candidates_come_from_the_model_without_adapters(engine: Engine) -
 def test_an_adapter_is_another_model_on_the_same_tokenizer(engine: Engine) -> None:
     one, other = engine.adapter("ovennest"), engine.adapter("crumbworks")
 
-    assert one.identity.name == "vllm:hf+ovennest"
+    assert one.identity.name == f"vllm:hf at temperature {bundled.TEMPERATURE:g}+ovennest"
     assert len({scorer.identity.model_sha256 for scorer in (engine, one, other)}) == 3
     assert one.identity.tokenizer_sha256 == engine.identity.tokenizer_sha256
     assert one.limits == engine.limits
