@@ -137,7 +137,10 @@ def from_query(query: QuerySubmitted, query_sha256: str, generated: dict[str, An
     yield from _consent(query, generated)
     declared = {one.advertiser_id: one for one in query.advertisers}
     for bidder in bidders:
-        yield from _from_declared(declared.get(bidder["advertiser_id"]), bidder)
+        if bidder.get("profile_version") is not None:
+            yield from _from_registry(query, bidder)
+        else:
+            yield from _from_declared(declared.get(bidder["advertiser_id"]), bidder)
         if blocked := set(bidder["categories"]) & set(query.blocked_categories):
             said = f"{bidder['advertiser_id']} takes part in spite of {', '.join(sorted(blocked))}"
             yield Difference(Break.BLOCKED_CATEGORY, said)
@@ -161,6 +164,17 @@ def _from_declared(advertiser: Advertiser | None, bidder: dict[str, Any]) -> Ite
         if value is not None and bidder.get(name) != value:
             said = f"{name} of {advertiser.advertiser_id} is {bidder.get(name)!r}, in the query {value!r}"
             yield Difference(Break.OTHER_BID, said)
+
+
+def _from_registry(query: QuerySubmitted, bidder: dict[str, Any]) -> Iterator[Difference]:
+    """A registered advertiser bids where the query names it, or where it names nobody and so finds some.
+
+    Its bid is its profile's, which is not compared here.
+    """
+    finds_some = query.advertiser_ids is None and not query.advertisers
+    if not finds_some and bidder["advertiser_id"] not in (query.advertiser_ids or ()):
+        said = f"{bidder['advertiser_id']} takes part by its profile, and the query names others"
+        yield Difference(Break.UNKNOWN_BIDDER, said)
 
 
 def from_generated(generated: dict[str, Any], scored: dict[str, Any]) -> list[Difference]:
