@@ -5,20 +5,28 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from tests.support.builders import make_scored, make_settled
 from tests.support.forked_command import tessera
-from workers.cli import cli, render, statement_view
+from workers.cli import COMMANDS, cli, render, statement_view
 from workers.cli.console import Console
 from workers.cli.doctor import _print_table
+from workers.cli.topics import _cells
 from workers.doctor.verdict import State, Verdict
 from workers.ledger.amounts import money
+from workers.pipeline import STAGES
 from workers.receipts import words
 from workers.receipts.query_result import Terminal
 from workers.receipts.statement import StatementLog
+from workers.stream.admin.description import GroupLag, TopicState
 from workers.web.statement.page import page
+
+
+def command(name: str) -> click.Command | None:
+    return cli.get_command(click.Context(cli), name)
 
 
 def test_the_demo_tells_ids_and_answers_what_a_stranger_asks() -> None:
@@ -132,3 +140,18 @@ def test_one_of_a_thing_is_not_called_many() -> None:
     assert "(mean of 1 auction, exact)" in statement_view.lift(found)
     assert "The mean over 1 auction." in (html := page(found))
     assert "+ 1 charge<" in html and "1 charges" not in html and "1 credits" not in html
+
+
+@pytest.mark.parametrize("group", [name for name in COMMANDS if isinstance(command(name), click.Group)])
+def test_a_group_says_in_a_whole_sentence_what_each_of_its_commands_does(group: str) -> None:
+    listed = CliRunner().invoke(cli, [group, "--help"]).output.partition("Commands:")[2]
+
+    assert listed and not [line for line in listed.splitlines() if line.endswith("...")]
+
+
+def test_a_stage_that_no_reply_waits_for_is_called_optional() -> None:
+    groups = tuple(GroupLag(STAGES[name].group, 5, 0) for name in ("settlement", "incentives"))
+
+    cells = _cells(TopicState("t", 1, 1, 0, 0, 5, groups))
+
+    assert "none\nnone, optional" in cells

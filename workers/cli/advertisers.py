@@ -28,7 +28,7 @@ by_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=options.Group)
 def advertisers() -> None:
     """Register advertisers, approve them, pause or remove them.
 

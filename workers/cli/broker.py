@@ -19,7 +19,7 @@ data_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=options.Group)
 def broker() -> None:
     """Start and stop a Kafka on this machine; it needs Java 17 and, once, Maven.
 

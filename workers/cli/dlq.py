@@ -30,7 +30,7 @@ MOST_ROWS = 10_000
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-@click.group()
+@click.group(cls=options.Group)
 def dlq() -> None:
     """Look at the records that were refused (dead letters), send them through again, or put one there by hand.
 

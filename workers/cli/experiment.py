@@ -24,7 +24,7 @@ ROUNDING = 1e-12  # smaller than this is rounding, and printed as 0
 PIPED_WIDTH = 160  # columns of a table that no terminal shows: nothing is cut
 
 
-@click.group()
+@click.group(cls=options.Group)
 def experiment() -> None:
     """Measure the paper's claims again: tables that anyone can make anew.
 

@@ -26,7 +26,7 @@ SECRET_BYTES = 32
 MOST_DAYS = 90
 
 
-@click.group()
+@click.group(cls=options.Group)
 def keys() -> None:
     """Make the secrets of draws and seeds, commit to their daily keys, reveal them.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from workers.cli import options
 from workers.engines.model_folder import CT2
 from workers.engines.tempering import temper as write_tempered
 
@@ -13,7 +14,7 @@ OUT = click.option(
 )
 
 
-@click.group()
+@click.group(cls=options.Group)
 def model() -> None:
     """Make a language model ready for an engine: decode it at a temperature, or run it without a GPU."""
 

@@ -19,7 +19,7 @@ from workers.settings import Settings
 from workers.stream.admin.group_offsets import GroupOffset, accept_losses, standings
 
 
-@click.group()
+@click.group(cls=options.Group)
 def offsets() -> None:
     """Show where each stage stands in its topic, and decide where it goes on."""
 

@@ -8,6 +8,18 @@ import click
 from schemas.reasons import DeadLetterReason
 from workers.cli.streams import write_utf8
 
+LONGEST_SENTENCE = 300
+
+
+class Group(click.Group):
+    """A group whose help has the first sentence of each command whole; click cuts it after half a line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, one.get_short_help_str(LONGEST_SENTENCE)) for name, one in commands if one and not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
 
 class Seconds(click.FloatRange):
     """A span of time between two bounds; `nan`, which any comparison lets through, is none."""

@@ -21,7 +21,7 @@ NAMES = [*(principal.name for principal in principals()), *FORMER_NAMES]
 names_argument = click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]...")
 
 
-@click.group("principals")
+@click.group("principals", cls=options.Group)
 def principals_command() -> None:
     """Show who may do what in Kafka, and grant it.
 

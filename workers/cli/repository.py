@@ -27,7 +27,7 @@ from workers.settings import Settings
 TOPICS = (SCORED, SETTLED)
 
 
-@click.group()
+@click.group(cls=options.Group)
 def repository() -> None:
     """Say in public who advertised, as the Digital Services Act asks of very large platforms (Article 39)."""
 

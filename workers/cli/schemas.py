@@ -9,7 +9,7 @@ from schemas.publish import PUBLISHED, export
 from workers.cli import options
 
 
-@click.group()
+@click.group(cls=options.Group)
 def schemas() -> None:
     """The JSON Schemas of what crosses the topics, and of receipts."""
 

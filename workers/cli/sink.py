@@ -93,7 +93,7 @@ _metrics_port = click.option(
 )
 
 
-@click.group()
+@click.group(cls=options.Group)
 def sink() -> None:
     """Copy charges, credits and replies to where they can be joined: each record once, whatever dies in between."""
 

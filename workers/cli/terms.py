@@ -52,7 +52,7 @@ def _note(context: click.Context, parameter: click.Parameter, given: str | None)
         raise click.BadParameter(str(error)) from None
 
 
-@click.group()
+@click.group(cls=options.Group)
 def terms() -> None:
     """Publish the terms that auctions are held on, and show them.
 

@@ -17,7 +17,7 @@ from workers.cli import options, render
 from workers.doctor.kafka import OF_TOPICS, inspect_kafka
 from workers.doctor.verdict import State
 from workers.errors import BrokerError
-from workers.pipeline import GROUPS
+from workers.pipeline import GROUPS, PATH, STAGES
 from workers.settings import Settings
 from workers.stream.admin.description import TopicState, describe_topics
 from workers.stream.admin.first_offsets import Begin, FirstOffsets, initialise_offsets
@@ -26,10 +26,11 @@ from workers.stream.admin.replication import copies_warning
 from workers.stream.admin.timestamps import stamp_warning
 from workers.stream.admin.topics import CreatedTopics, create_topics
 
+OPTIONAL = {spec.group for spec in STAGES.values() if spec.name not in PATH}  # no reply waits for them
 PIPED_WIDTH = 160  # columns of a table that no terminal shows: nothing is cut
 
 
-@click.group()
+@click.group(cls=options.Group)
 def topics() -> None:
     """Create and show the Kafka topics of the auction."""
 
@@ -158,10 +159,14 @@ def _cells(state: TopicState) -> list[str]:
     days = "for ever" if state.retention_ms < 0 else f"{timedelta(milliseconds=state.retention_ms).days} days"
     size = f"{state.max_message_bytes / MEBIBYTE:g} MiB"
     lags = ["no offsets" if group.lag_records is None else str(group.lag_records) for group in state.groups]
-    workers = [str(group.members or "none") for group in state.groups]
+    workers = [str(group.members or _nobody(group.group)) for group in state.groups]
     groups = [group.group for group in state.groups]
     counts = [str(state.partitions), str(state.replication), days, size, str(state.records)]
     return [state.topic, *counts, "\n".join(lags), "\n".join(workers), "\n".join(groups)]
+
+
+def _nobody(group: str) -> str:
+    return "none, optional" if group in OPTIONAL else "none"
 
 
 def console() -> Console:
