@@ -22,6 +22,7 @@ from schemas.record import Record
 from schemas.topics import BY_NAME, DEAD_LETTER_SUFFIX, Topic
 
 BROKER_TIME, DATA_SHA256 = "brokertime", "datasha256"
+ORIGIN = "origin"  # of a query's line: topic/partition/offset, and the topic's incarnation if any
 NOT_CONTEXT = ("datacontenttype", BROKER_TIME, DATA_SHA256)  # of the line, and no header of its record
 _DATA = re.compile(rb',\s*"data"\s*:\s*')  # cannot stand inside a string: its quotes would be escaped there
 #: Headers of a dead letter that its line has as attributes.
@@ -48,6 +49,14 @@ def to_line(event: Event[Payload]) -> bytes:
     if event.recorded_at is not None:
         attributes[BROKER_TIME], attributes[DATA_SHA256] = timestamp(event.recorded_at), event.digest
     return _compact(attributes)[:-1] + b',"data":' + event.value + b"}"
+
+
+def query_line(event: Event[Payload]) -> bytes:
+    """A query as one line: where its record stands, and its producer's bytes as they were, in base64."""
+    attributes = {**event.attributes(), ORIGIN: "/".join(event.origin)}
+    if event.recorded_at is not None:
+        attributes[BROKER_TIME] = timestamp(event.recorded_at)
+    return _compact({**attributes, "data_base64": base64.b64encode(event.value).decode()})
 
 
 def dead_letter_line(record: Record) -> bytes:

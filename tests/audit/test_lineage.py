@@ -11,9 +11,10 @@ import pytest
 from schemas.record import Record
 from schemas.topics import GENERATED, QUERIES, SCORED
 from tests.audit.campaign_log import ADVERTISERS, appended, broken, edited, of, row, verified
+from workers.audit.lineage import Break
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.late_events import LateEvents
-from workers.audit.log.lineage import Break, Lineage
+from workers.audit.log.lineage import Lineage
 
 ID = "q1"
 Event = dict[str, Any]

@@ -12,10 +12,11 @@ from workers.audit.assembly import Assembly
 from workers.audit.completeness import Completeness
 from workers.audit.credits import CreditCheck
 from workers.audit.draw_keys import Keys
-from workers.audit.entries import LogEntry
+from workers.audit.entries import SOURCES, LogEntry
 from workers.audit.findings import Check, Finding, Kind, Tally
 from workers.audit.notices import Notices
 from workers.audit.seeds import SeedKeys, seed_secret
+from workers.audit.sources import SourceCheck
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Audit:
     _assembly: Assembly = field(init=False)
     _credits: CreditCheck = field(init=False)
     _seeds: SeedKeys = field(init=False)
+    _sources: SourceCheck = field(init=False)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.keep)
@@ -45,11 +47,16 @@ class Audit:
         seed_secrets = [*self.seed_secrets, *map(seed_secret, self.secrets)]
         self._seeds = SeedKeys(self.tally, seed_secrets)
         self._notices = Notices(self.tally)
+        self._sources = SourceCheck(self.tally)
         self._assembly = Assembly(self.tally, self._keys, self._notices, self.completeness)
         billed_from = self.completeness.billed_from if self.completeness else 0
         self._credits = CreditCheck(self.tally, self.credits_first, billed_from)
 
     def add(self, entry: LogEntry) -> None:
+        """The next entry. What scored events follow from is compared with those that come after it."""
+        if entry.data.event_type in SOURCES:
+            self._sources.add(entry)
+            return
         self._check_key(entry)
         if isinstance(entry.data, DrawCommitment):
             self._keys.committed(entry.data, entry.at, false_reveal=entry.false_reveal)
@@ -63,6 +70,8 @@ class Audit:
                 self._credits.billed(entry.data, entry.sha256)
             elif isinstance(entry.data, CandidatesScored):
                 self._seeds.used(entry.data, entry.at, entry.recorded_at)
+                if entry.refusal is None:
+                    self._sources.compare(entry.data)
             self._assembly.add(entry)
 
     def unreadable(self, where: str, why: str) -> None:
@@ -95,4 +104,5 @@ class Audit:
         """Let go of the temporary files."""
         self._keys.close()
         self._seeds.close()
+        self._sources.close()
         self._assembly.close()

@@ -1,6 +1,7 @@
-"""From lines and records to the entries of an audit: the five types it needs, decoded, with digests and places.
+"""From lines and records to the entries of an audit: the types it needs, decoded, with digests and places.
 
-A sixth kind of entry is a scored event that settlement refused: its dead letter.
+One more kind of entry is a scored event that settlement refused: its dead letter. Queries and generated events are read
+where the log has them; one that cannot be read was refused by its stage, and is passed over.
 """
 
 import base64
@@ -12,17 +13,29 @@ from hashlib import sha256
 
 from schemas.dead_letter import Header
 from schemas.draw import DrawCommitment
-from schemas.envelope import SPEC_VERSION
+from schemas.envelope import SPEC_VERSION, from_record
 from schemas.letter import is_redriven
-from schemas.lines import from_line, recorded_at
+from schemas.lines import ORIGIN, from_line, recorded_at
 from schemas.payload import BadRecord, Payload
 from schemas.reasons import DeadLetterReason
 from schemas.record import Record
-from schemas.topics import BY_NAME, CHARGED, COMMITMENTS, CREDITED, DEAD_LETTER_SUFFIX, SCORED, SETTLED, TERMS
+from schemas.topics import (
+    BY_NAME,
+    CHARGED,
+    COMMITMENTS,
+    CREDITED,
+    DEAD_LETTER_SUFFIX,
+    GENERATED,
+    QUERIES,
+    SCORED,
+    SETTLED,
+    TERMS,
+)
 
 TOPICS = (SCORED, SETTLED, CHARGED, COMMITMENTS, TERMS)
 NAMES = (*(topic.name for topic in TOPICS), SCORED.dead_letters)
 READ_FIRST = (CREDITED.name,)  # what is credited is compared with bills as they come
+SOURCES = (QUERIES.name, GENERATED.name)  # what scored events follow from
 PLACE = Header.TOPIC, Header.PARTITION, Header.OFFSET
 DUPLICATE, EXPIRED = DeadLetterReason.DUPLICATE_QUERY.name, DeadLetterReason.EXPIRED.name
 DIGESTED = (SCORED.name, SETTLED.name, CHARGED.name)
@@ -52,14 +65,18 @@ class LogEntry:
     redriven: bool = False  # a scored event that was a dead letter and was sent through again
     recorded_at: datetime | None = None  # when the broker took it, where the log says so
     key: str | None = None  # of its record; None for a line that does not say
+    origin: tuple[str, ...] = ()  # of a query: where its record stands
 
 
 def read_line(line: bytes, number: int) -> LogEntry | None:
     """The entry in a CloudEvents line, or None for an event that an audit passes over. Raises BadRecord."""
     if b'"data_base64"' in line and b'"data":' not in line:
-        return _dead_letter(_whole(line), number)
+        return _in_base64(_whole(line), number)
     kind, value, attributes = from_line(line)
     _check(kind, attributes)
+    if kind == GENERATED.name:
+        _whole(value)
+        return _source(Record(kind, None, value), number)
     if kind not in NAMES + READ_FIRST:
         _whole(value)
         return None
@@ -68,7 +85,9 @@ def read_line(line: bytes, number: int) -> LogEntry | None:
 
 
 def read_record(record: Record) -> LogEntry | None:
-    """The entry in a record of a topic that is read, or None for a dead letter that is passed over. BadRecord."""
+    """The entry in a record of a topic that is read, or None for one that is passed over. BadRecord."""
+    if record.topic in SOURCES:
+        return _source(record, record.timestamp_ms)
     if record.topic == SCORED.dead_letters:
         said = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         place = "/".join(said.get(name, "") for name in PLACE)
@@ -93,16 +112,28 @@ def _check(kind: str, attributes: Mapping[str, object]) -> None:
         )
 
 
-def _dead_letter(letter: object, at: int) -> LogEntry | None:
-    """The entry in a dead letter's line: only that of a scored event is of interest."""
-    if not isinstance(letter, dict) or letter.get("type") != SCORED.dead_letters:
+def _in_base64(line: object, at: int) -> LogEntry | None:
+    """The entry in the line of a query, or of a dead letter: only that of a scored event is of interest."""
+    if not isinstance(line, dict) or line.get("type") not in (QUERIES.name, SCORED.dead_letters):
         return None
     try:
-        value = base64.b64decode(letter["data_base64"], validate=True)
+        value = base64.b64decode(line["data_base64"], validate=True)
     except (ValueError, TypeError):
         raise BadRecord(DeadLetterReason.BAD_JSON, "data_base64 is not base64") from None
-    place = "/".join(str(letter.get(name.attribute, "")) for name in PLACE)
-    return _refused(value, at, place, str(letter.get(Header.REASON.attribute, "")))
+    if line["type"] == QUERIES.name:
+        found = _source(Record(QUERIES.name, str(line.get("subject", "")).encode(), value), at)
+        return found and replace(found, origin=tuple(str(line.get(ORIGIN, "")).split("/")))
+    place = "/".join(str(line.get(name.attribute, "")) for name in PLACE)
+    return _refused(value, at, place, str(line.get(Header.REASON.attribute, "")))
+
+
+def _source(record: Record, at: int) -> LogEntry | None:
+    """A query or a generated event; None for what its stage refused."""
+    try:
+        event = from_record(record, BY_NAME[record.topic])
+    except BadRecord:
+        return None
+    return LogEntry(event.data, event.digest, at, key=event.subject, origin=event.origin)
 
 
 def _refused(value: bytes, at: int, place: str, reason: str) -> LogEntry | None:

@@ -13,6 +13,7 @@ class Check(StrEnum):
     """What must hold; one row of the verdict each."""
 
     TERMINALS = "one reply for each auction"
+    LINEAGE = "auctions are those of their queries"
     EVIDENCE = "digests and keys fit the events"
     REPLIES = "replies follow from the scored event"
     ALLOCATION = "odds and weights"
@@ -42,6 +43,15 @@ class Kind(StrEnum):
     REUSED_QUERY = "reused_query"  # settled, and so was another auction of the same query id
     DUPLICATE_OF_NOTHING = "duplicate_of_nothing"  # refused as DUPLICATE_QUERY, and the query id has no reply
     UNREADABLE_RECORD = "unreadable_record"  # on a topic that only the stages write
+    # LINEAGE, by the names that a verification uses
+    OTHER_QUESTION = "other_question"  # than was asked
+    NO_CONSENT = "no_consent"  # to advertising, and advertisers take part
+    UNKNOWN_BIDDER = "unknown_bidder"  # takes part, and is not in the query
+    OTHER_BID = "other_bid"  # than the advertiser declared in the query
+    OTHER_CONSENT = "other_consent"  # or another GPP or TCF string
+    OTHER_QUERY = "other_query"  # stands where the auction says that its own does
+    BLOCKED_CATEGORY = "blocked_category"  # of an advertiser that takes part
+    OTHER_CANDIDATES = "other_candidates"  # than were generated, or another field is
     # EVIDENCE
     OTHER_SCORED_EVENT = "other_scored_event"  # the digest is not that of the scored event in the log
     OTHER_SETTLED_EVENT = "other_settled_event"  # the digest is not that of the settled event in the log
@@ -116,6 +126,7 @@ class Kind(StrEnum):
 
 _FIRST_KINDS = {
     Kind.MISSING_TERMINAL: Check.TERMINALS,
+    Kind.OTHER_QUESTION: Check.LINEAGE,
     Kind.OTHER_SCORED_EVENT: Check.EVIDENCE,
     Kind.WRONG_OUTCOME: Check.REPLIES,
     Kind.WRONG_PROBABILITIES: Check.ALLOCATION,

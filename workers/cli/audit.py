@@ -37,6 +37,11 @@ SHOWN = 20
     metavar="N",
     help="Print only the first N discrepancies; all are counted. [default: 20, with --json all]",
 )
+@click.option(
+    "--queries",
+    is_flag=True,
+    help="On Kafka: read the queries and candidates too, and compare every auction with them.",
+)
 @model_options
 @options.bootstrap_servers
 @options.as_json
@@ -44,6 +49,7 @@ def audit(
     file: BinaryIO | None,
     grace: float,
     limit_findings: int | None,
+    queries: bool,
     bootstrap_servers: str | None,
     engine: str | None,
     as_json: bool,
@@ -64,6 +70,10 @@ def audit(
     revealed, or derived from TESSERA_SAMPLING_KEY or those. Seeds of a day whose key nobody committed to before its
     first auction are "not verifiable" either (`tessera keys commit`).
 
+    Where the log has queries and generated events, each auction that is scored after them is compared with its own,
+    field by field. On Kafka --queries reads them, as long as they are kept (7 and 3 days); a file has them from
+    `tessera export --queries`. Auctions whose own are gone are "not verifiable".
+
     --resample and --rescore ask a model again, of a sample of the auctions that have candidates: the choice is random,
     is printed, and repeats with --sample-seed. --resample needs the very model and release that the events name
     (--engine, TESSERA_PROPOSAL_ENGINE): another one draws other replies from the same seeds, and is refused. On another
@@ -74,6 +84,8 @@ def audit(
     Exit codes: 0 everything is right, 1 a discrepancy, 2 the log cannot be read (nothing is printed then). Kinds:
       terminals     missing_terminal second_terminal unknown_auction second_scored reused_query
                     duplicate_of_nothing unreadable_record
+      lineage       other_question no_consent unknown_bidder other_bid other_consent other_query
+                    blocked_category other_candidates
       digests       other_scored_event other_settled_event wrong_key
       replies       wrong_outcome wrong_reply wrong_field wrong_abstentions
       allocation    wrong_probabilities wrong_weights wrong_sample_size
@@ -114,7 +126,7 @@ def audit(
             if file:
                 read_file(log, file)
             else:
-                asyncio.run(read_kafka(log, settings))
+                asyncio.run(read_kafka(log, settings, with_sources=queries))
             tally = audit.finish()
         asyncio.run(models.run(settings, tally))
         if as_json:

@@ -16,7 +16,7 @@ from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
 from schemas.topics import CREDITED, SCORED
 from workers.audit.auditor import Audit
-from workers.audit.entries import NAMES, READ_FIRST, LogEntry, read_line, read_record
+from workers.audit.entries import NAMES, READ_FIRST, SOURCES, LogEntry, read_line, read_record
 from workers.cli import render
 from workers.cli.audit_models import ModelAudit
 from workers.errors import TesseraError
@@ -71,13 +71,14 @@ def _entry(file: BinaryIO, number: int, line: bytes) -> LogEntry | None:
         raise TesseraError(f"{file.name}, line {number}: {error.reason.name}: {error}") from None
 
 
-async def read_kafka(log: AuditedLog, settings: Settings) -> None:
+async def read_kafka(log: AuditedLog, settings: Settings, *, with_sources: bool) -> None:
+    """Every topic of an audit; first those of queries and generated events, where they are wanted."""
     from workers.app.bus import bus_of  # here: a file needs neither Kafka's client nor metrics
 
     bus = bus_of(settings)
     with _progress() as progress:
         advance = _advancer(progress, log.audit, None)
-        for topics in (READ_FIRST, NAMES):
+        for topics in ((*SOURCES, *READ_FIRST) if with_sources else READ_FIRST, NAMES):
             async with aclosing(bus.stored(topics)) as records:
                 async for record in records:
                     _add_record(log, record)

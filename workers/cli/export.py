@@ -8,12 +8,12 @@ from datetime import datetime
 import click
 
 from schemas.envelope import from_record
-from schemas.lines import dead_letter_line, to_line
+from schemas.lines import dead_letter_line, query_line, to_line
 from schemas.payload import BadRecord, UnknownValue
 from schemas.record import Record
-from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTERS
+from schemas.topics import BY_NAME, COMMITMENTS, DEAD_LETTERS, QUERIES
 from workers.app.bus import bus_of
-from workers.audit.entries import READ_FIRST, TOPICS
+from workers.audit.entries import READ_FIRST, SOURCES, TOPICS
 from workers.cli import options, period
 from workers.cli.streams import write_utf8
 from workers.cli.visible import visible
@@ -29,8 +29,9 @@ NAMES = (*(topic.name for topic in TOPICS), *DEAD_LETTERS)
 @click.command()
 @period.begin
 @period.end
+@click.option("--queries", is_flag=True, help="Also what was asked and what was generated, as long as it is kept.")
 @options.bootstrap_servers
-def export(begin: datetime | None, end: datetime | None, bootstrap_servers: str | None) -> None:
+def export(begin: datetime | None, end: datetime | None, queries: bool, bootstrap_servers: str | None) -> None:
     """Write what the topics hold of auctions to standard output, as CloudEvents lines, one event each.
 
     These are credits, then scored and settled events, bills, commitments and dead letters, from the first committed
@@ -42,6 +43,10 @@ def export(begin: datetime | None, end: datetime | None, bootstrap_servers: str 
     are few, and a draw is checked with a commitment from before it and a key from after it. Of auctions that lie across
     an end of the period only a part is in the file.
 
+    --queries writes queries and generated events first, which are kept for 7 and 3 days: `tessera audit` then compares
+    every auction with its query. They hold what people asked, and every draft of a reply: keep such a file as you keep
+    those.
+
     A record that is no event of its topic has no line: how many there were is said on standard error.
 
     \b
@@ -52,13 +57,13 @@ def export(begin: datetime | None, end: datetime | None, bootstrap_servers: str 
     """
     settings = Settings.read(bootstrap_servers=bootstrap_servers)
     write_utf8()
-    asyncio.run(_export(settings, Period(begin, end)))
+    asyncio.run(_export(settings, Period(begin, end), with_sources=queries))
 
 
-async def _export(settings: Settings, limits: Period) -> None:
+async def _export(settings: Settings, limits: Period, *, with_sources: bool) -> None:
     written, unreadable, first = 0, 0, ""
     with reading_bar("records") as advance:
-        async with aclosing(_stored(settings, limits)) as records:
+        async with aclosing(_stored(settings, limits, with_sources=with_sources)) as records:
             async for record in records:
                 try:
                     click.echo(_line(record))
@@ -76,9 +81,9 @@ async def _export(settings: Settings, limits: Period) -> None:
         raise TesseraError(f"the topics at {settings.bootstrap_servers} hold no auction {when}: nothing is written")
 
 
-async def _stored(settings: Settings, limits: Period) -> AsyncGenerator[Record, None]:
-    """Credits first: an audit that reads the lines once compares them with bills as they come."""
-    for names, wanted in _parts(limits):
+async def _stored(settings: Settings, limits: Period, *, with_sources: bool) -> AsyncGenerator[Record, None]:
+    """What an audit that reads the lines once compares later ones with comes first: queries, and credits."""
+    for names, wanted in [(SOURCES, limits)] * with_sources + _parts(limits):
         async with aclosing(bus_of(settings).stored_in(names, wanted.begin, wanted.end)) as records:
             async for record in records:
                 if wanted.holds(record.time):
@@ -98,6 +103,7 @@ def _line(record: Record) -> bytes:
     if record.topic in DEAD_LETTERS:
         return dead_letter_line(record)
     try:
-        return to_line(from_record(record, BY_NAME[record.topic]))
+        event = from_record(record, BY_NAME[record.topic])
+        return query_line(event) if record.topic == QUERIES.name else to_line(event)
     except UnknownValue as error:
         raise TesseraError(f"{record.place}: {error}: export with the release that wrote it, or a newer one") from None

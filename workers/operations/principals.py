@@ -110,11 +110,12 @@ def _creditor() -> Principal:
 
 
 def _auditor() -> Principal:
+    logged = (SCORED, SETTLED, CHARGED, CREDITED, COMMITMENTS, TERMS)
     return _principal(
         "auditor",
         "`tessera audit`, `balance`, `statement`, `export`, `explain`, `whatif`, `repository export`, "
         "`sink parquet`, `dlq list`, `keys list`",
-        _read([SCORED.name, SETTLED.name, CHARGED.name, CREDITED.name, COMMITMENTS.name, TERMS.name, *DEAD_LETTERS]),
+        (*_read(topic.name for topic in (*logged, QUERIES, GENERATED)), *_read(DEAD_LETTERS)),
     )
 
 

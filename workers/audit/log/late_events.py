@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from schemas.topics import GENERATED
 from workers.audit.disk_map import DiskMap
+from workers.audit.lineage import Difference
 from workers.audit.log.horizon import Horizon
-from workers.audit.log.lineage import Difference, Lineage
+from workers.audit.log.lineage import Lineage
 
 
 @dataclass

@@ -15,12 +15,12 @@ from schemas.billing import AdvertiserCharged
 from schemas.letter import Place, is_redriven
 from schemas.record import Record
 from schemas.reply import ReplySettled
+from workers.audit.lineage import Difference
 from workers.audit.log.auction_ids import auction_in, auction_of_query, place_of
 from workers.audit.log.dead_letters import Refusal
 from workers.audit.log.horizon import Horizon
 from workers.audit.log.invariants import Invariant, Report
 from workers.audit.log.late_events import LateEvents
-from workers.audit.log.lineage import Difference
 from workers.audit.log.offset_set import OffsetSet
 from workers.audit.log.ordering import Ordering
 from workers.audit.log.plan import CampaignPlan
