@@ -1,5 +1,6 @@
 """Where an advertiser's rewards come from: its prompt, an adapter, a model of its own, or a probe."""
 
+from operator import not_
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -34,6 +35,11 @@ class ThroughEngine(SourceChoice):
     timeout_s: TimeoutS = Field(default=10.0, description="What one auction waits for the engine, seconds.")
     api_key_file: FileName | None = Field(default=None, description="File with the key that the engine asks for.")
     tokenizer: FileName | None = Field(default=None, description="Folder with a tokenizer like its model's.")
+    hide_rivals: bool = Field(
+        default=False,
+        exclude_if=not_,
+        description="Whether the engine reads no reply in which somebody is named who bids beside its advertiser.",
+    )
 
 
 class Owned(ThroughEngine):

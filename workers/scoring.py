@@ -126,7 +126,7 @@ class Scoring:
     async def _all_scores(self, generated: CandidatesGenerated, deadline: datetime) -> Scores:
         replies = _replies(generated)
         log_ref = await self._log_ref(generated, replies, deadline)
-        candidates = Candidates(generated.question.text, replies, log_ref, self.prompts)
+        candidates = Candidates(generated.question.text, replies, log_ref, self.prompts, generated.advertisers)
         results = await all_of(self._bid(candidates, advertiser, deadline) for advertiser in generated.advertisers)
         return _collect(generated.advertisers, results, log_ref)
 

@@ -14,12 +14,13 @@ from workers.engines.prompts import PAPER, Prompts
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)  # one object is one auction: a key for what it costs
 class Candidates:
-    """The replies of one auction and what is already known of them; nothing of any advertiser."""
+    """The replies of one auction and what is already known of them; of advertisers only who bids."""
 
     question: str
     replies: Sequence[Reply]
     log_ref: NDArray[np.float64]  # [M] nats
     prompts: Prompts = PAPER  # how models are asked
+    bidders: Sequence[Bidder] = ()  # whose names may have to be kept from a model; no reward depends on their bids
 
     @property
     def reference_turn(self) -> str:

@@ -14,6 +14,7 @@ from workers.errors import SettingsError
 from workers.rewards.bulkhead import Bulkhead
 from workers.rewards.by_advertiser import ByAdvertiser, Chosen
 from workers.rewards.choices import read_choices
+from workers.rewards.hidden_rivals import HiddenRivals
 from workers.rewards.linear_probe import Embeddings, LinearProbe, read_weights
 from workers.rewards.log_ratio import LogRatio, Lora, OwnModel
 from workers.rewards.observing import NoObserver, OwnModelObserver
@@ -78,12 +79,12 @@ class _Opener:
 
     def _owned(self, choice: Owned, where: str) -> Chosen:
         model = self.engines.model(self._address(choice.engine, choice, where), f"{where}.engine")
-        source = OwnModel(model)
+        source = _shown(OwnModel(model), choice)
         return source if model.model is self.known.reference else self._bulkhead(source, choice.engine, choice)
 
     def _probed(self, choice: Probed, where: str) -> Chosen:
         weights = read_weights(self.file.parent / choice.weights_file, f"{where}.weights_file")
-        probe = LinearProbe(self._embeddings(choice, len(weights.w), where), weights)
+        probe = _shown(LinearProbe(self._embeddings(choice, len(weights.w), where), weights), choice)
         return self._bulkhead(probe, choice.engine, choice) if choice.engine else probe
 
     def _bulkhead(self, source: Chosen, engine: str, choice: Owned | Probed) -> Bulkhead:
@@ -133,3 +134,8 @@ class _Opener:
         if not key.isascii() or not key.decode("ascii", "replace").isprintable():
             raise SettingsError(f"{named_by}: {path} holds no key: not one line of printable ASCII")
         return key.decode("ascii")
+
+
+def _shown(source: Chosen, choice: Owned | Probed) -> Chosen:
+    """The source, which may be shown no rival's name."""
+    return HiddenRivals(source) if choice.hide_rivals else source
