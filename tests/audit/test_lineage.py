@@ -108,6 +108,25 @@ def test_verify_names_what_is_not_its_querys(log: list[Record], fraud: str) -> N
     assert any(f": {kind}: " in said for said in row(report, 12).examples)
 
 
+REGISTERED = [
+    {**bidder, "categories": [], "reward_range_micros": [-9, 9], "profile_version": 1} for bidder in ADVERTISERS
+]
+
+
+@pytest.mark.parametrize("ids", [None, ["alpha", "beta"]])
+def test_who_is_registered_bids_by_its_profile_where_the_query_asks_for_it(
+    log: list[Record], ids: list[str] | None
+) -> None:
+    asks = {"advertisers": None, "advertiser_ids": ids}
+
+    assert told(log, query=asks, generated={"advertisers": REGISTERED}) == []
+
+
+@pytest.mark.parametrize("asks", [{"advertisers": None, "advertiser_ids": ["alpha"]}, {}])
+def test_who_is_registered_and_was_not_asked_for_is_found(log: list[Record], asks: Event) -> None:
+    assert told(log, query=asks, generated={"advertisers": REGISTERED}) == [Break.UNKNOWN_BIDDER]
+
+
 def test_an_auction_of_another_query_than_is_named_is_found(log: list[Record]) -> None:
     assert told(log, names_query=False, query={"deadline": "2100-01-01T00:00:00Z"}) == [Break.OTHER_QUERY]
 

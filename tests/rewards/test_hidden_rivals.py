@@ -42,7 +42,7 @@ class Recorded:
 
 def candidates(texts: Sequence[str] = TEXTS, bidders: Sequence[Bidder] = (OWN, RIVAL, PARTNER)) -> Candidates:
     replies = [Reply((index + 1,), text, -1.0, True) for index, text in enumerate(texts)]
-    return Candidates("How do I bake?", replies, np.arange(float(len(texts))), bidders)
+    return Candidates("How do I bake?", replies, np.arange(float(len(texts))), bidders=bidders)
 
 
 async def test_a_reply_that_names_a_rival_is_not_sent_and_is_worth_nothing() -> None:

@@ -48,7 +48,11 @@ def from_query(query: QuerySubmitted, query_sha256: str, generated: dict[str, An
     yield from _consent(query, generated)
     declared = {one.advertiser_id: one for one in query.advertisers}
     for bidder in bidders:
-        yield from _from_declared(declared.get(bidder["advertiser_id"]), bidder)
+        if bidder.get("profile_version") is None:
+            yield from _from_declared(declared.get(bidder["advertiser_id"]), bidder)
+        elif not _asks_for(query, bidder["advertiser_id"]):
+            said = f"{bidder['advertiser_id']} takes part by its profile, and the query asks for others"
+            yield Difference(Break.UNKNOWN_BIDDER, said)
         if blocked := set(bidder["categories"]) & set(query.blocked_categories):
             said = f"{bidder['advertiser_id']} takes part in spite of {', '.join(sorted(blocked))}"
             yield Difference(Break.BLOCKED_CATEGORY, said)
@@ -62,6 +66,13 @@ def _consent(query: QuerySubmitted, generated: dict[str, Any]) -> Iterator[Diffe
         yield Difference(Break.NO_CONSENT, "the query does not consent to advertising, and advertisers take part")
     if said is not None and said != {"advertising": query.advertising_consent, "gpp": query.gpp, "tcf": query.tcf}:
         yield Difference(Break.OTHER_CONSENT, "the auction says another consent than the query")
+
+
+def _asks_for(query: QuerySubmitted, advertiser_id: str) -> bool:
+    """Whether a registered advertiser may bid: the query names it, or leaves it to the question whom it finds."""
+    if query.advertiser_ids is None:
+        return not query.advertisers
+    return advertiser_id in query.advertiser_ids
 
 
 def _from_declared(advertiser: Advertiser | None, bidder: dict[str, Any]) -> Iterator[Difference]:
