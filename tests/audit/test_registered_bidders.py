@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.builders import make_bidder, make_generated
-from workers.audit.log.lineage import Break, Lineage
+from workers.audit.lineage import Break
+from workers.audit.log.lineage import Lineage
 
 BIDDER, OTHER = (make_bidder(index, profile_version=2) for index in range(2))
 
