@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.report import Scale
+from tests.engines import bundled
 from tests.support.own_node import started
 from workers.devkafka import DevelopmentBroker
+
+#: vLLM's environment has none of the libraries that copies are written with, and none of its tests is in there.
+collect_ignore = ["test_sink_speed.py"] if bundled.vllm_is_installed() else []
 
 FORMS = (pytest.param(False, id="short"), pytest.param(True, id="full", marks=pytest.mark.benchmark))
 
