@@ -1,13 +1,16 @@
 """Where a period begins and ends in a topic, asked of a real Kafka by the broker's own stamps."""
 
 import asyncio
+import json
 import uuid
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from schemas.record import Outgoing
 from tests.support.new_topics import make_topics
+from tests.support.worker_process import tessera
 from workers.app.bus import bus_of
 from workers.settings import Settings
 from workers.stream.connection.admin_client import TopicPlan
@@ -41,3 +44,22 @@ async def test_a_period_is_read_from_its_first_record_and_not_to_the_end_of_time
     assert await read(after, None) == []
     assert len([record async for record in bus.stored_in([name], after, None, whole=[name])]) == 3
     assert await read(datetime.min.replace(tzinfo=times[0].tzinfo), middle) == [b"0", b"1", b"2"]
+
+
+def test_the_second_run_of_an_audit_with_a_state_reads_what_is_new(topics: str, tmp_path: Path) -> None:
+    """Exit codes are those of other tests' records, too: nobody else writes while this test runs."""
+    state = tmp_path / "audited.json"
+
+    def audited() -> int:
+        done = tessera("audit", "--state", str(state), "--grace", "0", "--json", kafka=topics)
+        assert done.returncode in (0, 1), done.stderr
+        return int(json.loads(done.stdout.splitlines()[-1])["auctions"])
+
+    def hold(auctions: int) -> None:
+        done = tessera("demo", "--kafka", "--json", "--limit", str(auctions), kafka=topics, engine="embedded")
+        assert done.returncode == 0, done.stderr
+
+    hold(1)
+    assert audited() >= 1
+    hold(2)
+    assert [audited(), audited()] == [2, 0]

@@ -61,6 +61,11 @@ class Assembly:
         if self.completeness is not None:
             self._forget(self.completeness, entry.at)
 
+    @property
+    def scored_since(self) -> int | None:
+        """The moment of the oldest scored event of an auction without a reply; None: there is none."""
+        return min((one.newest for one in self._open.values() if one.events and one.reply is None), default=None)
+
     def finish(self) -> None:
         """Judge what is still open."""
         for auction_id, opened in self._open.items():
@@ -161,7 +166,8 @@ class Assembly:
             return
         del self._open[auction_id]
         self._closed.put(auction_id, opened.closed().to_text())
-        self._examine(opened)
+        if self.completeness is None or self.completeness.judges(opened.newest):
+            self._examine(opened)
 
     def _examine(self, opened: OpenAuction) -> None:
         if opened.reply is None:

@@ -92,6 +92,11 @@ class Audit:
         """How many auctions are waiting for more of their events; all that memory grows with but keys of days."""
         return self._assembly.open_auctions
 
+    @property
+    def scored_since(self) -> int | None:
+        """The moment of the oldest scored event that waits for its reply, before `finish`; None: there is none."""
+        return self._assembly.scored_since
+
     def finish(self) -> Tally:
         """What was still open is judged; nothing can be added afterwards."""
         self._assembly.finish()

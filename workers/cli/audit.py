@@ -4,20 +4,21 @@ import asyncio
 import sys
 import time
 from contextlib import closing
+from datetime import datetime
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from schemas.topics import CHARGED, SETTLED
 from workers.audit.auditor import Audit
-from workers.audit.completeness import Completeness
-from workers.cli import options
+from workers.cli import options, period
 from workers.cli.audit_models import ModelAudit, model_options
+from workers.cli.audit_period import audit_period, state_option
 from workers.cli.audit_view import Findings, print_json, print_verdict
 from workers.cli.audited_log import AuditedLog, read_file, read_kafka
+from workers.receipts.statement import Period
 from workers.settings import DEMO_DRAW_KEY, Settings
 
-MILLISECONDS = 1_000
 SHOWN = 20
 
 
@@ -42,6 +43,9 @@ SHOWN = 20
     is_flag=True,
     help="On Kafka: read the queries and candidates too, and compare every auction with them.",
 )
+@period.begin
+@period.end
+@state_option
 @model_options
 @options.bootstrap_servers
 @options.as_json
@@ -50,6 +54,9 @@ def audit(
     grace: float,
     limit_findings: int | None,
     queries: bool,
+    begin: datetime | None,
+    end: datetime | None,
+    state_file: Path | None,
     bootstrap_servers: str | None,
     engine: str | None,
     as_json: bool,
@@ -80,6 +87,12 @@ def audit(
     kind of processor the last digits of a probability differ, and so, rarely, a token. --rescore takes the same weights
     in any engine; numbers of half precision need a larger --tolerance.
 
+    --from and --to choose auctions by the moment in which the broker took their last record; Kafka is read from an
+    hour before to an hour behind. --state reads what is new since the last run with the same file; an auction that had
+    no reply then is waited for, a day. Such parts add up to the whole, but for what lies further apart: a credit of an
+    older bill and a draw whose key is revealed later are "not verifiable", and an old query id that is used once more
+    is found by an audit of everything only.
+
     \b
     Exit codes: 0 everything is right, 1 a discrepancy, 2 the log cannot be read (nothing is printed then). Kinds:
       terminals     missing_terminal second_terminal unknown_auction second_scored reused_query
@@ -105,6 +118,8 @@ def audit(
     \b
     Examples:
       tessera audit
+      tessera audit --from 2026-11-01 --to 2026-12-01
+      tessera audit --state audited.json
       tessera demo --json | tessera audit -
       tessera export > log.jsonl && tessera audit log.jsonl --resample 20 --rescore 20
       tessera audit log.jsonl --json | jq -r 'select(.kind == "wrong_charge") | .sentence'
@@ -112,12 +127,17 @@ def audit(
     settings, models = Settings.read(bootstrap_servers=bootstrap_servers, engine=engine), ModelAudit(**wanted)
     limit = limit_findings if limit_findings is not None else None if as_json else SHOWN
     began = time.time()
+    if file and (begin or end or state_file):
+        raise click.UsageError("--from, --to and --state are for Kafka: a file is audited whole")
+    if queries and (begin or end or state_file):
+        raise click.UsageError("--queries looks at all that is stored: it goes without --from, --to and --state")
+    asked = audit_period(began, grace, Period(begin, end), state_file)
     with closing(Findings(limit)) as findings:
         with closing(
             Audit(
                 findings.keep,
                 secrets_of(settings),
-                None if file else _completeness(began, grace),
+                None if file else asked.completeness(),
                 credits_first=file is None or file.seekable(),
                 seed_secrets=_seed_secrets_of(settings),
             )
@@ -126,7 +146,8 @@ def audit(
             if file:
                 read_file(log, file)
             else:
-                asyncio.run(read_kafka(log, settings, with_sources=queries))
+                asyncio.run(read_kafka(log, settings, asked, with_sources=queries))
+            waiting_since = audit.scored_since
             tally = audit.finish()
         asyncio.run(models.run(settings, tally))
         if as_json:
@@ -134,6 +155,7 @@ def audit(
         else:
             print_verdict(tally, findings, time.time() - began)
             models.show()
+    asked.keep(waiting_since, tally)
     sys.exit(1 if tally.discrepancies else 0)
 
 
@@ -146,8 +168,3 @@ def secrets_of(settings: Settings) -> list[bytes]:
 def _seed_secrets_of(settings: Settings) -> list[bytes]:
     """The secret of the seeds, where it is set; those that derive from the draw's the audit knows."""
     return [settings.sampling_key.get_secret_value().encode()] if settings.sampling_key else []
-
-
-def _completeness(began: float, grace: float) -> Completeness:
-    settled_from, billed_from = (began - topic.retention.total_seconds() for topic in (SETTLED, CHARGED))
-    return Completeness(*(int(at * MILLISECONDS) for at in (settled_from, began - grace, billed_from)))

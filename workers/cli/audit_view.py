@@ -22,7 +22,7 @@ FEWEST_FOR_A_PACE = 100  # of fewer auctions the time is that of the start
 SPOOL_BYTES = 4 * 1024 * 1024
 NOTES = {
     "in_flight": "auctions in flight, incomplete and younger than the grace period",
-    "past_retention": "auctions older than replies are kept, incomplete",
+    "past_retention": "auctions older than replies are kept, or than the period is, incomplete",
     "duplicates": "auctions of query ids that were used before; settlement refused them, and nobody paid",
     "refused": "auctions that settlement refused, and nobody paid; `tessera dlq list` says why",
     "scored_again": "scored events of auctions that had one: settled and billed once, but a model's time was wasted",

@@ -19,6 +19,8 @@ from workers.audit.auditor import Audit
 from workers.audit.entries import NAMES, READ_FIRST, SOURCES, LogEntry, read_line, read_record
 from workers.cli import render
 from workers.cli.audit_models import ModelAudit
+from workers.cli.audit_period import AuditPeriod
+from workers.cli.period import StoredInPeriod
 from workers.errors import TesseraError
 from workers.settings import Settings
 
@@ -71,11 +73,11 @@ def _entry(file: BinaryIO, number: int, line: bytes) -> LogEntry | None:
         raise TesseraError(f"{file.name}, line {number}: {error.reason.name}: {error}") from None
 
 
-async def read_kafka(log: AuditedLog, settings: Settings, *, with_sources: bool) -> None:
-    """Every topic of an audit; first those of queries and generated events, where they are wanted."""
+async def read_kafka(log: AuditedLog, settings: Settings, asked: AuditPeriod, *, with_sources: bool) -> None:
+    """What the topics hold of a period and of an hour around it; first queries and generated events, where wanted."""
     from workers.app.bus import bus_of  # here: a file needs neither Kafka's client nor metrics
 
-    bus = bus_of(settings)
+    bus = StoredInPeriod(bus_of(settings), asked.limits, asked.state.since)
     with _progress() as progress:
         advance = _advancer(progress, log.audit, None)
         for topics in ((*SOURCES, *READ_FIRST) if with_sources else READ_FIRST, NAMES):

@@ -10,7 +10,7 @@ import click
 
 from schemas.moments import read_moment
 from schemas.record import Record
-from schemas.topics import COMMITMENTS
+from schemas.topics import COMMITMENTS, TERMS
 from workers.receipts.statement import Period
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 #: Read on both sides of a period: what becomes of a query within it is judged.
 AROUND = timedelta(hours=1)
-#: Few records, and needed whatever the period: a draw's key is committed to before it, and revealed after it.
-WHOLE = (COMMITMENTS.name,)
+#: Few records, and needed whatever the period: what is in force or committed to in it was said before, and is revealed
+#: after it.
+WHOLE = (COMMITMENTS.name, TERMS.name)
 
 
 def moment(text: str) -> datetime:
@@ -41,15 +42,20 @@ class MomentOption(click.ParamType[datetime, Any]):
 
 @dataclass(frozen=True, slots=True)
 class StoredInPeriod:
-    """What the topics hold of a period and of an hour around it; without limits, all that they hold."""
+    """What the topics hold of a period and of an hour around it; without limits, all that they hold.
+
+    `since`: read from there on, if that is earlier.
+    """
 
     bus: "KafkaBus"
     limits: Period = field(default_factory=Period)
+    since: datetime | None = None
 
     @property
     def read(self) -> Period:
         """The period with the hour around it."""
-        return Period(_moved(self.limits.begin, -AROUND), _moved(self.limits.end, AROUND))
+        begin = _moved(self.limits.begin, -AROUND)
+        return Period(min(begin, self.since) if begin and self.since else begin, _moved(self.limits.end, AROUND))
 
     async def stored(self, topics: Sequence[str], key: bytes | None = None) -> AsyncGenerator[Record, None]:
         """As `Bus.stored`; the topics of WHOLE are read from end to end."""
