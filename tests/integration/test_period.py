@@ -46,7 +46,7 @@ async def test_a_period_is_read_from_its_first_record_and_not_to_the_end_of_time
     assert await read(datetime.min.replace(tzinfo=times[0].tzinfo), middle) == [b"0", b"1", b"2"]
 
 
-def test_the_second_run_of_an_audit_with_a_state_reads_what_is_new(topics: str, tmp_path: Path) -> None:
+def test_an_audit_reads_what_is_new_or_in_two_processes(topics: str, tmp_path: Path) -> None:
     """Exit codes are those of other tests' records, too: nobody else writes while this test runs."""
     state = tmp_path / "audited.json"
 
@@ -63,3 +63,9 @@ def test_the_second_run_of_an_audit_with_a_state_reads_what_is_new(topics: str, 
     assert audited() >= 1
     hold(2)
     assert [audited(), audited()] == [2, 0]
+    one, two = (
+        json.loads(tessera("audit", "--processes", count, "--json", kafka=topics).stdout.splitlines()[-1])
+        for count in ("1", "2")
+    )
+    assert one["auctions"] == two["auctions"] >= 3
+    assert one["invariants"]["charges"] == two["invariants"]["charges"]

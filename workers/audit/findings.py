@@ -194,6 +194,11 @@ class Tally:
         self.wrong[CHECK_OF[finding.kind]] += 1
         self.keep(finding)
 
+    def forget(self, finding: Finding) -> None:
+        """A discrepancy that was counted twice."""
+        self.kinds[finding.kind] -= 1
+        self.wrong[CHECK_OF[finding.kind]] -= 1
+
     @property
     def discrepancies(self) -> int:
         return self.kinds.total()

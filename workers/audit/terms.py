@@ -46,6 +46,15 @@ class TermsByDay:
         else:
             self.others += 1
 
+    def include(self, other: "TermsByDay") -> None:
+        """The auctions of another share of the log."""
+        self.others += other.others
+        for (day, terms), count in other._auctions.items():
+            if (day, terms) in self._auctions or len(self._auctions) < MOST_ROWS:
+                self._auctions[day, terms] += count
+            else:
+                self.others += count
+
     def rows(self) -> list[tuple[str, AuctionTerms, int]]:
         """Day, terms and how many auctions, by day, the commonest terms first."""
         found = [(day, terms, count) for (day, terms), count in self._auctions.items()]

@@ -3,7 +3,9 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,9 +13,12 @@ from typing import Any, BinaryIO
 import click
 
 from workers.audit.auditor import Audit
+from workers.audit.completeness import Completeness
+from workers.audit.findings import Finding
 from workers.cli import options, period
 from workers.cli.audit_models import ModelAudit, model_options
-from workers.cli.audit_period import audit_period, state_option
+from workers.cli.audit_period import AuditPeriod, audit_period, state_option
+from workers.cli.audit_shares import MOST_PROCESSES, Share, ShareTally, in_processes, merged
 from workers.cli.audit_view import Findings, print_json, print_verdict
 from workers.cli.audited_log import AuditedLog, read_file, read_kafka
 from workers.receipts.statement import Period
@@ -46,6 +51,14 @@ SHOWN = 20
 @period.begin
 @period.end
 @state_option
+@click.option(
+    "--processes",
+    type=click.IntRange(1, MOST_PROCESSES),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="On Kafka: audit in so many processes, each of which reads the topics and audits its share of the queries.",
+)
 @model_options
 @options.bootstrap_servers
 @options.as_json
@@ -57,6 +70,7 @@ def audit(
     begin: datetime | None,
     end: datetime | None,
     state_file: Path | None,
+    processes: int,
     bootstrap_servers: str | None,
     engine: str | None,
     as_json: bool,
@@ -127,28 +141,31 @@ def audit(
     settings, models = Settings.read(bootstrap_servers=bootstrap_servers, engine=engine), ModelAudit(**wanted)
     limit = limit_findings if limit_findings is not None else None if as_json else SHOWN
     began = time.time()
-    if file and (begin or end or state_file):
-        raise click.UsageError("--from, --to and --state are for Kafka: a file is audited whole")
-    if queries and (begin or end or state_file):
-        raise click.UsageError("--queries looks at all that is stored: it goes without --from, --to and --state")
+    if file and (begin or end or state_file or processes > 1):
+        raise click.UsageError("--from, --to, --state and --processes are for Kafka: a file is audited whole")
+    if processes > 1 and (wanted["resample"] or wanted["rescore"]):
+        raise click.UsageError("--resample and --rescore ask one model: they go without --processes")
+    if queries and (begin or end or state_file or processes > 1):
+        raise click.UsageError("--queries looks at all: it goes without --from, --to, --state and --processes")
     asked = audit_period(began, grace, Period(begin, end), state_file)
     with closing(Findings(limit)) as findings:
         with closing(
-            Audit(
+            _audit_of(
+                settings,
                 findings.keep,
-                secrets_of(settings),
                 None if file else asked.completeness(),
                 credits_first=file is None or file.seekable(),
-                seed_secrets=_seed_secrets_of(settings),
             )
         ) as audit:
             log = AuditedLog(audit, models)
             if file:
                 read_file(log, file)
-            else:
-                asyncio.run(read_kafka(log, settings, asked, with_sources=queries))
+            elif processes == 1:
+                asyncio.run(read_kafka(log, settings, asked, Share(), with_sources=queries))
             waiting_since = audit.scored_since
             tally = audit.finish()
+        if processes > 1:
+            tally, waiting_since = merged(in_processes(KafkaShare(settings, asked), processes), findings.keep)
         asyncio.run(models.run(settings, tally))
         if as_json:
             print_json(tally, findings, time.time() - began, models.totals())
@@ -157,6 +174,30 @@ def audit(
             models.show()
     asked.keep(waiting_since, tally)
     sys.exit(1 if tally.discrepancies else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaShare:
+    """An audit of one share of the topics' auctions, in a process of its own."""
+
+    settings: Settings
+    asked: AuditPeriod
+
+    def __call__(self, share: Share) -> ShareTally:
+        """Read the topics and audit what is of the share."""
+        found: list[Finding] = []
+        with closing(_audit_of(self.settings, found.append, self.asked.completeness(), credits_first=True)) as audit:
+            asyncio.run(read_kafka(AuditedLog(audit, ModelAudit()), self.settings, self.asked, share))
+            waiting_since, tally = audit.scored_since, audit.finish()
+        sums = tally.checked, tally.unverifiable, tally.notes, tally.terms, tally.kinds
+        return ShareTally(*sums, found, waiting_since)
+
+
+def _audit_of(
+    settings: Settings, keep: Callable[[Finding], None], completeness: Completeness | None, *, credits_first: bool
+) -> Audit:
+    secrets, seed_secrets = secrets_of(settings), _seed_secrets_of(settings)
+    return Audit(keep, secrets, completeness, credits_first=credits_first, seed_secrets=seed_secrets)
 
 
 def secrets_of(settings: Settings) -> list[bytes]:

@@ -20,6 +20,7 @@ from workers.audit.entries import NAMES, READ_FIRST, SOURCES, LogEntry, read_lin
 from workers.cli import render
 from workers.cli.audit_models import ModelAudit
 from workers.cli.audit_period import AuditPeriod
+from workers.cli.audit_shares import Share
 from workers.cli.period import StoredInPeriod
 from workers.errors import TesseraError
 from workers.settings import Settings
@@ -73,8 +74,10 @@ def _entry(file: BinaryIO, number: int, line: bytes) -> LogEntry | None:
         raise TesseraError(f"{file.name}, line {number}: {error.reason.name}: {error}") from None
 
 
-async def read_kafka(log: AuditedLog, settings: Settings, asked: AuditPeriod, *, with_sources: bool) -> None:
-    """What the topics hold of a period and of an hour around it; first queries and generated events, where wanted."""
+async def read_kafka(
+    log: AuditedLog, settings: Settings, asked: AuditPeriod, share: Share, *, with_sources: bool = False
+) -> None:
+    """What the topics hold of a period and of an hour around it, and of the share; queries first, where wanted."""
     from workers.app.bus import bus_of  # here: a file needs neither Kafka's client nor metrics
 
     bus = StoredInPeriod(bus_of(settings), asked.limits, asked.state.since)
@@ -83,7 +86,8 @@ async def read_kafka(log: AuditedLog, settings: Settings, asked: AuditPeriod, *,
         for topics in ((*SOURCES, *READ_FIRST) if with_sources else READ_FIRST, NAMES):
             async with aclosing(bus.stored(topics)) as records:
                 async for record in records:
-                    _add_record(log, record)
+                    if share.holds(record):
+                        _add_record(log, record)
                     advance(len(record.value or b""))
 
 
