@@ -97,6 +97,10 @@ class PrometheusServer:
         assert len(samples) <= 1, f"{expression} gives {len(samples)} series"
         return samples[0].value if samples else None
 
+    def firing(self) -> set[str]:
+        """The names of the alerts that fire now."""
+        return {alert["labels"]["alertname"] for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"}
+
     def healthy_targets(self) -> set[str]:
         """`host:port` of the targets whose last scrape went well."""
         targets = self._get("targets", state="active")["activeTargets"]
@@ -126,7 +130,13 @@ class PrometheusServer:
         return answer["data"]
 
 
-def configuration(targets: Sequence[str], *, scrape_interval_ms: int, rule_files: Sequence[Path] = ()) -> str:
+def configuration(
+    targets: Sequence[str],
+    *,
+    scrape_interval_ms: int,
+    rule_files: Sequence[Path] = (),
+    alertmanagers: Sequence[str] = (),
+) -> str:
     """A configuration (JSON is YAML) that scrapes `targets`, each `host:port`, as job `tessera`."""
     interval = f"{scrape_interval_ms}ms"
     return json.dumps(
@@ -137,6 +147,7 @@ def configuration(targets: Sequence[str], *, scrape_interval_ms: int, rule_files
                 "evaluation_interval": interval,
             },
             "rule_files": [str(path) for path in rule_files],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [*alertmanagers]}]}]},
             "scrape_configs": [{"job_name": "tessera", "static_configs": [{"targets": list(targets)}]}],
         }
     )
@@ -144,13 +155,19 @@ def configuration(targets: Sequence[str], *, scrape_interval_ms: int, rule_files
 
 @contextmanager
 def running_prometheus(
-    targets: Sequence[str], directory: Path, *, scrape_interval_ms: int = 1_000, rule_files: Sequence[Path] = ()
+    targets: Sequence[str],
+    directory: Path,
+    *,
+    scrape_interval_ms: int = 1_000,
+    rule_files: Sequence[Path] = (),
+    alertmanagers: Sequence[str] = (),
 ) -> Iterator[PrometheusServer]:
     """A server that scrapes `targets`, with its data and log in `directory`, stopped at the end of the block."""
     configured = directory / "prometheus.json"
-    configured.write_text(
-        configuration(targets, scrape_interval_ms=scrape_interval_ms, rule_files=rule_files), encoding="utf-8"
+    text = configuration(
+        targets, scrape_interval_ms=scrape_interval_ms, rule_files=rule_files, alertmanagers=alertmanagers
     )
+    configured.write_text(text, encoding="utf-8")
     server = start(configured, directory)
     try:
         yield server
