@@ -54,7 +54,7 @@ def test_the_compose_schema_finds_a_misspelt_key() -> None:
 
 
 def test_every_stage_has_a_service_of_its_name() -> None:
-    assert set(OURS) == {"topics", *STAGES}
+    assert set(OURS) == {"topics", "ledger", "load", *STAGES}
     assert all(OURS[stage]["command"] == ["run", stage] for stage in STAGES)
 
 
@@ -127,11 +127,12 @@ def test_stages_serve_metrics_where_prometheus_and_the_health_check_look() -> No
     scrape = yaml.safe_load((TOP / "infra/prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     discovery = scrape[0]["dns_sd_configs"][0]
 
-    assert set(discovery["names"]) == set(STAGES)
-    for stage in STAGES:
+    assert set(discovery["names"]) == {"ledger", *STAGES}
+    for stage in discovery["names"]:
         assert settings_of(OURS[stage])["metrics_host"] == "0.0.0.0"  # noqa: S104  # inside the compose network
         assert settings_of(OURS[stage])["metrics_port"] == str(discovery["port"])
-        assert f"http://127.0.0.1:{discovery['port']}/readyz" in OURS[stage]["healthcheck"]["test"][-1]
+        path = "metrics" if stage == "ledger" else "readyz"
+        assert f"http://127.0.0.1:{discovery['port']}/{path}" in OURS[stage]["healthcheck"]["test"][-1]
 
 
 def test_the_health_checks_program_is_python() -> None:
