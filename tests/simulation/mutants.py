@@ -24,6 +24,7 @@ from workers.stream.deduplication.store import packed
 from workers.stream.offsets import Completion
 from workers.stream.partition import position, producer, transaction
 from workers.stream.partition.crash_count import Attempts
+from workers.stream.partition.fetcher import Fetching
 from workers.stream.partition.position import Found
 from workers.stream.partition.position_log import PositionLog
 from workers.stream.partition.processor import PartitionActor
@@ -51,13 +52,13 @@ def answers_not_gathered() -> Any:
 
 def no_seek_after_a_new_epoch() -> Any:
     """Records of a poll that began before the actor was ready are dropped, and not fetched again."""
-    original = PartitionActor.seek
+    original = Fetching.seek
 
-    def seek(self: PartitionActor) -> None:
-        if not self.ready:
+    def seek(self: Fetching) -> None:
+        if self._state.is_paused:  # the actor's own, while it opens
             original(self)
 
-    return mock.patch.object(PartitionActor, "seek", seek)
+    return mock.patch.object(Fetching, "seek", seek)
 
 
 def offsets_before_records() -> Any:

@@ -45,11 +45,12 @@ class PositionLog:
     """`topic`'s partition of the same number as `at`, the input partition.
 
     `exists`: it does not where the input has more partitions by now; then nothing is written or read here.
+    `read_offset`: where the record lies that was read last; -1: there was none.
     """
 
     def __init__(self, topic: str, at: TopicPartition) -> None:
         self.at, self.place = at, TopicPartition(topic, at.partition)
-        self.exists = True
+        self.exists, self.read_offset = True, -1
 
     async def find(self, clients: Clients) -> None:
         """See whether it exists; one that was not there may have been added.
@@ -94,6 +95,7 @@ class PositionLog:
         OffsetLost: it is none of ours. BrokerError: the log cannot be read up to there, or brings nothing for long.
         """
         newest = await self._newest(Changelog(cluster, self.place), before) if self.exists else None
+        self.read_offset = -1 if newest is None else newest.offset
         said = None if newest is None else self._decoded(newest)
         if said is None or (said.topic, said.topic_id) != (self.at.topic, topic_id):
             return None

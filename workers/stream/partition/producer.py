@@ -74,6 +74,7 @@ class TransactionalWriter:
     def __init__(self, clients: Clients, transactional_id: str) -> None:
         #: An answer was lost: what is committed stands, but the next transaction needs a new producer.
         self.tainted = False
+        self.last_offset = -1  # of the last batch's first record, of the last `send`
         self._user = clients.user
         self._partition_counts: dict[str, int] = {}  # of this producer's life; they never change once data is there
         self._producer = clients.producer(
@@ -122,6 +123,7 @@ class TransactionalWriter:
             refused = error
         answers = await asyncio.gather(*(one.answer for one in sent), return_exceptions=True)
         compare(asked_s, answers)
+        self.last_offset = getattr(answers[-1], "offset", -1) if answers else -1
         failures = [answer for answer in (refused, *answers) if isinstance(answer, BaseException)]
         if oversized := _oversized(sent, answers):
             return oversized

@@ -57,6 +57,7 @@ class Transactions:
         self._memory = Recollection(clients, stage.spec, partition.partition, stores, Window.of(settings))
         self._writer: TransactionalWriter | None = None
         self._unanswered: Commit | None = None  # its answer was lost, as far as is known
+        self._unanswered_at = -1  # where its position lies in the log
         self._confirmed: Sequence[Result] = ()
 
     async def open(self) -> bool:
@@ -75,7 +76,7 @@ class Transactions:
         self.once = await self._memory.read()
         self._check_owner()
         self._known[at], completion = found.position, found.position.completion
-        self._confirm(completion)
+        self._confirm()
         is_first = self._state.committed is NOTHING_KNOWN
         self._state.opened(completion, is_excused=is_first and self._takes_note(completion))
         if not found.is_written:
@@ -98,15 +99,19 @@ class Transactions:
             self._state.too_large(commit, error.numbers)
             raise
         self._check_owner()
-        self._unanswered = commit
+        self._unanswered, self._unanswered_at = commit, writer.last_offset
         await writer.commit(self._partition, completion.base, completion.metadata(), self._stage.spec.group)
         self._known[self._partition], self._unanswered = position, None
         self._state.acknowledged(commit)
 
-    def _confirm(self, completion: Completion) -> None:
-        """What is committed says how a commit ended whose answer was lost: nobody else worked on these results."""
+    def _confirm(self) -> None:
+        """The log says how a commit ended whose answer was lost, by the very record that was written with it.
+
+        What is finished does not: somebody else may have finished the same, and told of it. Where somebody has written
+        a later position nobody tells of this one.
+        """
         unanswered, self._unanswered = self._unanswered, None
-        if unanswered is not None and completion.covers(unanswered.finished):
+        if unanswered is not None and self._log.exists and self._log.read_offset == self._unanswered_at:
             self._confirmed = (*self._confirmed, *unanswered.results)
 
     def take_confirmed(self) -> Sequence[Result]:
