@@ -29,11 +29,21 @@ def bury(world: World, lives: Sequence[Life]) -> None:
     for life in lives:
         for producer in life.clients.producers if life.clients is not None else ():
             producer._closed = True
+    loop.run_until_complete(loop.create_task(_close_all(loop)))
     loop.run_until_complete(loop.shutdown_asyncgens())
     for task in asyncio.all_tasks(loop):  # one that a generator's end has just begun, or that no step was left for
         if inspect.getcoroutinestate(task.get_coro()) == inspect.CORO_CREATED:  # type: ignore[arg-type]
             task.get_coro().close()  # type: ignore[union-attr]
     loop.close()
+
+
+async def _close_all(loop: VirtualLoop) -> None:
+    """End what waits where a cancellation has begun it: the collector would, in the middle of another test."""
+    for task in asyncio.all_tasks(loop) - {asyncio.current_task()}:
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(Exception):  # it waits again: another step of its end
+                task.get_coro().close()  # type: ignore[union-attr]
+                break
 
 
 def _cancel_all(loop: VirtualLoop) -> None:
