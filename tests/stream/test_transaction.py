@@ -17,7 +17,7 @@ from workers.stream.deduplication.folder import StateFolder
 from workers.stream.offsets import Completion
 from workers.stream.partition.crash_count import Attempts
 from workers.stream.partition.position_log import Position
-from workers.stream.partition.producer import Oversized
+from workers.stream.partition.producer import Oversized, WriterLost
 from workers.stream.partition.state import Commit, PartitionState
 from workers.stream.partition.transaction import Transactions
 from workers.stream.processing import Result
@@ -28,14 +28,16 @@ LARGE, SMALL = Outgoing("t", None, b"large", ()), Outgoing("t", None, b"small", 
 class Writer:
     """Takes no record that is LARGE; of a batch of several it cannot say which was too large."""
 
-    tainted = False
+    tainted, answers, last_offset = False, True, 7
 
     def __init__(self) -> None:
         self.singly: list[bool] = []
 
     async def begin(self) -> None: ...
 
-    async def commit(self, *_: Any) -> None: ...
+    async def commit(self, *_: Any) -> None:
+        if not self.answers:
+            raise WriterLost("an answer was lost")
 
     async def send(self, records: Iterable[Outgoing], *, singly: bool) -> None:
         self.singly.append(singly)
@@ -93,6 +95,21 @@ async def test_records_are_sent_in_batches_of_one_until_the_too_large_one_is_fou
 
 async def test_the_next_too_large_record_is_isolated_again(transactions: Transactions) -> None:
     assert [await write(transactions, LARGE, SMALL) for _ in range(4)] == [[], [0], [], [0]]
+
+
+@pytest.mark.parametrize(("newest", "told"), [(7, [0, 1]), (6, []), (8, [])])
+async def test_an_unanswered_commit_is_told_where_the_newest_position_is_the_one_it_wrote_and_no_other(
+    transactions: Transactions, writer: Writer, newest: int, told: list[int]
+) -> None:
+    writer.answers = False
+    with pytest.raises(WriterLost):
+        await write(transactions, SMALL, SMALL)
+
+    transactions._log.read_offset = newest  # as the next opening reads it
+    transactions._confirm()
+
+    assert [result.offset for result in transactions.take_confirmed()] == told
+    assert transactions.take_confirmed() == ()
 
 
 @dataclass
