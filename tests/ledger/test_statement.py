@@ -229,7 +229,7 @@ def test_a_balance_is_what_was_owed_then_or_what_came_since(tmp_path: Path) -> N
         (["statement", OWN, "--currency", "EUR"], "has no account in EUR; it has one in USD"),
         (["statement", OWN, "--from", "yesterday"], "is neither a day as in 2026-11-24 nor a time"),
         (["statement", OWN, "--to", "2026-11-01"], "there is no bill of advertiser-00 before the end"),
-        (["balance", "nobody"], "there is no bill of nobody: nobody owes anything"),
+        (["balance", "nobody"], "there is no bill of nobody: `tessera balance` lists the ids with bills"),
     ],
 )
 def test_what_cannot_be_made_is_said(tmp_path: Path, words: list[str], says: str) -> None:

@@ -81,8 +81,10 @@ def balance(
         asyncio.run(_read(book, settings, advertiser_id, limits, unreadable))
     accounts = sorted(book.accounts.values(), key=lambda one: (one.currency, -one.balance_micros, one.advertiser_id))
     if not accounts:
-        of, then = f" of {advertiser_id}" if advertiser_id else "", " in that time" if begin or end else ""
-        raise TesseraError(f"there is no bill{of}{then}: nobody owes anything")
+        then = " in that time" if begin or end else ""
+        if advertiser_id:
+            raise TesseraError(f"there is no bill of {advertiser_id}{then}: `tessera balance` lists the ids with bills")
+        raise TesseraError(f"there is no bill{then}: nobody owes anything")
     _print_json(book, accounts) if as_json else render.console().print(_table(book, accounts))
     unreadable.tell()
     if book.repeated:

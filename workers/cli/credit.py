@@ -95,8 +95,8 @@ def credit(
     more credits nothing a second time, so repeat it when you do not know whether it was done. The audit checks credits
     against the bills they name.
 
-    Charge ids are on `tessera statement`, `tessera explain --json` and in the bills. Needs the rights of
-    auction.creditor.
+    Charge ids are in `tessera statement --csv` and its other forms for machines, in `tessera explain --json` and in
+    the bills. Needs the rights of auction.creditor.
 
     \b
     Examples:
@@ -150,8 +150,8 @@ class _Request:
             return event
         whose = f" of {self.advertiser_id}" if self.advertiser_id else ""
         raise TesseraError(
-            f"Kafka holds no charge {self.charge_id}{whose}. Charge ids are on `tessera statement`; bills are kept for "
-            f"{CHARGED.retention.days} days"
+            f"Kafka holds no charge {self.charge_id}{whose}. Charge ids are in `tessera statement --csv`; bills are "
+            f"kept for {CHARGED.retention.days} days"
         )
 
     async def _events(self, bus: KafkaBus, topic: Topic, advertiser_id: str | None) -> AsyncIterator[Event[Any]]:

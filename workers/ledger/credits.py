@@ -77,6 +77,8 @@ def _affordable(charge: AdvertiserCharged, earlier: Sequence[AdvertiserCredited]
     credited = sum({one.credit_id: one.credit_micros for one in earlier}.values())
     left = charge.charge_micros - credited
     micros = left if wanted.micros is None else wanted.micros
+    if micros <= 0 < left:
+        raise CreditRefused("a credit is of at least one micro: to credit nothing, do nothing")
     if not 0 < micros <= left:
         was = f"charge {charge.charge_id} was {money(charge.charge_micros, charge.currency)}"
         before = f", of which {money(credited, charge.currency)} were credited before" if credited else ""

@@ -76,7 +76,7 @@ PARTITION_FAILED = Line(
     logging.WARNING,
     "stage {stage}: {topic} partition {partition}, failure {count} of {most} in a row: {error}",
     "What was not committed there is given up and begun again: nothing is lost, and nothing is published twice",
-    "Nothing, if it passes; `tessera doctor` may tell why. After {most} the process ends with 70, to be started again",
+    "Wait: it may pass, and `tessera doctor` may tell why. After {most} the process ends with 70: start it again",
 )
 POSITION_AHEAD = Line(
     "position_ahead",
@@ -98,7 +98,7 @@ ENGINE_DOWN = Line(
     logging.WARNING,
     "the engine is down: {error}",
     "Records wait until it is back; none is refused for it, but a query's own deadline may pass",
-    "Look at the engine's server, and at its address in TESSERA_ENGINE; the workers need no restart",
+    "Look at the engine that TESSERA_ENGINE names: a server, or one in this process; no restart is needed",
 )
 ENGINE_BACK = Line(
     "engine_back", logging.WARNING, "the engine is back", "The records that waited are worked on", NOTHING

@@ -223,7 +223,8 @@ class PartitionActor:
             self._observer.stale_position(self._stage.spec.name)
         if count >= FAILURES_ALLOWED:
             await self._disclaim()
-            raise BrokerError(f"{self.partition}: {count} failures in a row, the last: {doubt}") from doubt
+            topic, number = self.partition
+            raise BrokerError(f"{topic} partition {number}: {count} failures in a row, the last: {doubt}") from doubt
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._told_to_leave.wait(), pause_s * random.uniform(0.5, 1.0))  # noqa: S311
 
