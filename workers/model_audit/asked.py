@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -10,6 +11,7 @@ from schemas.auction import Candidate, CandidatesScored, PromptVersion
 from workers.audit.findings import Check, Finding, Kind, Tally
 from workers.engines.base import Engine, Prompt, Reply, Scorer
 from workers.engines.prompts import PAPER, Prompts
+from workers.errors import EngineRejected
 
 
 class CannotCheck(Exception):
@@ -56,6 +58,16 @@ class ModelTally:
         self.tally.unverifiable[check] += 1
         counted = self.reasons.setdefault(check, {})
         counted[why] = counted.get(why, 0) + 1
+
+    @contextmanager
+    def judging(self, check: Check, given: str) -> Iterator[None]:
+        """One auction; one that cannot be checked is counted with the reason. `given`: what the engine is given."""
+        try:
+            yield
+        except CannotCheck as why:
+            self.cannot(check, str(why))
+        except EngineRejected as error:
+            self.cannot(check, f"the engine does not take {given}: {error}")
 
     def remark(self, what: str) -> None:
         self.remarks[what] = self.remarks.get(what, 0) + 1

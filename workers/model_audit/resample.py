@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from schemas.auction import Candidate, CandidatesScored
 from workers.audit.findings import Check, Kind
 from workers.engines.base import Engine, Prompt, Reply
-from workers.errors import EngineRejected
 from workers.model_audit.asked import (
     AuditModels,
     CannotCheck,
@@ -30,12 +29,8 @@ class Resampling:
 
     async def check(self, scored: CandidatesScored) -> None:
         """Draw the auction's replies again. EngineError: the model cannot be asked."""
-        try:
+        with self.counted.judging(Check.RESAMPLED, "the prompt"):
             await self._check(scored)
-        except CannotCheck as why:
-            self.counted.cannot(Check.RESAMPLED, str(why))
-        except EngineRejected as error:
-            self.counted.cannot(Check.RESAMPLED, f"the engine does not take the prompt: {error}")
 
     async def _check(self, scored: CandidatesScored) -> None:
         if (seeds := scored.seeds) is None:

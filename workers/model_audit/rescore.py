@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from schemas.auction import Bidder, CandidatesScored
 from workers.audit.findings import Check, Kind
 from workers.engines.base import Prompt, Scorer
-from workers.errors import EngineRejected
 from workers.model_audit.asked import (
     AuditModels,
     CannotCheck,
@@ -40,12 +39,8 @@ class Rescoring:
 
     async def check(self, scored: CandidatesScored) -> None:
         """Compute the auction's numbers again. EngineError: the model cannot be asked."""
-        try:
+        with self.counted.judging(Check.RESCORED, "prompt or replies"):
             await self._check(scored)
-        except CannotCheck as why:
-            self.counted.cannot(Check.RESCORED, str(why))
-        except EngineRejected as error:
-            self.counted.cannot(Check.RESCORED, f"the engine does not take prompt or replies: {error}")
 
     async def _check(self, scored: CandidatesScored) -> None:
         reference, prompts = self.models.reference, self.models.prompts
