@@ -51,28 +51,35 @@ async def open_models(
     SettingsError names what cannot be opened, or does not fit the reference engine. EngineUnavailable: the reference
     engine or that of the proposal does not answer.
     """
-    options = engine_options(settings)
+    prompts = prompts_of(settings)
+    options = _options(settings, prompts)
     async with AsyncExitStack() as stack:
-        reference = await open_reference(settings)
+        reference = await _open_reference(settings, options)
         stack.push_async_callback(reference.close)
         known = {settings.engine: reference}
-        context_aware = await _proposal(settings, reference, stack) if proposal else None
+        context_aware = await _proposal(settings, reference, options, stack) if proposal else None
         if context_aware is not None:
             known[settings.proposal_engine] = context_aware
         sources = None
         if rewards and settings.rewards_file:
             own = OpenEngines(reference, known, options, observer or NoObserver())
             sources = await open_sources(Path(settings.rewards_file), own, stack)
-        yield Models(reference, context_aware, sources, prompts_of(settings))
+        yield Models(reference, context_aware, sources, prompts)
 
 
 async def open_reference(settings: Settings) -> Engine:
     """The engine that replies without adverts come from, and every reward is measured against."""
+    return await _open_reference(settings, engine_options(settings))
+
+
+async def _open_reference(settings: Settings, options: EngineOptions) -> Engine:
     preset(VLLM_SWITCHES, VLLM_NEEDS)
-    return await open_engine(settings.engine, engine_options(settings))
+    return await open_engine(settings.engine, options)
 
 
-async def _proposal(settings: Settings, reference: Engine, stack: AsyncExitStack) -> Engine | None:
+async def _proposal(
+    settings: Settings, reference: Engine, options: EngineOptions, stack: AsyncExitStack
+) -> Engine | None:
     """The engine that candidates are drawn from, where it is another one; its adapters would be nobody's."""
     name = settings.proposal_engine
     if name in ("", settings.engine):
@@ -82,7 +89,7 @@ async def _proposal(settings: Settings, reference: Engine, stack: AsyncExitStack
             f"TESSERA_PROPOSAL_ENGINE is {name}, but with TESSERA_PROPOSAL=reference candidates are drawn from the "
             "reference engine: unset one of the two"
         )
-    options = engine_options(settings).without_adapters()
+    options = options.without_adapters()
     if origin_of(name) != origin_of(settings.engine):
         options = options.with_key("")  # the reference server's is not for another
     opening = open_engine(name, options)
@@ -92,7 +99,11 @@ async def _proposal(settings: Settings, reference: Engine, stack: AsyncExitStack
 
 
 def engine_options(settings: Settings) -> EngineOptions:
-    """What any engine of this process is opened with. SettingsError: TESSERA_VLLM_ADAPTERS cannot be read."""
+    """What any engine of this process is opened with. SettingsError: what the settings name cannot be read."""
+    return _options(settings, prompts_of(settings))
+
+
+def _options(settings: Settings, prompts: Prompts) -> EngineOptions:
     vllm = VllmOptions(
         dtype=settings.vllm_dtype,
         quantization=settings.vllm_quantization,
@@ -109,7 +120,7 @@ def engine_options(settings: Settings) -> EngineOptions:
         concurrency=settings.engine_concurrency,
         tokenizer=settings.engine_tokenizer,
     )
-    return EngineOptions(settings.engine_threads, settings.engine_timeout_s, vllm, http, prompts_of(settings).system)
+    return EngineOptions(settings.engine_threads, settings.engine_timeout_s, vllm, http, prompts.system)
 
 
 def prompts_of(settings: Settings) -> Prompts:
